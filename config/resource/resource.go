@@ -1,0 +1,191 @@
+// Package resource is the leaf model: the kinds of objects a project is made of, as plain structs, and the one place
+// that enumerates, compares and merges their fields.
+//
+// Everything is declared once, by struct tags:
+//
+//	json:"memory,omitzero"   the attribute's (or block's) name in the language, in state and in plan JSON
+//	schema:"required,local"  options, see below
+//	doc:"…"                  the text of the reference page
+//
+// A field of struct, pointer-to-struct or slice-of-struct type is a block; a slice's element with a schema:"label" field
+// is a labelled block, identified by that label and never by its position. Options of schema:
+//
+//	label     the block's label
+//	required  must be set in the files
+//	input     read from the files, then moved elsewhere by config (which clears it): never compared
+//	computed  decided by vmplan before the plan, never written in the files; compared like any other field
+//	local     vmplan's own affair with no counterpart on the host: compared with the record, not with live
+//	power     wanted power state: compared by the planner, not field by field
+//	ref=KIND  the Addr of an object of that kind (ref=volume|image for several)
+//	enum=a|b  the texts allowed
+//
+// The zero value of a field means "not set"; where false or 0 differ from that, the field is a pointer.
+//
+// This package imports nothing of the project, knows no host and does no I/O.
+package resource
+
+// Resource is one object, desired, recorded or live. The set of kinds is sealed: *Host, *Pool, *Network, *Image,
+// *Volume, *Seed and *VM.
+type Resource interface {
+	// Kind is the kind of the struct behind it. A disk that a vm owns has Kind volume and an Addr of kind vm.
+	Kind() Kind
+	// Base gives what all kinds have in common, to read and to write.
+	Base() *Meta
+}
+
+// Meta is what all kinds have in common.
+type Meta struct {
+	// Addr identifies the object in the project.
+	Addr Addr `json:"-" schema:"-"`
+	// Host is the label of the host block the object lives on; empty for a host itself.
+	Host string `json:"host,omitzero" schema:"local,ref=host" doc:"The host this lives on. May be left out with one host, or when one has default = true."`
+	// Name is what the host calls the object.
+	Name string `json:"name,omitzero" doc:"The object's name on the host. By default its label, with the key of a for_each or the index of a count behind a hyphen, and the module's name in front."`
+	// Managed is false for an object that exists already and may be referred to, but never be changed or deleted.
+	Managed *bool `json:"managed,omitzero" schema:"local" doc:"Whether vmplan creates, changes and deletes this. false: it exists already and is only referred to."`
+	// DependsOn are addresses that must be done first, beyond those that references imply.
+	DependsOn []Addr `json:"depends_on,omitzero" schema:"local" doc:"Objects that must be in place before this one, beyond those it refers to."`
+	// Lifecycle changes how plans treat the object.
+	Lifecycle *Lifecycle `json:"lifecycle,omitzero" schema:"local" doc:"How plans treat this object."`
+}
+
+// Base implements Resource.
+func (m *Meta) Base() *Meta { return m }
+
+// IsManaged tells whether vmplan may change and delete the object.
+func (m *Meta) IsManaged() bool { return m.Managed == nil || *m.Managed }
+
+// Lifecycle is the lifecycle block.
+type Lifecycle struct {
+	PreventDestroy bool     `json:"prevent_destroy,omitzero" doc:"Refuse any plan that would delete or replace this."`
+	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields whose differences are left alone, such as [title, memory]."`
+}
+
+// Host is where objects live: a connection to a hypervisor. It is recorded, never created.
+type Host struct {
+	Meta
+	URI        string `json:"uri,omitzero" schema:"required" doc:"Where the host is. The scheme picks the driver: qemu:///system, qemu+ssh://root@lab/system, test:///default, sim:lab.json (a file of the project) or sim:///path."`
+	Default    bool   `json:"default,omitzero" schema:"local" doc:"Whether objects without a host live here."`
+	DomainType string `json:"domain_type,omitzero" schema:"enum=kvm|qemu" doc:"kvm or qemu (emulation). By default kvm where the host really has it."`
+}
+
+// Kind implements Resource.
+func (*Host) Kind() Kind { return KindHost }
+
+// Pool is a storage pool.
+type Pool struct {
+	Meta
+	UUID      string `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
+	Type      string `json:"type,omitzero" schema:"enum=dir" doc:"The pool's type: dir, a folder of the host."`
+	Path      string `json:"path,omitzero" doc:"The folder on the host; created if it is missing. Needed unless managed = false."`
+	Default   bool   `json:"default,omitzero" schema:"local" doc:"Whether volumes, images and disks without a pool go here."`
+	Autostart *bool  `json:"autostart,omitzero" doc:"Whether the host starts the pool when it boots. Default true."`
+	// Implicit marks the pool "default" that no file declares: used as it is when the host has it, else created.
+	Implicit bool `json:"implicit,omitzero" schema:"local,computed" doc:"Set for the pool default when no pool is declared."`
+}
+
+// Kind implements Resource.
+func (*Pool) Kind() Kind { return KindPool }
+
+// Network is a virtual network.
+type Network struct {
+	Meta
+	UUID         string        `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
+	Mode         string        `json:"mode,omitzero" schema:"enum=nat|route|isolated|open|bridge" doc:"nat, route, isolated, open, or bridge (an existing bridge of the host, named by bridge). Default nat."`
+	CIDR         string        `json:"cidr,omitzero" doc:"The IPv4 range, such as 10.17.3.0/24. The host takes the first address. Needed unless mode is bridge."`
+	Domain       string        `json:"domain,omitzero" doc:"The DNS domain that the network's DHCP server gives and answers for."`
+	Bridge       string        `json:"bridge,omitzero" doc:"The bridge device: with mode = bridge the existing one; else a name for the new one, by default virbrN as the host chooses."`
+	DHCP         *bool         `json:"dhcp,omitzero" doc:"Whether the host answers DHCP. Default true unless mode is bridge."`
+	DHCPStart    string        `json:"dhcp_start,omitzero" doc:"First address given to guests without a fixed one. Default: the second of the range."`
+	DHCPEnd      string        `json:"dhcp_end,omitzero" doc:"Last address given to guests without a fixed one. Default: the last of the range."`
+	Autostart    *bool         `json:"autostart,omitzero" doc:"Whether the host starts the network when it boots. Default true."`
+	Reservations []Reservation `json:"reservation,omitzero" schema:"computed" doc:"Fixed addresses, taken from the nics that name one."`
+}
+
+// Kind implements Resource.
+func (*Network) Kind() Kind { return KindNetwork }
+
+// Reservation ties an address to a NIC on a network's DHCP server.
+type Reservation struct {
+	MAC     string `json:"mac,omitzero" schema:"label" doc:"The NIC's MAC."`
+	Address string `json:"address,omitzero" doc:"The IPv4 address."`
+	Name    string `json:"name,omitzero" doc:"The host name."`
+}
+
+// Image is a golden image: read-only bits in a pool, with defaults for the VMs made from it.
+type Image struct {
+	Meta
+	Source       string `json:"source,omitzero" schema:"required" doc:"Where the bits come from: an http(s) URL, a file URL or a path. .xz, .gz, .zst and .bz2 are unpacked on the way."`
+	Checksum     string `json:"checksum,omitzero" doc:"sha256:HEX, sha512:HEX, or the URL of a file of sums. Of the file as it is downloaded."`
+	Format       string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 or raw. By default what the bits say."`
+	Pool         Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool that holds the base volume."`
+	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of VMs made from it."`
+	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of VMs made from it."`
+	// PoolName and File place the base volume on the host; File changes with source and checksum.
+	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
+	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`
+	Digest   string `json:"digest,omitzero" schema:"computed,local" doc:"sha256:HEX of the bits in the pool, known after import."`
+}
+
+// Kind implements Resource.
+func (*Image) Kind() Kind { return KindImage }
+
+// Volume is a storage volume: of a block of its own, or a disk that a vm owns (Addr.Part "disk.LABEL").
+type Volume struct {
+	Meta
+	Size     Size   `json:"size,omitzero" doc:"Virtual size. May grow later; shrinking replaces the volume. With an image, at least the image's."`
+	Format   string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 (default) or raw."`
+	Pool     Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool it lives in."`
+	Image    Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"Start as a copy-on-write overlay of this image."`
+	OnDelete string `json:"on_delete,omitzero" schema:"local,enum=delete|retain" doc:"delete (default), or retain: leave the volume on the host when it goes from the files."`
+	// PoolName and File place the volume on the host.
+	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
+	File     string `json:"file,omitzero" schema:"computed" doc:"The volume's name in the pool."`
+	// Backing is the VolumeID ("pool/file") of the backing volume.
+	Backing string `json:"backing,omitzero" schema:"computed" doc:"The volume this is an overlay of."`
+}
+
+// Kind implements Resource.
+func (*Volume) Kind() Kind { return KindVolume }
+
+// Seed is the NoCloud seed ISO that a vm with cloud_init owns (Addr.Part "seed"). File changes with the content, so a new
+// content is a new volume.
+type Seed struct {
+	Meta
+	Pool          Addr   `json:"pool,omitzero" schema:"local,ref=pool"`
+	PoolName      string `json:"pool_name,omitzero" schema:"computed"`
+	File          string `json:"file,omitzero" schema:"computed"`
+	UserData      Secret `json:"user_data,omitzero" schema:"local"`
+	MetaData      Secret `json:"meta_data,omitzero" schema:"local"`
+	NetworkConfig Secret `json:"network_config,omitzero" schema:"local"`
+	VendorData    Secret `json:"vendor_data,omitzero" schema:"local"`
+}
+
+// Kind implements Resource.
+func (*Seed) Kind() Kind { return KindSeed }
+
+// VolumeID is how a disk's source and a backing file name a storage volume: "pool/file". Images, seeds and volumes have
+// one; for other kinds it is empty.
+func VolumeID(r Resource) string {
+	var pool, file string
+	switch r := r.(type) {
+	case *Image:
+		pool, file = r.PoolName, r.File
+	case *Volume:
+		pool, file = r.PoolName, r.File
+	case *Seed:
+		pool, file = r.PoolName, r.File
+	default:
+		return ""
+	}
+	return pool + "/" + file
+}
+
+// Key identifies an object among all that one host has: "vm/web", "pool/default", and "volume/POOL/FILE" for images,
+// volumes and seeds, which are all storage volumes there.
+func Key(r Resource) string {
+	if id := VolumeID(r); id != "" {
+		return string(KindVolume) + "/" + id
+	}
+	return string(r.Kind()) + "/" + r.Base().Name
+}

@@ -1,0 +1,134 @@
+package resource
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes, written with a unit: "2GiB", "500MB". Zero means not set.
+type Size uint64
+
+// Units of Size.
+const (
+	KiB Size = 1 << 10
+	MiB Size = 1 << 20
+	GiB Size = 1 << 30
+	TiB Size = 1 << 40
+)
+
+var sizeUnits = []struct {
+	name  string
+	bytes uint64
+}{
+	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
+}
+
+// ParseSize reads a size with a unit: B, kB, MB, GB, TB (powers of 1,000) or KiB, MiB, GiB, TiB (powers of 1,024).
+func ParseSize(s string) (Size, error) {
+	text := strings.TrimSpace(s)
+	for _, u := range sizeUnits {
+		number, ok := strings.CutSuffix(text, u.name)
+		if !ok {
+			continue
+		}
+		number = strings.TrimSpace(number)
+		if n, err := strconv.ParseUint(number, 10, 64); err == nil {
+			if n > math.MaxInt64/u.bytes {
+				return 0, fmt.Errorf("%q is too large", s)
+			}
+			return Size(n * u.bytes), nil
+		}
+		f, err := strconv.ParseFloat(number, 64)
+		if err != nil || f < 0 || f*float64(u.bytes) >= math.MaxInt64 || f != f {
+			break
+		}
+		return Size(f * float64(u.bytes)), nil
+	}
+	return 0, fmt.Errorf(`%q is not a size: write a number and a unit, for example "512MiB" or "20GiB"`, s)
+}
+
+// String writes the size in the largest binary unit that keeps it whole, or with two digits when none above KiB does.
+func (s Size) String() string {
+	for _, u := range sizeUnits[:4] {
+		if b := Size(u.bytes); s >= b && s%b == 0 {
+			return strconv.FormatUint(uint64(s/b), 10) + " " + u.name
+		}
+	}
+	for _, u := range sizeUnits[:3] {
+		if b := Size(u.bytes); s >= b {
+			return strconv.FormatFloat(float64(s)/float64(b), 'f', 2, 64) + " " + u.name
+		}
+	}
+	return strconv.FormatUint(uint64(s), 10) + " B"
+}
+
+// Duration is a time span, written as Go does: "90s", "3m". Zero means not set.
+type Duration time.Duration
+
+// String writes the duration without trailing zero units: 3m, not 3m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// Secret is a text that must not leave the process in clear. Its JSON form is the salted hash alone, so a decoded
+// Secret can be compared but not used until Reveal gives it its text again.
+type Secret struct {
+	clear string
+	hash  string
+}
+
+// NewSecret seals text with the salt of the state it will be recorded in; an empty text gives the zero Secret.
+func NewSecret(text string, salt []byte) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	mac := hmac.New(sha256.New, salt)
+	mac.Write([]byte(text))
+	return Secret{clear: text, hash: hex.EncodeToString(mac.Sum(nil))}
+}
+
+// Hash is the salted hash in hex; empty for the zero Secret. Secrets are equal when their hashes are.
+func (s Secret) Hash() string { return s.hash }
+
+// Clear is the text; ok is false for a secret that was decoded and not revealed.
+func (s Secret) Clear() (text string, ok bool) { return s.clear, s.hash == "" || s.clear != "" }
+
+// IsZero tells whether nothing is sealed.
+func (s Secret) IsZero() bool { return s.hash == "" }
+
+// String never gives the text.
+func (s Secret) String() string { return "(sensitive)" }
+
+// MarshalJSON writes the hash.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.hash) }
+
+// UnmarshalJSON reads a hash.
+func (s *Secret) UnmarshalJSON(data []byte) error {
+	s.clear = ""
+	return json.Unmarshal(data, &s.hash)
+}

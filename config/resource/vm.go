@@ -1,0 +1,103 @@
+package resource
+
+// VM is a virtual machine: a definition that outlives the running guest.
+type VM struct {
+	Meta
+	UUID        string `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
+	Title       string `json:"title,omitzero" doc:"A short title."`
+	Description string `json:"description,omitzero" doc:"A longer description."`
+
+	Image        Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"The image under the first disk."`
+	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Where vcpus and memory come from when not set here."`
+	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Where machine, firmware and device models come from when not set here."`
+
+	VCPUs     int    `json:"vcpus,omitzero" doc:"Number of virtual CPUs. Default 1."`
+	MaxVCPUs  int    `json:"max_vcpus,omitzero" doc:"Up to how many vcpus can be added while the guest runs. Default vcpus."`
+	Memory    Size   `json:"memory,omitzero" doc:"Memory. Default 1GiB."`
+	MaxMemory Size   `json:"max_memory,omitzero" doc:"Up to how much memory can be given while the guest runs (by its balloon). Default memory."`
+	CPU       string `json:"cpu,omitzero" doc:"CPU model: host-passthrough, host-model, maximum, or a name such as qemu64. By default host-model with kvm, maximum with qemu."`
+
+	DomainType string `json:"domain_type,omitzero" schema:"computed" doc:"kvm or qemu, when the host block says so."`
+	Arch       string `json:"arch,omitzero" doc:"Architecture, such as x86_64 or aarch64. Default the host's."`
+	Machine    string `json:"machine,omitzero" doc:"Machine type, such as q35. An alias never differs from what it stands for."`
+	Firmware   string `json:"firmware,omitzero" schema:"enum=bios|uefi" doc:"bios or uefi."`
+	SecureBoot *bool  `json:"secure_boot,omitzero" doc:"Secure boot, with firmware = uefi. Default false."`
+
+	Disks     []Disk     `json:"disk,omitzero" doc:"A disk. The first is the one the guest boots from, and the overlay of image."`
+	NICs      []NIC      `json:"nic,omitzero" doc:"A network interface."`
+	Graphics  *Graphics  `json:"graphics,omitzero" doc:"A graphical console. Without this block the guest has only its serial console."`
+	CloudInit *CloudInit `json:"cloud_init,omitzero" schema:"input" doc:"What cloud-init in the guest is told, through a NoCloud seed."`
+
+	Running         *bool    `json:"running,omitzero" schema:"power" doc:"true (default): started when it is off. false: shut down when it runs. null: left to people."`
+	Autostart       *bool    `json:"autostart,omitzero" doc:"Whether the host starts the guest when it boots. Default false."`
+	ShutdownTimeout Duration `json:"shutdown_timeout,omitzero" schema:"local" doc:"How long a graceful shutdown may take before the guest is switched off. Default 60s."`
+	OnDelete        string   `json:"on_delete,omitzero" schema:"local,enum=cascade|orphan" doc:"cascade (default): what the vm owns goes with it. orphan: when the block goes, the guest is left running and no longer managed."`
+	Ready           *Ready   `json:"ready,omitzero" schema:"local" doc:"What apply waits for after it has started the guest."`
+}
+
+// Kind implements Resource.
+func (*VM) Kind() Kind { return KindVM }
+
+// Disk is a block device of a vm. Config moves the attributes marked input to a Volume that the vm owns, and points Volume
+// and Source at it.
+type Disk struct {
+	Label    string `json:"label,omitzero" schema:"label" doc:"The disk's name: the guest sees it as its serial, /dev/disk/by-id/virtio-LABEL."`
+	Size     Size   `json:"size,omitzero" schema:"input" doc:"Size of the disk that the vm owns. On the first disk of a vm with an image it may be left out: then it is the image's."`
+	Format   string `json:"format,omitzero" schema:"input,enum=qcow2|raw" doc:"Format of the disk that the vm owns: qcow2 (default) or raw."`
+	Pool     Addr   `json:"pool,omitzero" schema:"input,ref=pool" doc:"Pool of the disk that the vm owns."`
+	Image    Addr   `json:"image,omitzero" schema:"input,ref=image" doc:"Make the disk an overlay of this image. The first disk takes the vm's."`
+	OnDelete string `json:"on_delete,omitzero" schema:"input,enum=delete|retain" doc:"What happens to the disk that the vm owns when vm or disk go: delete (default) or retain."`
+	Volume   Addr   `json:"volume,omitzero" schema:"local,ref=volume" doc:"Use this volume, which has a block of its own, instead of owning one."`
+	Source   string `json:"source,omitzero" schema:"computed" doc:"The volume on the host, as pool/file."`
+	Bus      string `json:"bus,omitzero" schema:"enum=virtio|scsi|sata|usb|ide" doc:"virtio, scsi, sata, usb or ide. Default the preference's."`
+	Device   string `json:"device,omitzero" schema:"enum=disk|cdrom" doc:"disk (default) or cdrom."`
+	ReadOnly *bool  `json:"read_only,omitzero" doc:"Whether the guest may only read. Default false, true for a cdrom."`
+	Cache    string `json:"cache,omitzero" schema:"enum=none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default the host's."`
+}
+
+// NIC is a network interface of a vm.
+type NIC struct {
+	Label   string `json:"label,omitzero" schema:"label" doc:"The NIC's name, also the interface's name in a guest with cloud-init (15 characters at most)."`
+	Network Addr   `json:"network,omitzero" schema:"local,ref=network" doc:"The network it is on."`
+	// Source is the network's name on the host; Bridge is set instead for a network of mode bridge.
+	Source  string `json:"source,omitzero" schema:"computed" doc:"The network's name on the host."`
+	Bridge  string `json:"bridge,omitzero" doc:"A bridge of the host, instead of a network."`
+	Model   string `json:"model,omitzero" schema:"enum=virtio|e1000e|e1000|rtl8139|igb" doc:"virtio, e1000e, e1000, rtl8139 or igb. Default the preference's."`
+	MAC     string `json:"mac,omitzero" doc:"MAC address. By default made from the project's lineage and the vm's address."`
+	Address string `json:"address,omitzero" schema:"local" doc:"Fixed IPv4 address inside the network's cidr, or auto: the next free one, which then stays."`
+	Link    *bool  `json:"link,omitzero" doc:"Whether the cable is plugged in. Default true."`
+}
+
+// Graphics is a graphical console.
+type Graphics struct {
+	Type   string `json:"type,omitzero" schema:"enum=vnc|spice" doc:"vnc (default) or spice."`
+	Listen string `json:"listen,omitzero" doc:"Address to listen on. Default 127.0.0.1."`
+	Port   int    `json:"port,omitzero" doc:"TCP port. By default the host takes a free one."`
+}
+
+// CloudInit is what the guest's cloud-init is told. Config turns it into a Seed.
+type CloudInit struct {
+	Hostname          string   `json:"hostname,omitzero" doc:"Host name. Default the vm's name."`
+	SSHAuthorizedKeys []string `json:"ssh_authorized_keys,omitzero" doc:"Public keys that may log in, as the image's default user and as root where the image allows it."`
+	UserData          Secret   `json:"user_data,omitzero" doc:"cloud-config, or a script that begins with #!. Never shown and never recorded in clear."`
+	NetworkConfig     Secret   `json:"network_config,omitzero" doc:"Network configuration, version 2. By default written from the nics."`
+	VendorData        Secret   `json:"vendor_data,omitzero" doc:"Vendor data."`
+	MetaData          Secret   `json:"meta_data,omitzero" doc:"Further lines of meta-data (YAML)."`
+}
+
+// Ready is what must answer before a started vm counts as done. All that are named must.
+type Ready struct {
+	SSH       *ReadySSH `json:"ssh,omitzero" doc:"An ssh server answers."`
+	Agent     *Empty    `json:"agent,omitzero" doc:"The QEMU guest agent answers."`
+	CloudInit *Empty    `json:"cloud_init,omitzero" doc:"cloud-init has finished (asked through the agent); its errors are errors."`
+	Address   *Empty    `json:"address,omitzero" doc:"The guest has an address on each network that gives one."`
+	Timeout   Duration  `json:"timeout,omitzero" doc:"How long to wait. Default 5m."`
+}
+
+// ReadySSH says how to reach the guest's ssh server.
+type ReadySSH struct {
+	Port int `json:"port,omitzero" doc:"TCP port. Default 22."`
+}
+
+// Empty is a block without attributes.
+type Empty struct{}

@@ -1,0 +1,168 @@
+// Package drivers is the boundary to the world's hypervisors: the Driver interface, the operations a plan is made of, what
+// a host is observed to have, the impact of changes, and the errors that callers tell apart.
+//
+// It knows no hypervisor, and nothing in it decides what to do: the planner does that from plain data, and drivers carry
+// out one operation at a time. No type of a client library crosses this line.
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// Driver is one host. All methods may be called from several goroutines at once. Opening one does no I/O: the first Observe
+// or Do connects, and answers ErrUnavailable when it cannot.
+type Driver interface {
+	Rules
+
+	// Observe reads the host once, in bulk: every object that sel.Want names (managed or not, found by resource.Key), every
+	// vm and network that bears a mark of sel.Lineage, and the host's facts. What is not in the answer is not on the host: a
+	// lookup that fails for any other reason fails the whole call. Observe changes nothing but libvirt-like caches.
+	Observe(ctx context.Context, sel Selection) (*Observed, error)
+
+	// Do makes one change. It is idempotent: what is already so is success (an object that is there as wanted, or already
+	// gone, a guest that already runs). It returns when the change is done and visible to Observe, or failed. It may report
+	// progress, from one goroutine at a time. Cancelling ctx ends waiting and transfers; what was begun is undone or is
+	// such that the same Do finishes it.
+	Do(ctx context.Context, op Op, report func(Progress)) (Result, error)
+
+	// Close ends the connection. Nothing may be running.
+	Close() error
+}
+
+// Rules is what the planner asks of a driver: pure functions, no I/O, the same answer every time.
+type Rules interface {
+	// Normalize brings a desired or recorded object into the one canonical form that Observe answers in, and fills in the
+	// driver's own defaults. It leaves r alone. Normalizing twice changes nothing more. An object that this kind of host
+	// can never have is an error that wraps ErrUnsupported and names the field.
+	Normalize(r resource.Resource) (resource.Resource, error)
+
+	// Impact says for each host-class change from before to after (as resource.Diff lists them) what it does to a running
+	// guest; for objects other than a vm Live means "in place". before is live.
+	Impact(before, after resource.Resource) []FieldImpact
+}
+
+// Consoler is a Driver whose guests have a serial console.
+type Consoler interface {
+	// Console connects the vm's serial console until ctx ends, in ends, or the guest stops.
+	Console(ctx context.Context, vm *resource.VM, in io.Reader, out io.Writer) error
+}
+
+// Selection says what to observe.
+type Selection struct {
+	Lineage string
+	Want    []resource.Resource // normalised; their Key counts
+}
+
+// Impact is how far a change reaches. Larger is worse.
+type Impact uint8
+
+// The impacts.
+const (
+	ImpactRecord   Impact = iota // only vmplan's record changes
+	ImpactLive                   // done now, the guest keeps running
+	ImpactNextBoot               // written now, takes effect when the guest next starts
+	ImpactRestart                // the guest is shut down, changed and started again
+	ImpactReplace                // deleted and created anew
+	ImpactDestroy                // deleted
+)
+
+var impactNames = []string{"record", "live", "next-boot", "restart", "replace", "destroy"}
+
+func (i Impact) String() string { return impactNames[i] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (i Impact) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *Impact) UnmarshalText(text []byte) error {
+	n := slices.Index(impactNames, string(text))
+	if n < 0 {
+		return fmt.Errorf("there is no impact %q", text)
+	}
+	*i = Impact(n)
+	return nil
+}
+
+// FieldImpact is the impact of one changed field.
+type FieldImpact struct {
+	Path   string // as in resource.Change
+	Impact Impact
+	Note   string // why, when that is not obvious; may be empty
+}
+
+// Progress is how far an operation is.
+type Progress struct {
+	Phase string // "downloading", "importing", "waiting for ssh"; short, constant
+	Done  int64  // bytes
+	Total int64  // bytes; 0 when not known
+}
+
+// Result is what an operation found out.
+type Result struct {
+	// Object is the target with fields filled in that only doing it could tell (an image's Digest); nil when all is as promised.
+	Object resource.Resource
+}
+
+// The errors that callers tell apart, with errors.Is.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("conflicts with what is there")
+	ErrInUse       = errors.New("in use")
+	ErrUnsupported = errors.New("not supported by this host")
+	ErrUnavailable = errors.New("host cannot be reached")
+	ErrNoSpace     = errors.New("not enough space")
+	ErrTimeout     = errors.New("timed out")
+)
+
+// ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.
+type ImageStore interface {
+	// Fetch gives a local file with the image's bits, unpacked and checked against the image's checksum, downloading it
+	// unless the cache has it. What it gives is complete and never changes.
+	Fetch(ctx context.Context, img *resource.Image, report func(Progress)) (Bits, error)
+}
+
+// Bits is a fetched image.
+type Bits struct {
+	Path        string        // of the local file
+	Format      string        // "qcow2" or "raw"
+	Digest      string        // "sha256:HEX" of the file at Path
+	Size        int64         // of the file, bytes
+	VirtualSize resource.Size // of the disk it holds
+}
+
+// Env is what a driver is given of its surroundings.
+type Env struct {
+	Dir    string // the project's folder, for relative paths in a URI
+	Images ImageStore
+	Log    *slog.Logger // debug detail; never nil
+}
+
+// Opener makes the driver for a host. It checks the URI and does no I/O.
+type Opener func(host *resource.Host, env Env) (Driver, error)
+
+// Registry knows the drivers by the scheme of a host's URI, where "qemu+ssh" counts as "qemu".
+type Registry map[string]Opener
+
+// Open makes the driver for host.
+func (reg Registry) Open(host *resource.Host, env Env) (Driver, error) {
+	scheme, _, ok := strings.Cut(host.URI, ":")
+	base, _, _ := strings.Cut(scheme, "+")
+	open := reg[base]
+	if !ok || open == nil {
+		known := make([]string, 0, len(reg))
+		for s := range reg {
+			known = append(known, s)
+		}
+		slices.Sort(known)
+		return nil, fmt.Errorf("uri %q: %w: no driver for this scheme, there are: %s", host.URI, ErrUnsupported, strings.Join(known, ", "))
+	}
+	return open(host, env)
+}

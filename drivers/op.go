@@ -1,0 +1,153 @@
+package drivers
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// Op is one idempotent change of one object. The set is sealed; ops are plain data that serialise.
+type Op interface {
+	// Target is the object the op is about.
+	Target() resource.Resource
+	// Verb is the op's name: "create", "start", …
+	Verb() string
+	setTarget(resource.Resource)
+}
+
+type target struct{ object resource.Resource }
+
+func (t *target) Target() resource.Resource     { return t.object }
+func (t *target) setTarget(r resource.Resource) { t.object = r }
+
+// Create makes the object: defines (and for pools and networks starts and autostarts), allocates, or imports it. A vm is
+// left off. With Mark, what can carry it bears it from the first moment. Anything under the object's Key that is there
+// already and is not this very object (for a vm, network or pool: same UUID) is ErrConflict.
+type Create struct {
+	target
+	Mark *Mark `json:"mark,omitempty"`
+}
+
+// Update changes the object from Before (live) to After, which is the target. Live tells whether a running guest is changed as well as its
+// definition; otherwise only the definition is written. What After does not mention stays.
+type Update struct {
+	target
+	Before resource.Resource `json:"-"`
+	Live   bool              `json:"live,omitempty"`
+}
+
+// Delete removes the object: undefines a vm (off by then; with NVRAM, managed save and snapshot metadata) but none of its
+// volumes; stops and undefines a network or pool (a pool's folder is removed when it is empty); deletes a volume's bits.
+type Delete struct{ target }
+
+// Start starts a vm.
+type Start struct{ target }
+
+// Stop shuts a vm down gracefully and, when it has not stopped within its ShutdownTimeout, switches it off; with Force at once.
+type Stop struct {
+	target
+	Force bool `json:"force,omitempty"`
+}
+
+// Reboot asks the guest to reboot; with Force it is reset.
+type Reboot struct {
+	target
+	Force bool `json:"force,omitempty"`
+}
+
+// WaitReady waits for what the vm's Ready asks for. On a timeout the error ends with the last lines of the serial log.
+type WaitReady struct{ target }
+
+// SetMark writes the ownership mark and changes nothing else. Objects that cannot carry one are left alone.
+type SetMark struct {
+	target
+	Mark Mark `json:"mark"`
+}
+
+// Record changes only vmplan's record of the object: no driver is called.
+type Record struct{ target }
+
+// Forget drops vmplan's record of the object: no driver is called.
+type Forget struct{ target }
+
+func (*Create) Verb() string    { return "create" }
+func (*Update) Verb() string    { return "update" }
+func (*Delete) Verb() string    { return "delete" }
+func (*Start) Verb() string     { return "start" }
+func (*Stop) Verb() string      { return "stop" }
+func (*Reboot) Verb() string    { return "reboot" }
+func (*WaitReady) Verb() string { return "wait" }
+func (*SetMark) Verb() string   { return "mark" }
+func (*Record) Verb() string    { return "record" }
+func (*Forget) Verb() string    { return "forget" }
+
+// Constructors.
+func NewCreate(r resource.Resource, m *Mark) *Create { return &Create{target{r}, m} }
+func NewUpdate(before, after resource.Resource, live bool) *Update {
+	return &Update{target{after}, before, live}
+}
+func NewDelete(r resource.Resource) *Delete           { return &Delete{target{r}} }
+func NewStart(vm *resource.VM) *Start                 { return &Start{target{vm}} }
+func NewStop(vm *resource.VM, force bool) *Stop       { return &Stop{target{vm}, force} }
+func NewReboot(vm *resource.VM, force bool) *Reboot   { return &Reboot{target{vm}, force} }
+func NewWaitReady(vm *resource.VM) *WaitReady         { return &WaitReady{target{vm}} }
+func NewSetMark(r resource.Resource, m Mark) *SetMark { return &SetMark{target{r}, m} }
+func NewRecord(r resource.Resource) *Record           { return &Record{target{r}} }
+func NewForget(r resource.Resource) *Forget           { return &Forget{target{r}} }
+
+// Encoded is an Op in JSON: {"op": VERB, "target": …, …}.
+type Encoded struct{ Op }
+
+type encodedOp struct {
+	Verb   string            `json:"op"`
+	Target resource.Encoded  `json:"target"`
+	Before *resource.Encoded `json:"before,omitempty"`
+	Args   json.RawMessage   `json:"args,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e Encoded) MarshalJSON() ([]byte, error) {
+	args, err := json.Marshal(e.Op)
+	if err != nil {
+		return nil, err
+	}
+	out := encodedOp{Verb: e.Verb(), Target: resource.Encoded{Resource: e.Target()}}
+	if string(args) != "{}" {
+		out.Args = args
+	}
+	if u, ok := e.Op.(*Update); ok {
+		out.Before = &resource.Encoded{Resource: u.Before}
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Encoded) UnmarshalJSON(data []byte) error {
+	var raw encodedOp
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	ops := map[string]Op{
+		"create": &Create{}, "update": &Update{}, "delete": &Delete{}, "start": &Start{}, "stop": &Stop{}, "reboot": &Reboot{},
+		"wait": &WaitReady{}, "mark": &SetMark{}, "record": &Record{}, "forget": &Forget{},
+	}
+	op := ops[raw.Verb]
+	if op == nil || raw.Target.Resource == nil {
+		return fmt.Errorf("there is no operation %q on this target", raw.Verb)
+	}
+	if raw.Args != nil {
+		if err := json.Unmarshal(raw.Args, op); err != nil {
+			return err
+		}
+	}
+	op.setTarget(raw.Target.Resource)
+	if u, ok := op.(*Update); ok {
+		if raw.Before == nil || raw.Before.Resource == nil || raw.Before.Kind() != u.Target().Kind() {
+			return fmt.Errorf("update of %s lacks what was before", u.Target().Base().Addr)
+		}
+		u.Before = raw.Before.Resource
+	}
+	e.Op = op
+	return nil
+}

@@ -1,0 +1,142 @@
+// Package planner decides what to do. New is a pure function from what is desired, recorded and live to a Plan: no
+// context, clock, I/O, prompt, log or map order; the same input gives the same bytes.
+//
+// It must not know a hypervisor, a state backend or how a plan is shown.
+package planner
+
+import (
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// Input is all a plan is made from. New leaves it unchanged.
+type Input struct {
+	// Desired is what the files say, as config.Load gives it (New normalises it with each host's Rules).
+	Desired *resource.Set
+	// State is the recorded state.
+	State *state.Snapshot
+	// Hosts has an entry for every host that is desired or recorded, by label.
+	Hosts map[string]Host
+	// Version of vmplan, for marks.
+	Version string
+	Options
+}
+
+// Host is what the planner knows of one host.
+type Host struct {
+	Rules    drivers.Rules
+	Observed *drivers.Observed
+}
+
+// Options are the user's wishes for one plan.
+type Options struct {
+	Destroy bool            `json:"destroy,omitempty"` // plan to delete everything recorded (that Targets select)
+	Orphan  bool            `json:"orphan,omitempty"`  // with Destroy: leave vms running, released
+	Targets []resource.Addr `json:"targets,omitempty"` // only these, and what they depend on; empty: everything
+	Exclude []resource.Addr `json:"exclude,omitempty"` // not these, nor what depends on them
+	Replace []resource.Addr `json:"replace,omitempty"` // delete and create anew even if nothing differs
+}
+
+// Plan is what will be done and why. It serialises: see Encode.
+type Plan struct {
+	Lineage  string    `json:"lineage"`
+	Serial   uint64    `json:"serial"` // of the state it was made from
+	Options  Options   `json:"options"`
+	Changes  []Change  `json:"changes"` // what differs, per object, in order of address; no-ops are left out
+	Drift    []Change  `json:"drift"`   // recorded against live, for objects that somebody else changed
+	Steps    []Step    `json:"steps"`   // the graph, in an order that could be executed one by one
+	Findings []Finding `json:"findings"`
+}
+
+// Empty tells whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Refused tells whether a finding forbids applying.
+func (p *Plan) Refused() bool {
+	for _, f := range p.Findings {
+		if f.Severity == SeverityError {
+			return true
+		}
+	}
+	return false
+}
+
+// Action is what happens to an object as a whole.
+type Action string
+
+// The actions.
+const (
+	ActionCreate  Action = "create"
+	ActionUpdate  Action = "update"
+	ActionReplace Action = "replace"
+	ActionDelete  Action = "delete"
+	ActionStart   Action = "start"   // nothing but its power changes
+	ActionStop    Action = "stop"    // nothing but its power changes
+	ActionAdopt   Action = "adopt"   // a released object is taken back, and updated if Fields say so
+	ActionRelease Action = "release" // orphaned: left as it is, no longer managed
+	ActionForget  Action = "forget"  // gone from the host already: only the record goes
+)
+
+// Change is what happens to one object.
+type Change struct {
+	Addr   resource.Addr  `json:"addr"`
+	Kind   resource.Kind  `json:"kind"`
+	Name   string         `json:"name"` // on the host
+	Host   string         `json:"host"`
+	Action Action         `json:"action"`
+	Impact drivers.Impact `json:"impact"`           // the worst of the fields'
+	Fields []FieldChange  `json:"fields,omitempty"` // for create and delete: every set field that people would want to see
+	Cause  string         `json:"cause"`            // "not on the host", "no longer in the files", …
+	Power  string         `json:"power,omitempty"`  // "start", "stop" or "restart" when the plan does that to a vm
+	Loses  []string       `json:"loses,omitempty"`  // what cannot be got back: "disk root (20 GiB)"
+	Keeps  []string       `json:"keeps,omitempty"`  // what stays on the host on purpose
+}
+
+// FieldChange is one line of a Change. Old and New are resource.Format's texts; empty when not set. A secret's are never
+// its text.
+type FieldChange struct {
+	Path      string         `json:"path"`
+	Old       string         `json:"old,omitempty"`
+	New       string         `json:"new,omitempty"`
+	Impact    drivers.Impact `json:"impact"`
+	Note      string         `json:"note,omitempty"`
+	Sensitive bool           `json:"sensitive,omitempty"`
+}
+
+// Step is one operation and when it may run.
+type Step struct {
+	ID        string          `json:"id"` // "create vm.web.disk.root"; unique in the plan
+	Op        drivers.Encoded `json:"op"`
+	Addr      resource.Addr   `json:"addr"`
+	Host      string          `json:"host"`
+	Cause     string          `json:"cause"`
+	DependsOn []string        `json:"depends_on,omitempty"` // IDs of earlier steps
+	Group     resource.Addr   `json:"group"`                // the block it belongs to: its owner
+	Impact    drivers.Impact  `json:"impact"`
+	Loses     []string        `json:"loses,omitempty"`
+	// Record is what is recorded once the step is done (nil: the record is removed), and Intent what is recorded before it
+	// begins; a step that neither creates nor destroys has no Intent. Update steps that do not touch the record set
+	// KeepRecord.
+	Intent     *state.Record `json:"intent,omitempty"`
+	Record     *state.Record `json:"record,omitempty"`
+	KeepRecord bool          `json:"keep_record,omitempty"`
+}
+
+// Finding is something a plan has to say beyond its changes: a refusal or a warning. Addr leads to the source position.
+type Finding struct {
+	Severity Severity      `json:"severity"`
+	Addr     resource.Addr `json:"addr"`
+	Path     string        `json:"path,omitempty"` // field
+	Summary  string        `json:"summary"`        // short, constant
+	Detail   string        `json:"detail"`         // what is wrong, why, how to fix it
+}
+
+// Severity of a Finding.
+type Severity string
+
+// The severities.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
