@@ -1,0 +1,273 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
+)
+
+// Run carries out p and folds what became of it into snap, which it writes at the end when anything changed. A step starts
+// when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on. When ctx is
+// cancelled nothing more is started, and what runs is let finish undisturbed.
+//
+// Failed steps are in the Summary. The error is about the run itself: a plan that is no graph or names a host without a
+// driver (nothing was done then), or a state that could not be written (no further step is started then).
+func Run(ctx context.Context, p *planner.Plan, snap *state.Snapshot, env Env) (Summary, error) {
+	if env.Parallelism <= 0 {
+		env.Parallelism = DefaultParallelism
+	}
+	if env.PerHost <= 0 {
+		env.PerHost = DefaultPerHost
+	}
+	r := &runner{
+		env:   env,
+		snap:  snap,
+		head:  &state.Snapshot{Lineage: snap.Lineage, Serial: snap.Serial, Salt: snap.Salt},
+		lanes: map[string]*lane{},
+		done:  make(chan message),
+	}
+	if err := r.build(p.Steps); err != nil {
+		return Summary{}, err
+	}
+	r.loop(ctx)
+	return r.finish(ctx)
+}
+
+// runner is one run. All of its fields belong to the goroutine of loop, but for env, head and done, and events under its lock.
+type runner struct {
+	env     Env
+	snap    *state.Snapshot
+	head    *state.Snapshot // what the backend knows the journal by; has no records, so that nobody reads them unguarded
+	nodes   []*node
+	lanes   map[string]*lane
+	running int // operations, in all lanes that count
+	left    int // nodes that are neither done, failed nor skipped
+	stop    error
+	broken  error // the state could not be written
+	changed bool
+	done    chan message
+	events  sync.Mutex
+	sum     Summary
+}
+
+// node is one step of the graph.
+type node struct {
+	index      int
+	step       *planner.Step
+	lane       *lane
+	waits      int // steps it depends on that are not done yet
+	dependents []*node
+	settled    bool
+	began      bool          // has left the ready queue
+	before     *state.Record // the record before the intent
+	started    time.Time
+	err        error
+}
+
+// message tells the loop that a node has come further.
+type message struct {
+	node  *node
+	phase phase
+	entry *state.Entry // what was journalled
+	err   error        // of the operation, with phaseRecorded
+	lost  error        // why the entry could not be journalled
+}
+
+type phase uint8
+
+const (
+	phaseArmed    phase = iota // the intent is durable
+	phaseRan                   // the operation has ended: its slot is free
+	phaseRecorded              // the result is durable
+	phaseUndone                // the intent was taken back, as the operation will not start
+)
+
+var errInterrupted = errors.New("interrupted before it began")
+
+func (r *runner) build(steps []planner.Step) error {
+	byID := make(map[string]*node, len(steps))
+	for i := range steps {
+		s := &steps[i]
+		if s.Op.Op == nil || byID[s.ID] != nil {
+			return fmt.Errorf("plan: step %q has no operation or is there twice", s.ID)
+		}
+		if !recordOnly(s) && r.env.Drivers[s.Host] == nil {
+			return fmt.Errorf("plan: step %q: there is no driver for host %q", s.ID, s.Host)
+		}
+		n := &node{index: i, step: s, lane: r.laneOf(s)}
+		for _, id := range s.DependsOn {
+			dep := byID[id]
+			if dep == nil {
+				return fmt.Errorf("plan: step %q depends on %q, which is no earlier step", s.ID, id)
+			}
+			dep.dependents = append(dep.dependents, n)
+			n.waits++
+		}
+		byID[s.ID] = n
+		r.nodes = append(r.nodes, n)
+		if n.waits == 0 {
+			n.lane.ready.push(n)
+		}
+	}
+	r.left = len(r.nodes)
+	return nil
+}
+
+func (r *runner) loop(ctx context.Context) {
+	run := context.WithoutCancel(ctx)
+	cancelled := ctx.Done()
+	for r.left > 0 {
+		if r.stop == nil && ctx.Err() != nil {
+			r.stop, r.sum.Interrupted = errInterrupted, true
+		}
+		if r.stop != nil {
+			r.abandon(run)
+		} else {
+			r.dispatch(run)
+		}
+		if r.left == 0 {
+			return
+		}
+		select {
+		case m := <-r.done:
+			r.advance(m)
+		case <-cancelled:
+			cancelled = nil
+		}
+	}
+}
+
+// advance takes one message in.
+func (r *runner) advance(m message) {
+	n := m.node
+	if m.lost != nil && r.broken == nil {
+		r.broken = m.lost
+		r.stop = errors.New("not started, as the state can no longer be written")
+	}
+	if m.entry != nil {
+		r.snap.Apply(*m.entry)
+		r.changed = true
+	}
+	switch m.phase {
+	case phaseArmed:
+		if m.lost != nil {
+			n.lane.inFlight--
+			r.fail(n, fmt.Errorf("record the intent: %w", m.lost))
+			return
+		}
+		n.lane.armed.push(n)
+	case phaseRan:
+		r.release(n.lane)
+	case phaseRecorded:
+		n.lane.inFlight--
+		r.settle(n, m)
+	case phaseUndone:
+		n.lane.inFlight--
+		r.skip(n, r.stop)
+	}
+}
+
+func (r *runner) settle(n *node, m message) {
+	switch {
+	case m.err != nil:
+		r.fail(n, m.err)
+	case m.lost != nil:
+		r.fail(n, fmt.Errorf("done, but it could not be recorded: %w", m.lost))
+	default:
+		n.settled = true
+		r.left--
+		r.sum.Done++
+		r.tell(n, Event{Kind: EventDone, Elapsed: time.Since(n.started)})
+		for _, d := range n.dependents {
+			if d.waits--; d.waits == 0 && !d.settled {
+				d.lane.ready.push(d)
+			}
+		}
+	}
+}
+
+func (r *runner) fail(n *node, err error) {
+	n.settled = true
+	n.err = &StepError{Step: n.step.ID, Addr: n.step.Addr, Verb: n.step.Op.Verb(), Err: err}
+	r.left--
+	r.sum.Failed++
+	e := Event{Kind: EventFailed, Err: n.err}
+	if !n.started.IsZero() {
+		e.Elapsed = time.Since(n.started)
+	}
+	r.tell(n, e)
+	r.skipDependents(n, fmt.Errorf("%q failed", n.step.ID))
+}
+
+func (r *runner) skip(n *node, why error) {
+	n.settled = true
+	r.left--
+	r.sum.Skipped++
+	r.tell(n, Event{Kind: EventSkipped, Err: why})
+}
+
+// skipDependents skips all that stands on n, in the order of the plan as far as one failure goes.
+func (r *runner) skipDependents(n *node, why error) {
+	queue := newQueue(n.dependents...)
+	for queue.Len() > 0 {
+		d := queue.pop()
+		if d.settled {
+			continue
+		}
+		r.skip(d, why)
+		for _, next := range d.dependents {
+			queue.push(next)
+		}
+	}
+}
+
+// abandon skips every node that has not begun, and takes back the intents of those that were about to.
+func (r *runner) abandon(run context.Context) {
+	for _, l := range r.lanes {
+		l.ready.clear()
+		for l.armed.Len() > 0 {
+			n := l.armed.pop()
+			go func() { r.done <- r.undo(run, n) }()
+		}
+	}
+	for _, n := range r.nodes {
+		if !n.settled && !n.began {
+			r.skip(n, r.stop)
+		}
+	}
+}
+
+// finish writes the state and sums up.
+func (r *runner) finish(ctx context.Context) (Summary, error) {
+	for _, n := range r.nodes {
+		if n.err != nil {
+			r.sum.Errors = append(r.sum.Errors, n.err)
+		}
+	}
+	err := r.broken
+	if err != nil {
+		err = fmt.Errorf("journal: %w", err)
+	}
+	if r.changed {
+		if werr := r.env.Backend.Write(context.WithoutCancel(ctx), r.snap); werr != nil {
+			err = errors.Join(err, fmt.Errorf("write the state: %w", werr))
+		}
+	}
+	return r.sum, err
+}
+
+// tell passes an event of n on.
+func (r *runner) tell(n *node, e Event) {
+	if r.env.Events == nil {
+		return
+	}
+	e.Step, e.Addr, e.Verb = n.step.ID, n.step.Addr, n.step.Op.Verb()
+	r.events.Lock()
+	defer r.events.Unlock()
+	r.env.Events(e)
+}
