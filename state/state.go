@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -122,3 +124,12 @@ var (
 	ErrCorrupt = errors.New("the state is damaged")
 	ErrNewer   = errors.New("the state was written by a newer vmplan")
 )
+
+// Sorted gives the records in the order of their addresses.
+func (s *Snapshot) Sorted() []*Record {
+	out := make([]*Record, 0, len(s.Records))
+	for _, a := range slices.SortedFunc(maps.Keys(s.Records), resource.Compare) {
+		out = append(out, s.Records[a])
+	}
+	return out
+}

@@ -189,3 +189,6 @@ func Key(r Resource) string {
 	}
 	return string(r.Kind()) + "/" + r.Base().Name
 }
+
+// Label is what objects call their host (Meta.Host): the block's label, with its key if it has one.
+func (h *Host) Label() string { return h.Addr.Name + h.Addr.Key }
