@@ -3,11 +3,18 @@
 // a plan (UUIDs, MACs, file names, addresses), and checks everything that can be checked without a host. All mistakes of all
 // files are reported at once, with ranges.
 //
+// The way through: Open reads and parses (parse.go), merges overrides (override.go) and sorts the blocks of every module
+// (module.go); Load evaluates on demand (eval.go, reference.go), decodes blocks by the struct tags of package resource
+// (compile.go, decode.go), then completes what only the whole project can tell: host and pool (place.go), the parts of a vm
+// (disks.go, seed.go), addresses (address.go); and last checks the result (validate.go).
+//
 // It must not know hosts, state files or plans: what is recorded comes in as Prior. hcl and cty types do not leave it,
-// except for Diagnostics.
+// except for Diagnostics and the parsed files behind snippets.
 package config
 
 import (
+	"sync"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -21,7 +28,7 @@ type Options struct {
 	VarFiles []string          // --var-file, in order; after the folder's own
 	Vars     map[string]string // --var
 	Environ  []string          // "KEY=value"; VMPLAN_VAR_* count
-	Version  string            // of vmplan, for required_version
+	Version  string            // of vmplan, for required_version; empty: not checked
 }
 
 // StateSettings say where the state is: vmplan { state "TYPE" { … } }.
@@ -38,9 +45,41 @@ type Prior struct {
 	Addresses map[resource.Addr]map[string]string
 }
 
-// Config is a loaded project.
+// Project is a folder that has been read and parsed, but not evaluated.
+type Project struct {
+	dir    string
+	opts   Options
+	root   *module
+	state  StateSettings
+	values []namedValues // variable values from files, in rising precedence
+	files  *fileSet
+}
+
+// State says where the project's state is kept; the default when the files do not say, or say it wrongly.
+func (p *Project) State() StateSettings { return p.state }
+
+// Hash is the sha256 in hex over names and contents of all files read: modules and variable files included.
+func (p *Project) Hash() string { return p.files.hash() }
+
+// Files gives the files read by name, for snippets.
+func (p *Project) Files() map[string]*hcl.File { return p.files.parsed }
+
+// Config is a loaded project. Set is complete and right only when Load reported no error.
 type Config struct {
 	Set     *resource.Set
 	Sources *Sources
-	Hash    string // sha256 over all files read, hex
+	Hash    string // Project.Hash
+
+	mu   sync.Mutex // Outputs evaluates anew
+	eval *evaluator
+}
+
+// Output is the value of one output block of the root module.
+type Output struct {
+	Name        string
+	Description string
+	Value       any    // of nil, bool, string, json.Number, []any, map[string]any; what is not known is nil
+	Type        string // as variables write it: string, list(string), object({…})
+	Sensitive   bool
+	Known       bool // false when part of it only a running guest can tell
 }
