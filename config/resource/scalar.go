@@ -70,6 +70,22 @@ func (s Size) String() string {
 	return strconv.FormatUint(uint64(s), 10) + " B"
 }
 
+// UnmarshalJSON reads a number of bytes, or a text with a unit as people write it. Sizes are written as numbers.
+func (s *Size) UnmarshalJSON(data []byte) error {
+	if len(data) == 0 || data[0] != '"' {
+		return json.Unmarshal(data, (*uint64)(s))
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	size, err := ParseSize(text)
+	if err == nil {
+		*s = size
+	}
+	return err
+}
+
 // Duration is a time span, written as Go does: "90s", "3m". Zero means not set.
 type Duration time.Duration
 
