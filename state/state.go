@@ -31,9 +31,17 @@ type Record struct {
 	Status Status
 	// DependsOn are the addresses this object was made after; deletion goes the other way round.
 	DependsOn []resource.Addr
-	// Power is what vmplan last made of a vm's power; empty when it never did.
+	// Power is what vmplan last made of a vm's power: PowerOn, PowerOff, or PowerStarting; empty when it never did.
 	Power string
 }
+
+// The values of Record.Power.
+const (
+	PowerOn  = "on"
+	PowerOff = "off"
+	// PowerStarting: vmplan created or stopped the vm with the intention to start it, and has not seen it started and ready.
+	PowerStarting = "starting"
+)
 
 // Status of a recorded object.
 type Status string

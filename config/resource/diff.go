@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -97,8 +96,15 @@ func diffStruct(b, a reflect.Value, prefix string, class Class, out *[]Change) {
 		case SingleBlock:
 			diffBlock(x, y, path, c, out)
 		case LabelledBlock:
-			for _, label := range labels(x, y) {
-				diffBlock(byLabel(x, label), byLabel(y, label), path+"."+label, c, out)
+			xs, ys := indexLabels(x), indexLabels(y)
+			for i := range y.Len() {
+				label := labelOf(y.Index(i))
+				diffBlock(xs.find(label), y.Index(i).Addr(), path+"."+label, c, out)
+			}
+			for i := range x.Len() {
+				if label := labelOf(x.Index(i)); ys.find(label).IsNil() {
+					diffBlock(x.Index(i).Addr(), ys.find(label), path+"."+label, c, out)
+				}
 			}
 		default:
 			if !equalLeaf(x, y) {
@@ -121,19 +127,6 @@ func diffBlock(x, y reflect.Value, path string, c Class, out *[]Change) {
 	}
 }
 
-// labels lists the labels of y, then those only x has.
-func labels(x, y reflect.Value) []string {
-	var out []string
-	for _, v := range []reflect.Value{y, x} {
-		for i := range v.Len() {
-			if l := labelOf(v.Index(i)); !slices.Contains(out, l) {
-				out = append(out, l)
-			}
-		}
-	}
-	return out
-}
-
 // byLabel gives a pointer to the element of slice v with the label, or a nil pointer.
 func byLabel(v reflect.Value, label string) reflect.Value {
 	for i := range v.Len() {
@@ -142,6 +135,36 @@ func byLabel(v reflect.Value, label string) reflect.Value {
 		}
 	}
 	return reflect.Zero(reflect.PointerTo(v.Type().Elem()))
+}
+
+// labelIndex finds the blocks of a slice by label; in a long one without looking at each.
+type labelIndex struct {
+	blocks reflect.Value
+	at     map[string]int
+}
+
+func indexLabels(v reflect.Value) labelIndex {
+	x := labelIndex{blocks: v}
+	if v.Len() > 8 {
+		x.at = make(map[string]int, v.Len())
+		for i := range v.Len() {
+			if label := labelOf(v.Index(i)); x.find(label).IsNil() {
+				x.at[label] = i
+			}
+		}
+	}
+	return x
+}
+
+// find is byLabel.
+func (x labelIndex) find(label string) reflect.Value {
+	if x.at == nil {
+		return byLabel(x.blocks, label)
+	}
+	if i, ok := x.at[label]; ok {
+		return x.blocks.Index(i).Addr()
+	}
+	return reflect.Zero(reflect.PointerTo(x.blocks.Type().Elem()))
 }
 
 func equalLeaf(x, y reflect.Value) bool {
@@ -194,20 +217,21 @@ func overlay(b, a, d, r reflect.Value, class Class) {
 }
 
 func overlayLabelled(fb, fa, fd, fr reflect.Value) {
+	before, live, desired, recorded := indexLabels(fb), indexLabels(fa), indexLabels(fd), indexLabels(fr)
 	merged := reflect.MakeSlice(fa.Type(), 0, fd.Len())
 	for i := range fd.Len() {
 		label := labelOf(fd.Index(i))
 		elem := reflect.New(fd.Type().Elem()).Elem()
 		elem.Set(fd.Index(i))
-		if live := byLabel(fa, label); !live.IsNil() {
-			elem.Set(live.Elem())
-			overlay(byLabel(fb, label).Elem(), elem, fd.Index(i), byLabel(fr, label).Elem(), ClassHost)
+		if l := live.find(label); !l.IsNil() {
+			elem.Set(l.Elem())
+			overlay(before.find(label).Elem(), elem, fd.Index(i), recorded.find(label).Elem(), ClassHost)
 		}
 		merged = reflect.Append(merged, elem)
 	}
 	for i := range fa.Len() {
 		label := labelOf(fa.Index(i))
-		if byLabel(fd, label).IsNil() && byLabel(fr, label).IsNil() {
+		if desired.find(label).IsNil() && recorded.find(label).IsNil() {
 			merged = reflect.Append(merged, fa.Index(i))
 		}
 	}
