@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Kind is the type of an object as it is written in the language: "vm", "pool", …
@@ -43,6 +44,9 @@ func (a Addr) String() string {
 	var b strings.Builder
 	if a.Module != "" {
 		b.WriteString(a.Module)
+		if a.Kind == "" {
+			return b.String()
+		}
 		b.WriteByte('.')
 	}
 	b.WriteString(string(a.Kind))
@@ -235,8 +239,8 @@ func cutKey(s string) (key, rest string, err error) {
 
 func validName(s string) bool {
 	for i, r := range s {
-		letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r > 127
-		if !letter && (i == 0 || r != '-' && (r < '0' || r > '9')) {
+		first := r == '_' || unicode.IsLetter(r)
+		if !first && (i == 0 || r != '-' && !unicode.IsDigit(r) && !unicode.IsMark(r)) {
 			return false
 		}
 	}

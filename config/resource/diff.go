@@ -49,11 +49,10 @@ func walk(v reflect.Value, prefix string, class Class, leaf func(string, Class, 
 		}
 		switch a.Block {
 		case SingleBlock:
-			leaf2 := f.Elem()
-			if len(SchemaOf(a.Type).Attrs) == 0 {
-				leaf(path, c, reflect.ValueOf(true))
+			if f.Elem().IsZero() {
+				leaf(path, c, reflect.ValueOf(true)) // that the block is there is all it says
 			}
-			walk(leaf2, path+".", c, leaf)
+			walk(f.Elem(), path+".", c, leaf)
 		case LabelledBlock:
 			for i := range f.Len() {
 				walk(f.Index(i), path+"."+labelOf(f.Index(i))+".", c, leaf)
@@ -182,7 +181,8 @@ func equalLeaf(x, y reflect.Value) bool {
 
 // Overlay makes the two sides of the three-way comparison, whose Diff is what an apply would change. before is live, with
 // vmplan's own (local) fields as recorded. after is the same, with what desired sets put over it and what only recorded
-// set taken away; all else stays as it is live, blocks that nobody declared included. recorded may be nil.
+// set taken away; all else stays as it is live, blocks that nobody declared included. recorded may be nil. The results
+// share nothing with the arguments.
 func Overlay(desired, recorded, live Resource) (before, after Resource) {
 	before, after = Clone(live), Clone(live)
 	d, r := reflect.ValueOf(desired).Elem(), reflect.Value{}
@@ -204,14 +204,14 @@ func overlay(b, a, d, r reflect.Value, class Class) {
 		}
 		switch c := max(attr.Class, class); {
 		case c != ClassHost:
-			fb.Set(fr)
-			fa.Set(fd)
+			fb.Set(cloneValue(fr))
+			fa.Set(cloneValue(fd))
 		case attr.Block == LabelledBlock:
 			overlayLabelled(fb, fa, fd, fr)
 		case attr.Block == SingleBlock && !fd.IsNil() && !fa.IsNil():
 			overlay(fb.Elem(), fa.Elem(), fd.Elem(), fr.Elem(), c)
 		case !fd.IsZero() || !fr.IsZero():
-			fa.Set(fd)
+			fa.Set(cloneValue(fd))
 		}
 	}
 }
@@ -222,7 +222,7 @@ func overlayLabelled(fb, fa, fd, fr reflect.Value) {
 	for i := range fd.Len() {
 		label := labelOf(fd.Index(i))
 		elem := reflect.New(fd.Type().Elem()).Elem()
-		elem.Set(fd.Index(i))
+		elem.Set(cloneValue(fd.Index(i)))
 		if l := live.find(label); !l.IsNil() {
 			elem.Set(l.Elem())
 			overlay(before.find(label).Elem(), elem, fd.Index(i), recorded.find(label).Elem(), ClassHost)

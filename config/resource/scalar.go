@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +25,12 @@ const (
 	TiB Size = 1 << 40
 )
 
-var sizeUnits = []struct {
+type sizeUnit struct {
 	name  string
 	bytes uint64
-}{
+}
+
+var sizeUnits = []sizeUnit{
 	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
 }
@@ -47,7 +51,7 @@ func ParseSize(s string) (Size, error) {
 			return Size(n * u.bytes), nil
 		}
 		f, err := strconv.ParseFloat(number, 64)
-		if err != nil || f < 0 || f*float64(u.bytes) >= math.MaxInt64 || f != f {
+		if err != nil || strings.Trim(number, "0123456789.") != "" || f*float64(u.bytes) >= math.MaxInt64 {
 			break
 		}
 		return Size(f * float64(u.bytes)), nil
@@ -55,19 +59,20 @@ func ParseSize(s string) (Size, error) {
 	return 0, fmt.Errorf(`%q is not a size: write a number and a unit, for example "512MiB" or "20GiB"`, s)
 }
 
-// String writes the size in the largest binary unit that keeps it whole, or with two digits when none above KiB does.
+// String writes the size in the largest unit that keeps it whole, binary before decimal, so that ParseSize gives it back and
+// two sizes that differ look different.
 func (s Size) String() string {
-	for _, u := range sizeUnits[:4] {
-		if b := Size(u.bytes); s >= b && s%b == 0 {
-			return strconv.FormatUint(uint64(s/b), 10) + " " + u.name
-		}
-	}
-	for _, u := range sizeUnits[:3] {
-		if b := Size(u.bytes); s >= b {
-			return strconv.FormatFloat(float64(s)/float64(b), 'f', 2, 64) + " " + u.name
+	for _, u := range []Size{TiB, GiB, MiB, 1e12, 1e9, 1e6, KiB, 1e3} {
+		if s >= u && s%u == 0 {
+			return strconv.FormatUint(uint64(s/u), 10) + " " + unitName(u)
 		}
 	}
 	return strconv.FormatUint(uint64(s), 10) + " B"
+}
+
+func unitName(bytes Size) string {
+	i := slices.IndexFunc(sizeUnits, func(u sizeUnit) bool { return u.bytes == uint64(bytes) })
+	return sizeUnits[i].name
 }
 
 // UnmarshalJSON reads a number of bytes, or a text with a unit as people write it. Sizes are written as numbers.
@@ -139,6 +144,9 @@ func (s Secret) IsZero() bool { return s.hash == "" }
 
 // String never gives the text.
 func (s Secret) String() string { return "(sensitive)" }
+
+// Format implements fmt.Formatter, because with some verbs (%#v, %d) fmt would look inside.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalJSON writes the hash.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.hash) }

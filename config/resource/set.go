@@ -1,16 +1,20 @@
 package resource
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
+	"sync"
 )
 
-// Set holds objects by address and gives them in the order of Compare.
+// Set holds objects by address and gives them in the order of Compare. Any number of goroutines may read it at once.
 type Set struct {
 	byAddr map[Addr]Resource
-	sorted []Addr // nil when stale
+	mu     sync.Mutex // guards sorted among readers
+	sorted []Addr     // nil when stale
 }
 
 // NewSet makes a set of rs.
@@ -40,19 +44,21 @@ func (s *Set) Len() int { return len(s.byAddr) }
 // All gives the objects in order.
 func (s *Set) All() iter.Seq2[Addr, Resource] {
 	return func(yield func(Addr, Resource) bool) {
-		if s.sorted == nil {
-			s.sorted = make([]Addr, 0, len(s.byAddr))
-			for a := range s.byAddr {
-				s.sorted = append(s.sorted, a)
-			}
-			slices.SortFunc(s.sorted, Compare)
-		}
-		for _, a := range s.sorted {
+		for _, a := range s.order() {
 			if !yield(a, s.byAddr[a]) {
 				return
 			}
 		}
 	}
+}
+
+func (s *Set) order() []Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sorted == nil {
+		s.sorted = slices.SortedFunc(maps.Keys(s.byAddr), Compare)
+	}
+	return s.sorted
 }
 
 // Of gives the objects of Go type T in order: Of[*VM](set).
@@ -122,7 +128,10 @@ func (e *Encoded) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw.Spec, r); err != nil {
+	// An attribute this version does not know is refused: dropping it would lose what a newer version recorded.
+	spec := json.NewDecoder(bytes.NewReader(raw.Spec))
+	spec.DisallowUnknownFields()
+	if err := spec.Decode(r); err != nil {
 		return fmt.Errorf("%s: %w", raw.Addr, err)
 	}
 	r.Base().Addr = raw.Addr

@@ -1,0 +1,45 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// recordJSON is a Record as it is written in state files, journals and plan files.
+type recordJSON struct {
+	Object    resource.Encoded `json:"object"`
+	Status    Status           `json:"status"`
+	DependsOn []resource.Addr  `json:"depends_on,omitempty"`
+	Power     string           `json:"power,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler. Secrets are written as hashes.
+func (r *Record) MarshalJSON() ([]byte, error) {
+	return json.Marshal(recordJSON{Object: resource.Encoded{Resource: r.Object}, Status: r.Status, DependsOn: r.DependsOn, Power: r.Power})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. A record without an object or with an unknown status is an error.
+func (r *Record) UnmarshalJSON(data []byte) error {
+	var raw recordJSON
+	if err := strictJSON(data, &raw); err != nil {
+		return err
+	}
+	if raw.Object.Resource == nil {
+		return errors.New("a record has no object")
+	}
+	if !raw.Status.valid() {
+		return errors.New("a record of " + raw.Object.Base().Addr.String() + " has the unknown status " + string(raw.Status))
+	}
+	*r = Record{Object: raw.Object.Resource, Status: raw.Status, DependsOn: raw.DependsOn, Power: raw.Power}
+	return nil
+}
+
+func (s Status) valid() bool {
+	switch s {
+	case StatusReady, StatusCreating, StatusDeleting, StatusReleased:
+		return true
+	}
+	return false
+}
