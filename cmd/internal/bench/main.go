@@ -1,0 +1,251 @@
+// Command bench measures vmplan's speed and memory and prints each figure beside its floor, taken in the same run, and its
+// target. It asserts nothing: machines differ. It must run as root on a machine with libvirt (see make setup).
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
+)
+
+// bench is one run: the programs under test and the table so far.
+type bench struct {
+	dir, vmplan, floor string
+	table              *tabwriter.Writer
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: bench VMPLAN FLOOR")
+		os.Exit(1)
+	}
+	if err := run(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(vmplan, floor string) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, vmplan: vmplan, floor: floor, table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
+	fmt.Fprintln(b.table, "figure\tmeasured\tfloor\tratio\ttarget")
+	for _, part := range []func(context.Context) error{b.version, b.simulated, b.libvirt} {
+		if err := part(context.Background()); err != nil {
+			return err
+		}
+	}
+	return b.table.Flush()
+}
+
+// row prints one line; floor 0 means there is none.
+func (b *bench) row(what string, took, floor time.Duration, target string) {
+	if floor == 0 {
+		fmt.Fprintf(b.table, "%s\t%.3f s\t–\t–\t%s\n", what, took.Seconds(), target)
+		return
+	}
+	fmt.Fprintf(b.table, "%s\t%.3f s\t%.3f s\t%.2f\t%s\n", what, took.Seconds(), floor.Seconds(), float64(took)/float64(floor), target)
+}
+
+func (b *bench) version(context.Context) error {
+	took, _, err := b.median(9, b.dir, "version")
+	if err != nil {
+		return err
+	}
+	floor, err := medianOf(9, func() (time.Duration, error) {
+		begin := time.Now()
+		err := exec.Command("true").Run()
+		return time.Since(begin), err
+	})
+	b.row("vmplan version (floor: true)", took, floor, "< 0.050 s")
+	return err
+}
+
+// simulated measures plans from empty on a simulated host.
+func (b *bench) simulated(context.Context) error {
+	var took [2]time.Duration
+	for i, n := range []int{1000, 10000} {
+		dir, err := b.project(fmt.Sprintf("sim%d", n), "sim:lab.json", n)
+		if err != nil {
+			return err
+		}
+		var rss int64
+		if took[i], rss, err = b.median(3, dir, "plan"); err != nil {
+			return err
+		}
+		b.row(fmt.Sprintf("plan from empty, %d vms, sim (%d MiB)", n, rss>>20), took[i], 0, []string{"< 1 s", "–"}[i])
+	}
+	b.row("plan of 10,000 vms beside 1,000", took[1], took[0], "ratio <= 12")
+	return nil
+}
+
+// libvirt measures on a private libvirt host: apply against the calls by hand, then plan against a dump.
+func (b *bench) libvirt(ctx context.Context) error {
+	h, err := libvirttest.New(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var perVM [2]time.Duration
+	for i, n := range []int{100, 300} {
+		if perVM[i], err = b.apply(h, n); err != nil {
+			return err
+		}
+	}
+	b.row("apply, per vm, at 300 beside 100", perVM[1], perVM[0], "ratio about 1")
+	return b.noop(h, 1000)
+}
+
+func (b *bench) apply(h *libvirttest.Host, n int) (perVM time.Duration, err error) {
+	dir, err := b.project(fmt.Sprintf("apply%d", n), h.URI, 0)
+	if err != nil {
+		return 0, err
+	}
+	if _, _, err := b.once(dir, "apply", "--auto-approve", "--var", "n=0"); err != nil {
+		return 0, err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "pool", "base-*"))
+	if err != nil || len(files) != 1 {
+		return 0, fmt.Errorf("expected one base image, found %v: %v", files, err)
+	}
+	out, err := exec.Command(b.floor, "apply", h.URI, "bench", strconv.Itoa(n), "4", filepath.Base(files[0]), filepath.Join(dir, "pool")).Output()
+	if err != nil {
+		return 0, fmt.Errorf("floor apply: %w", err)
+	}
+	floor, err := time.ParseDuration(strings.TrimSpace(string(out)) + "s")
+	if err != nil {
+		return 0, err
+	}
+	if err := b.sweep(h, filepath.Join(dir, "pool")); err != nil {
+		return 0, err
+	}
+	took, rss, err := b.once(dir, "apply", "--auto-approve", "--var", "n="+strconv.Itoa(n))
+	if err != nil {
+		return 0, err
+	}
+	b.row(fmt.Sprintf("apply of %d vms, defined (%d MiB)", n, rss>>20), took, floor, "ratio <= 1.5")
+	if _, _, err := b.once(dir, "destroy", "--auto-approve", "--var", "n=0"); err != nil {
+		return 0, err
+	}
+	return took / time.Duration(n), nil
+}
+
+// sweep removes what the floor made, so that both start from the same.
+func (b *bench) sweep(h *libvirttest.Host, pool string) error {
+	script := `for d in $(virsh -c "$1" list --all --name); do virsh -c "$1" undefine "$d"; done; rm -f "$2"/floor-*; virsh -c "$1" pool-refresh bench`
+	out, err := exec.Command("sh", "-c", script, "sh", h.URI, pool).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("sweep: %w: %s", err, out)
+	}
+	return nil
+}
+
+func (b *bench) noop(h *libvirttest.Host, n int) error {
+	dir, err := b.project("noop", h.URI, n)
+	if err != nil {
+		return err
+	}
+	if _, _, err := b.once(dir, "apply", "--auto-approve"); err != nil {
+		return err
+	}
+	floor, err := medianOf(5, func() (time.Duration, error) {
+		out, err := exec.Command(b.floor, "read", h.URI).Output()
+		if err != nil {
+			return 0, err
+		}
+		return time.ParseDuration(strings.TrimSpace(string(out)) + "s")
+	})
+	if err != nil {
+		return err
+	}
+	took, rss, err := b.median(5, dir, "plan", "--detailed-exitcode")
+	if err != nil {
+		return err
+	}
+	b.row(fmt.Sprintf("no-op plan of %d vms on libvirt (%d MiB, target 150)", n, rss>>20), took, floor, "ratio <= 2")
+	return nil
+}
+
+// project writes a project with n vms that are defined and not started.
+func (b *bench) project(name, uri string, n int) (dir string, err error) {
+	dir = filepath.Join(b.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	disk := filepath.Join(dir, "base.raw")
+	if err := os.WriteFile(disk, make([]byte, 1<<20), 0o644); err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf(`variable "n" {
+  type    = number
+  default = %d
+}
+host "lab" { uri = %q }
+pool "bench" { path = %q }
+network "lan" { cidr = "10.80.0.0/16" }
+image "base" {
+  source = %q
+  format = "raw"
+}
+vm "web" {
+  count   = var.n
+  image   = image.base
+  memory  = "128MiB"
+  running = false
+  disk "root" { size = "1GiB" }
+  nic "lan" { network = network.lan }
+  cloud_init { hostname = "web-${count.index}" }
+}
+`, n, uri, filepath.Join(dir, "pool"), disk)
+	return dir, os.WriteFile(filepath.Join(dir, "main.hcl"), []byte(text), 0o644)
+}
+
+// once runs vmplan in dir and gives wall time and peak memory in bytes.
+func (b *bench) once(dir string, args ...string) (took time.Duration, rss int64, err error) {
+	cmd := exec.Command(b.vmplan, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "VMPLAN_CACHE="+filepath.Join(b.dir, "cache"))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	begin := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, 0, fmt.Errorf("vmplan %s: %w: %s", strings.Join(args, " "), err, stderr.String())
+	}
+	took = time.Since(begin)
+	return took, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10, nil
+}
+
+// median runs vmplan n times and gives the median time and the largest peak memory.
+func (b *bench) median(n int, dir string, args ...string) (took time.Duration, rss int64, err error) {
+	took, err = medianOf(n, func() (time.Duration, error) {
+		t, m, err := b.once(dir, args...)
+		rss = max(rss, m)
+		return t, err
+	})
+	return took, rss, err
+}
+
+func medianOf(n int, measure func() (time.Duration, error)) (time.Duration, error) {
+	all := make([]time.Duration, n)
+	for i := range all {
+		var err error
+		if all[i], err = measure(); err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(all)
+	return all[n/2], nil
+}
