@@ -1,0 +1,49 @@
+# GOFLAGS: the libvirt binding opens libvirt at run time, so that vmplan starts where it is not installed.
+GO        ?= go
+TAGS      ?= libvirt_dlopen
+FUZZTIME  ?= 30s
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+GOFLAGS   := -buildvcs=false -tags=$(TAGS)
+GOTESTSUM := $(GO) run gotest.tools/gotestsum@v1.13.0 --format standard-quiet
+GOLANGCI  := bin/golangci-lint-v2.11.0
+export GOFLAGS
+
+.PHONY: build setup test demo bench lint fmt docs fuzz clean
+
+build: ## bin/vmplan
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/vmplan ./cmd/vmplan
+
+setup: ## install what building and testing take, if it is missing
+	sh .ci/setup
+
+test: setup ## everything, real guests included; what was skipped and why is listed at the end
+	sh .ci/check
+	@# Two packages at a time: at most two of them boot guests, which is what two cores can take.
+	$(GOTESTSUM) -- -p 2 -timeout 15m ./...
+
+demo: setup build ## plan, apply, log in, plan again and destroy, on a real guest
+	sh .ci/demo
+
+bench: setup ## speed and memory, beside their floors
+	$(GO) test -p 1 -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+
+lint: $(GOLANGCI) ## gofmt, vet and golangci-lint
+	sh .ci/check static
+	$(GOLANGCI) run
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/bin GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(@:bin/golangci-lint-%=%)
+	mv bin/golangci-lint $@
+
+fmt: ## format Go and the examples
+	gofmt -w cmd config drivers planner state
+	$(GO) run ./cmd/vmplan fmt --chdir examples
+
+docs: ## the reference pages, from the schema
+	$(GO) generate ./...
+
+fuzz: ## each fuzzer for FUZZTIME
+	sh .ci/fuzz $(FUZZTIME)
+
+clean: ## what was built; not the caches of images and guests
+	rm -rf bin
