@@ -1,0 +1,103 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner/apply"
+)
+
+// mostBars is how many running steps are shown at once; the others go on unseen.
+const mostBars = 12
+
+// barWidth is the number of columns of a bar itself.
+const barWidth = 24
+
+// bars shows running steps at the bottom of a terminal, each in a line that is redrawn: transfers with a bar.
+type bars struct {
+	container *mpb.Progress
+	style     style
+	running   map[string]*row
+}
+
+func newBars(p *Printer) *bars {
+	return &bars{
+		container: mpb.New(mpb.WithOutput(p.Out), mpb.WithAutoRefresh(), mpb.WithWidth(p.Width), mpb.WithRefreshRate(120*time.Millisecond)),
+		style:     p.style,
+		running:   map[string]*row{},
+	}
+}
+
+// row is one running step.
+type row struct {
+	bar     *mpb.Bar
+	style   style
+	started time.Time
+
+	mu       sync.Mutex
+	text     string
+	progress drivers.Progress
+}
+
+func (b *bars) began(e apply.Event, text string) {
+	if len(b.running) >= mostBars {
+		return
+	}
+	r := &row{style: b.style, started: time.Now(), text: text}
+	r.bar = b.container.MustAdd(1, mpb.BarFillerFunc(r.fill))
+	b.running[e.Step] = r
+}
+
+func (b *bars) moved(e apply.Event, _ string) {
+	r := b.running[e.Step]
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text, r.progress = fmt.Sprintf("%s: %s", e.Addr, e.Progress.Phase), e.Progress
+}
+
+func (b *bars) ended(e apply.Event) {
+	if r := b.running[e.Step]; r != nil {
+		r.bar.Abort(true)
+		r.bar.Wait()
+		delete(b.running, e.Step)
+	}
+}
+
+func (b *bars) close() {
+	for _, r := range b.running {
+		r.bar.Abort(true)
+	}
+	b.container.Wait()
+}
+
+// fill draws the row.
+func (r *row) fill(w io.Writer, stat decor.Statistics) error {
+	r.mu.Lock()
+	text, p := r.text, r.progress
+	r.mu.Unlock()
+	tail := time.Since(r.started).Round(time.Second).String()
+	switch {
+	case p.Total > 0:
+		tail = fmt.Sprintf("%s %3d%% of %s  %s", drawBar(p), min(p.Done, p.Total)*100/p.Total, bytesText(p.Total), tail)
+	case p.Done > 0:
+		tail = bytesText(p.Done) + "  " + tail
+	}
+	line := cut("  "+clean(text)+"  "+tail, max(stat.AvailableWidth, 1))
+	_, err := io.WriteString(w, r.style.dim(line))
+	return err
+}
+
+func drawBar(p drivers.Progress) string {
+	full := int(min(p.Done, p.Total) * barWidth / p.Total)
+	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "]"
+}

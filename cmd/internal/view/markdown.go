@@ -1,0 +1,193 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/planner"
+)
+
+// markdownLimit keeps a plan within what a comment on a pull request may hold (65,536 bytes at the usual places).
+const markdownLimit = 60 << 10
+
+// markdownPart is a piece of the document whose detail can be left out.
+type markdownPart struct {
+	head   string
+	detail string // text for a fenced block; empty when there is none
+	lines  int    // of detail, kept when it was cut
+	cut    bool
+}
+
+// Markdown prints the plan for a comment on a pull request, within 60 KiB: the longest details are cut, saying so.
+func (v *PlanView) Markdown() error {
+	_, err := fmt.Fprint(v.printer.Out, v.markdown(markdownLimit))
+	return err
+}
+
+func (v *PlanView) markdown(limit int) string {
+	plain := *v
+	plain.printer = New(Streams{}) // no colours, no width
+	parts := plain.markdownParts()
+	total := 0
+	for i := range parts {
+		total += len(parts[i].String())
+	}
+	for _, i := range longestFirst(parts) {
+		if total <= limit {
+			break
+		}
+		total -= len(parts[i].String())
+		parts[i].cut, parts[i].lines, parts[i].detail = true, strings.Count(parts[i].detail, "\n"), ""
+		total += len(parts[i].String())
+	}
+	var b strings.Builder
+	const more = "\n_…and %d more objects: see `vmplan plan`._\n"
+	for i, p := range parts {
+		text := p.String()
+		if b.Len()+len(text)+len(more)+8 > limit {
+			fmt.Fprintf(&b, more, len(parts)-i)
+			break
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// longestFirst gives the indexes of the parts with a detail, the longest first; of equals the last.
+func longestFirst(parts []markdownPart) []int {
+	var order []int
+	for i := range parts {
+		if parts[i].detail != "" {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		if d := len(parts[b].detail) - len(parts[a].detail); d != 0 {
+			return d
+		}
+		return b - a
+	})
+	return order
+}
+
+// String sets the part.
+func (p markdownPart) String() string {
+	switch {
+	case p.cut:
+		return p.head + fmt.Sprintf("\n  _%s cut: see `vmplan plan`._\n", plural(p.lines, "line"))
+	case p.detail == "":
+		return p.head
+	}
+	fence := "```"
+	for strings.Contains(p.detail, fence) {
+		fence += "`"
+	}
+	return fmt.Sprintf("%s\n%sdiff\n%s%s\n\n", p.head, fence, p.detail, fence)
+}
+
+func (v *PlanView) markdownParts() []markdownPart {
+	head := "### Plan: " + escapeMarkdown(v.counts.String()) + "\n\n"
+	if v.plan.Empty() && len(v.groups) == 0 {
+		head = "### Plan: no changes\n\n"
+	}
+	parts := []markdownPart{{head: head}}
+	for _, f := range v.plan.Findings {
+		at := ""
+		if !f.Addr.IsZero() {
+			at = code(f.Addr.String()) + ": "
+		}
+		name := map[planner.Severity]string{planner.SeverityError: "Error", planner.SeverityWarning: "Warning"}[f.Severity]
+		parts = append(parts, markdownPart{head: fmt.Sprintf("> **%s:** %s%s. %s\n\n", name, at, escapeMarkdown(f.Summary), escapeMarkdown(f.Detail))})
+	}
+	if len(v.plan.Drift) > 0 {
+		var b strings.Builder
+		for i := range v.plan.Drift {
+			v.writeChange(&b, &v.plan.Drift[i], changeStyle{drift: true})
+		}
+		parts = append(parts, markdownPart{head: "#### Changed outside of vmplan\n", detail: b.String()})
+	}
+	for i, g := range v.groups {
+		title := ""
+		if s := g.section(); i == 0 || v.groups[i-1].section() != s {
+			title = "#### " + sectionTitles[s] + "\n\n"
+		}
+		parts = append(parts, v.markdownGroup(title, g))
+	}
+	return parts
+}
+
+// markdownGroup is one line for the block and its losses, and the fields as a diff.
+func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s- **%s** %s", title, wordOf(g.action), code(g.addr.String()))
+	if c := g.changes[0]; g.own {
+		if c.Power != "" && c.Power != string(c.Action) {
+			head.WriteString(" and " + c.Power)
+		}
+		if c.Cause != "" {
+			head.WriteString(": " + escapeMarkdown(clean(c.Cause)))
+		}
+		if at := v.place(c, ""); at != "" {
+			head.WriteString(" (" + code(at) + ")")
+		}
+	}
+	var lost []string
+	var detail strings.Builder
+	for _, c := range g.changes {
+		for _, l := range c.Loses {
+			if !slices.Contains(lost, l) {
+				lost = append(lost, l)
+			}
+		}
+		v.writeChange(&detail, c, changeStyle{})
+	}
+	if len(lost) > 0 {
+		fmt.Fprintf(&head, " — **loses %s**", escapeMarkdown(clean(strings.Join(lost, ", "))))
+	}
+	return markdownPart{head: head.String() + "\n", detail: outdent(detail.String())}
+}
+
+// outdent moves the signs of a plan's text to the first column, where a diff block colours them: a change to "!".
+func outdent(text string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		bare := strings.TrimLeft(line, " ")
+		switch {
+		case strings.HasPrefix(bare, "-/+ "), strings.HasPrefix(bare, "- "):
+			line = "- " + strings.TrimPrefix(strings.TrimPrefix(bare, "-/+"), "-")[1:]
+		case strings.HasPrefix(bare, "+ "):
+			line = "+ " + bare[2:]
+		case strings.HasPrefix(bare, "~ "):
+			line = "! " + bare[2:]
+		case strings.HasPrefix(bare, "loses "):
+			line = "- " + strings.TrimSuffix(line, bare) + bare
+		case bare != "" && strings.IndexByte("+-@", bare[0]) >= 0:
+			line = bare
+		default:
+			line = "  " + line
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// escapeMarkdown keeps text from being read as markup, HTML or a mention of somebody.
+func escapeMarkdown(text string) string {
+	var b strings.Builder
+	for _, r := range strings.ReplaceAll(text, "\n", " ") {
+		if strings.ContainsRune("\\`*_[]<>#|~@", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// code sets text as code; a backtick inside needs a longer fence.
+func code(text string) string {
+	if strings.Contains(text, "`") {
+		return "`` " + text + " ``"
+	}
+	return "`" + text + "`"
+}

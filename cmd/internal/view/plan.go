@@ -1,0 +1,198 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+// PlanView is a plan about to be printed.
+type PlanView struct {
+	printer   *Printer
+	plan      *planner.Plan
+	src       Sources // nil when the files are not at hand
+	downloads Downloads
+	groups    []*group
+	counts    counts
+	hosts     bool // there are several: name them
+}
+
+// Plan prepares p for printing. src may be nil.
+func (p *Printer) Plan(plan *planner.Plan, src Sources, d Downloads) *PlanView {
+	v := &PlanView{printer: p, plan: plan, src: src, downloads: d, groups: groups(plan.Changes)}
+	v.counts = count(v.groups, d)
+	for _, c := range plan.Changes {
+		v.hosts = v.hosts || c.Host != plan.Changes[0].Host
+	}
+	return v
+}
+
+// Text prints the plan for people: drift first, then what will be done, the worst first. What it has to say beyond goes to
+// Err, as diagnostics.
+func (v *PlanView) Text() error {
+	var b strings.Builder
+	v.writeDrift(&b)
+	if v.plan.Empty() && len(v.groups) == 0 {
+		b.WriteString(v.printer.style.bold("No changes.") + " The hosts are as the files say.\n")
+	} else {
+		v.writeChanges(&b)
+	}
+	if _, err := fmt.Fprint(v.printer.Out, b.String()); err != nil {
+		return err
+	}
+	v.findings()
+	return nil
+}
+
+func (v *PlanView) findings() {
+	diags := FindingDiagnostics(v.plan.Findings, v.src)
+	if len(diags) == 0 {
+		return
+	}
+	fmt.Fprintln(v.printer.Err)
+	if v.src == nil {
+		v.printer.Diagnostics(diags, nil)
+		return
+	}
+	v.printer.Diagnostics(diags, v.src.Files())
+}
+
+// headline is the line that the plan begins and ends with.
+func (v *PlanView) headline() string {
+	text := v.counts.String()
+	if text == "" {
+		text = plural(len(v.plan.Steps), "step") + " that change no object"
+	}
+	return v.printer.style.bold("Plan:") + " " + text
+}
+
+func (v *PlanView) writeDrift(b *strings.Builder) {
+	if len(v.plan.Drift) == 0 {
+		return
+	}
+	b.WriteString(v.printer.style.bold("Changed outside of vmplan:") + "\n\n")
+	for i := range v.plan.Drift {
+		v.writeChange(b, &v.plan.Drift[i], changeStyle{indent: "  ", drift: true})
+	}
+	b.WriteString("\n")
+}
+
+func (v *PlanView) writeChanges(b *strings.Builder) {
+	b.WriteString(v.headline() + "\n")
+	titles := len(v.groups) > 0 && v.groups[0].section() != v.groups[len(v.groups)-1].section()
+	for i, g := range v.groups {
+		if s := g.section(); titles && (i == 0 || v.groups[i-1].section() != s) {
+			b.WriteString("\n" + v.printer.style.bold(sectionTitles[s]+":") + "\n")
+		}
+		b.WriteString("\n")
+		v.writeGroup(b, g)
+	}
+	b.WriteString("\n" + v.headline() + "\n")
+}
+
+func (v *PlanView) writeGroup(b *strings.Builder, g *group) {
+	if !g.own {
+		fmt.Fprintf(b, "      %s\n", v.printer.style.bold(clean(g.addr.String())))
+	}
+	for _, c := range g.changes {
+		s := changeStyle{indent: "  "}
+		if c.Addr.Part != "" {
+			s.indent = "    "
+		}
+		v.writeChange(b, c, s)
+	}
+}
+
+// changeStyle says how a change is set.
+type changeStyle struct {
+	indent string
+	drift  bool // it happened already: no impact, no place in the files
+}
+
+// writeChange writes the line of an object and what belongs to it.
+func (v *PlanView) writeChange(b *strings.Builder, c *planner.Change, s changeStyle) {
+	st := v.printer.style
+	symbol, paint := v.symbol(c, s)
+	fmt.Fprintf(b, "%s%s %s  %s", s.indent, paint(pad(symbol, 3)), st.bold(clean(c.Addr.String())), v.what(c, s))
+	if at := v.place(c, ""); at != "" && !s.drift {
+		b.WriteString("  " + st.dim(at))
+	}
+	b.WriteString("\n")
+	in := s.indent + "      "
+	for _, l := range c.Loses {
+		fmt.Fprintf(b, "%s%s %s\n", in, st.red("loses"), clean(l))
+	}
+	for _, k := range c.Keeps {
+		fmt.Fprintf(b, "%s%s %s\n", in, st.green("keeps"), clean(k))
+	}
+	if n, ok := v.downloads.bytes[c.Addr]; ok && n > 0 && !s.drift {
+		fmt.Fprintf(b, "%sdownloads %s\n", in, bytesText(n))
+	}
+	if c.Action != planner.ActionDelete && c.Action != planner.ActionForget || s.drift {
+		v.writeFields(b, c, in, s)
+	}
+}
+
+// what says what happens to the object, and why.
+func (v *PlanView) what(c *planner.Change, s changeStyle) string {
+	if s.drift {
+		if c.Action == planner.ActionUpdate {
+			return "was changed" + because(c.Cause)
+		}
+		return "is gone" + because(c.Cause)
+	}
+	text := wordOf(c.Action)
+	switch {
+	case c.Power != "" && c.Power != string(c.Action):
+		text += " and " + c.Power
+	case c.Action == planner.ActionUpdate && c.Impact != drivers.ImpactLive:
+		text += " (" + impactText(c.Impact) + ")"
+	}
+	if v.hosts && c.Host != "" {
+		text += " on " + clean(c.Host)
+	}
+	return text + because(c.Cause)
+}
+
+func because(cause string) string {
+	if cause == "" {
+		return ""
+	}
+	return ": " + clean(cause)
+}
+
+func (v *PlanView) symbol(c *planner.Change, s changeStyle) (string, func(string) string) {
+	st := v.printer.style
+	if s.drift {
+		return "!", st.cyan
+	}
+	switch c.Action {
+	case planner.ActionCreate:
+		return "  +", st.green
+	case planner.ActionDelete:
+		return "  -", st.red
+	case planner.ActionReplace:
+		return "-/+", st.red
+	case planner.ActionStart, planner.ActionStop:
+		return "  >", st.cyan
+	case planner.ActionAdopt:
+		return " <=", st.green
+	case planner.ActionRelease:
+		return " =>", st.yellow
+	case planner.ActionForget:
+		return "  x", st.dim
+	}
+	return "  ~", st.yellow
+}
+
+// place is "main.hcl:12", or empty.
+func (v *PlanView) place(c *planner.Change, path string) string {
+	r, ok := rangeOf(v.src, c.Addr, path)
+	if !ok {
+		return ""
+	}
+	return r.Filename + ":" + strconv.Itoa(r.Start.Line)
+}

@@ -1,0 +1,191 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/apply"
+)
+
+// progressEvery is how often a plain log says how far a step is, at most.
+const progressEvery = 10 * time.Second
+
+// Progress prints what happens during an apply. Its methods may be called from several goroutines at once.
+type Progress struct {
+	printer *Printer
+	mu      sync.Mutex
+	show    shower
+	plain   io.Writer // where finished lines go
+	said    map[string]time.Time
+	now     func() time.Time
+	brief   bool // nothing to sum up when all went well
+}
+
+// shower is how running steps are shown.
+type shower interface {
+	began(e apply.Event, text string)
+	moved(e apply.Event, text string)
+	ended(e apply.Event)
+	close()
+}
+
+// Progress starts the display for plan: bars on a terminal, plain lines elsewhere, and with asJSON an object a line. A plan
+// without changes, as power actions are, gets no summary when all went well.
+func (p *Printer) Progress(plan *planner.Plan, asJSON bool) *Progress {
+	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now,
+		brief: len(plan.Changes) == 0}
+	switch {
+	case asJSON:
+		g.show = nil // see eventJSON
+	case p.Live:
+		bars := newBars(p)
+		g.show, g.plain = bars, bars.container
+	default:
+		g.show = (*lines)(g)
+	}
+	return g
+}
+
+// Event takes in what happened; it is what apply.Env.Events wants.
+func (g *Progress) Event(e apply.Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.show == nil {
+		g.eventJSON(e)
+		return
+	}
+	verb := verbOf(e.Verb)
+	if verb.silent && e.Kind != apply.EventFailed {
+		return
+	}
+	switch e.Kind {
+	case apply.EventStarted:
+		g.show.began(e, fmt.Sprintf("%s: %s…", e.Addr, verb.doing))
+	case apply.EventProgress:
+		g.show.moved(e, fmt.Sprintf("%s: %s", e.Addr, progressText(e.Progress)))
+	case apply.EventDone:
+		g.show.ended(e)
+		g.line(g.printer.style.green("✓")+" ", fmt.Sprintf("%s: %s (%s)", e.Addr, verb.done, elapsed(e.Elapsed)))
+	case apply.EventFailed:
+		g.show.ended(e)
+		g.line(g.printer.style.red("✗")+" ", fmt.Sprintf("%s: %s (%s)", e.Addr, verb.failed, elapsed(e.Elapsed)))
+	case apply.EventSkipped:
+		g.line(g.printer.style.yellow("-")+" ", fmt.Sprintf("%s: not started: %s", e.Addr, e.Err))
+	}
+}
+
+// line prints a finished line; mark stands before it on a terminal.
+func (g *Progress) line(mark, text string) {
+	if !g.printer.Live {
+		mark = ""
+	}
+	fmt.Fprintln(g.plain, mark+clean(text))
+}
+
+// Close ends the display and prints the summary; errors go to Err.
+func (g *Progress) Close(s apply.Summary) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.show == nil {
+		g.summaryJSON(s)
+		return
+	}
+	g.show.close()
+	if s.Done+s.Failed+s.Skipped == 0 || g.brief && s.OK() {
+		return
+	}
+	fmt.Fprintf(g.printer.Out, "\n%s\n", g.printer.summaryText(s))
+	if len(s.Errors) > 0 {
+		fmt.Fprintln(g.printer.Err)
+	}
+	for _, err := range s.Errors {
+		g.printer.Error(err)
+	}
+}
+
+func (p *Printer) summaryText(s apply.Summary) string {
+	if s.OK() {
+		return p.style.green("Apply complete:") + fmt.Sprintf(" %d done.", s.Done)
+	}
+	head, hint := "Apply failed:", ""
+	if s.Interrupted && s.Failed == 0 {
+		head, hint = "Apply interrupted:", " Apply again to finish."
+	}
+	parts := []string{fmt.Sprintf("%d done", s.Done)}
+	if s.Failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", s.Failed))
+	}
+	if s.Skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d not started", s.Skipped))
+	}
+	return p.style.red(head) + " " + strings.Join(parts, ", ") + "." + hint
+}
+
+// lines shows running steps as lines of a log.
+type lines Progress
+
+func (l *lines) began(e apply.Event, text string) {
+	l.said[e.Step] = l.now()
+	fmt.Fprintln(l.plain, clean(text))
+}
+
+func (l *lines) moved(e apply.Event, text string) {
+	if now := l.now(); now.Sub(l.said[e.Step]) >= progressEvery {
+		l.said[e.Step] = now
+		fmt.Fprintln(l.plain, clean(text))
+	}
+}
+
+func (l *lines) ended(e apply.Event) { delete(l.said, e.Step) }
+func (l *lines) close()              {}
+
+// progressText is "downloading 45% (200 MiB of 450 MiB)", or as much of it as is known.
+func progressText(p drivers.Progress) string {
+	switch {
+	case p.Total > 0:
+		return fmt.Sprintf("%s %d%% (%s of %s)", p.Phase, min(p.Done, p.Total)*100/p.Total, bytesText(p.Done), bytesText(p.Total))
+	case p.Done > 0:
+		return fmt.Sprintf("%s (%s)", p.Phase, bytesText(p.Done))
+	}
+	return p.Phase
+}
+
+// elapsed is a time span with as many digits as people care for.
+func elapsed(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return resource.Duration(d.Round(time.Second)).String()
+}
+
+// verb is how a step's operation is spoken of.
+type verb struct {
+	doing, done, failed string
+	silent              bool // touches only vmplan's own record: not worth a line
+}
+
+var verbs = map[string]verb{
+	"create": {doing: "creating", done: "created", failed: "could not be created"},
+	"update": {doing: "changing", done: "changed", failed: "could not be changed"},
+	"delete": {doing: "deleting", done: "deleted", failed: "could not be deleted"},
+	"start":  {doing: "starting", done: "started", failed: "could not be started"},
+	"stop":   {doing: "shutting down", done: "shut down", failed: "could not be shut down"},
+	"reboot": {doing: "rebooting", done: "rebooted", failed: "could not be rebooted"},
+	"wait":   {doing: "waiting for the guest", done: "ready", failed: "did not become ready"},
+	"mark":   {doing: "marking", done: "marked", failed: "could not be marked"},
+	"record": {doing: "recording", done: "recorded", failed: "could not be recorded", silent: true},
+	"forget": {doing: "forgetting", done: "forgotten", failed: "could not be forgotten", silent: true},
+}
+
+func verbOf(name string) verb {
+	if v, ok := verbs[name]; ok {
+		return v
+	}
+	return verb{doing: name, done: name + " done", failed: name + " failed"}
+}

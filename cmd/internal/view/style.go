@@ -1,0 +1,93 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// style colours text, or leaves it as it is.
+type style struct{ color bool }
+
+func (s style) sgr(code, text string) string {
+	if !s.color || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s style) bold(text string) string   { return s.sgr("1", text) }
+func (s style) dim(text string) string    { return s.sgr("2", text) }
+func (s style) red(text string) string    { return s.sgr("31", text) }
+func (s style) green(text string) string  { return s.sgr("32", text) }
+func (s style) yellow(text string) string { return s.sgr("33", text) }
+func (s style) cyan(text string) string   { return s.sgr("36", text) }
+
+// clean makes control characters visible, so that a name or a message from a host cannot drive the terminal. Line ends and tabs stay.
+func clean(text string) string {
+	bad := func(r rune) bool {
+		return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control))
+	}
+	if strings.IndexFunc(text, bad) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if bad(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// width is the number of columns of a plain text.
+func width(text string) int { return runewidth.StringWidth(text) }
+
+// pad fills text with spaces up to n columns.
+func pad(text string, n int) string { return runewidth.FillRight(text, n) }
+
+// cut shortens text to n columns, saying so with an ellipsis; n <= 0 means no limit.
+func cut(text string, n int) string {
+	if n <= 0 || width(text) <= n {
+		return text
+	}
+	return runewidth.Truncate(text, n, "…")
+}
+
+// wrap breaks the paragraphs of text into lines of at most n columns, at spaces; n <= 0 means no limit. Lines that begin
+// with a space are left as they are: they are quotations or lists.
+func wrap(text string, n int) []string {
+	var out []string
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		if n <= 0 || width(line) <= n || strings.HasPrefix(line, " ") {
+			out = append(out, line)
+			continue
+		}
+		row := ""
+		for word := range strings.FieldsSeq(line) {
+			switch {
+			case row == "":
+				row = word
+			case width(row)+1+width(word) <= n:
+				row += " " + word
+			default:
+				out = append(out, row)
+				row = word
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// plural writes a count with its noun: "1 disk", "2 disks".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
