@@ -24,8 +24,9 @@ test: setup ## everything, real guests included; what was skipped and why is lis
 demo: setup build ## plan, apply, log in, plan again and destroy, on a real guest
 	sh .ci/demo
 
-bench: setup ## speed and memory, beside their floors
-	$(GO) test -p 1 -run '^$$' -bench . -benchtime 1x -timeout 60m ./...
+bench: setup build ## speed and memory, beside their floors
+	$(GO) build -o bin/floor ./drivers/libvirt/libvirttest/cmd/floor
+	$(GO) run ./cmd/internal/bench $(CURDIR)/bin/vmplan $(CURDIR)/bin/floor
 
 lint: $(GOLANGCI) ## gofmt, vet and golangci-lint
 	sh .ci/check static

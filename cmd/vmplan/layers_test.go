@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "vmplan.dev/vmplan/"
+
+// rooms says for each package which others of this project it may import (a name that ends in "/" means all below it), and
+// which third-party modules. It is the table of ARCHITECTURE.md; .golangci.yml has the part that an editor can show.
+var rooms = map[string]struct{ own, third string }{
+	"config/resource":     {"", ""},
+	"config":              {"config/resource config/function", "github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/google/uuid github.com/Masterminds/semver/v3 github.com/agext/levenshtein"},
+	"config/function":     {"config/resource", "github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/zclconf/go-cty-yaml github.com/google/uuid golang.org/x/text"},
+	"drivers":             {"config/resource", ""},
+	"drivers/guest":       {"config/resource", "github.com/kdomanski/iso9660 golang.org/x/crypto"},
+	"drivers/libvirt":     {"config/resource drivers drivers/guest", "libvirt.org/go/libvirt libvirt.org/go/libvirtxml golang.org/x/sync"},
+	"drivers/sim":         {"config/resource drivers", "github.com/google/uuid github.com/gofrs/flock"},
+	"drivers/drivertest":  {"config/resource drivers", ""},
+	"drivers/source":      {"config/resource drivers", "github.com/klauspost/compress github.com/ulikunitz/xz github.com/gofrs/flock"},
+	"drivers/source/file": {"config/resource drivers/source", ""},
+	"drivers/source/http": {"config/resource drivers/source", ""},
+	"state":               {"config/resource", ""},
+	"state/local":         {"config/resource state", "github.com/gofrs/flock golang.org/x/sys"},
+	"state/statetest":     {"config/resource state", ""},
+	"planner":             {"config/resource drivers state", ""},
+	"planner/apply":       {"config/resource drivers planner state", "golang.org/x/sync"},
+	"cmd/internal/view": {
+		"config config/resource drivers planner planner/apply state",
+		"github.com/hashicorp/hcl/v2 github.com/sergi/go-diff github.com/vbauerster/mpb/v8 github.com/mattn/go-runewidth golang.org/x/term",
+	},
+	"cmd/internal/cli": {
+		"config config/resource drivers drivers/guest planner planner/apply state cmd/internal/view",
+		"github.com/spf13/cobra github.com/spf13/pflag github.com/google/uuid golang.org/x/sync golang.org/x/term",
+	},
+	"cmd/vmplan": {
+		"cmd/internal/cli cmd/internal/view config config/resource drivers drivers/libvirt drivers/sim drivers/source/ drivers/source planner planner/apply state state/local", "",
+	},
+	"cmd/internal/bench": {"drivers/libvirt/libvirttest", ""},
+
+	"drivers/libvirt/libvirttest":                 {"", "golang.org/x/sys"},
+	"drivers/libvirt/libvirttest/cmd/floor":       {"", "libvirt.org/go/libvirt golang.org/x/sync"},
+	"drivers/libvirt/libvirttest/cmd/privatehost": {"drivers/libvirt/libvirttest", ""},
+}
+
+// TestPackagesImportOnlyWhatTheirRoomMay holds the table for all code that is not tests.
+func TestPackagesImportOnlyWhatTheirRoomMay(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range listPackages(t, "../../...") {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		seen[name] = true
+		room, ok := rooms[name]
+		if !ok {
+			t.Errorf("%s has no place in the table of rooms: give it one, here and in ARCHITECTURE.md", name)
+			continue
+		}
+		for _, path := range p.Imports {
+			own, isOwn := strings.CutPrefix(path, module)
+			switch {
+			case isOwn && !mayImport(room.own, own):
+				t.Errorf("%s imports %s: its room may import only: %s", name, own, room.own)
+			case !isOwn && isThirdParty(path) && !fromModule(room.third, path):
+				t.Errorf("%s imports %s: its room may use only: %s", name, path, room.third)
+			}
+		}
+	}
+	for name := range rooms {
+		if !seen[name] {
+			t.Errorf("the table of rooms has %s, which is no package", name)
+		}
+	}
+}
+
+// TestBuildWithoutLibvirtHasNoCgo: -tags nolibvirt is for machines without a C compiler.
+func TestBuildWithoutLibvirtHasNoCgo(t *testing.T) {
+	for _, p := range listPackages(t, "-deps", "-tags=nolibvirt", ".") {
+		if strings.HasPrefix(p.ImportPath, "libvirt.org/go/libvirt") || strings.HasPrefix(p.ImportPath, module+"drivers/libvirt") {
+			t.Errorf("with -tags nolibvirt vmplan links %s", p.ImportPath)
+		}
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var packages []goPackage
+	for dec := json.NewDecoder(out); ; {
+		var p goPackage
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+func mayImport(allowed, path string) bool {
+	return slices.ContainsFunc(strings.Fields(allowed), func(a string) bool {
+		return a == path || strings.HasSuffix(a, "/") && strings.HasPrefix(path, a)
+	})
+}
+
+// isThirdParty: the standard library's paths have no dot in their first element.
+func isThirdParty(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return strings.Contains(first, ".")
+}
+
+func fromModule(allowed, path string) bool {
+	return slices.ContainsFunc(strings.Fields(allowed), func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
+}
