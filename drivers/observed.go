@@ -24,7 +24,8 @@ type Facts struct {
 // Object is one live object, in canonical form.
 type Object struct {
 	// Resource is the persistent definition. Its Addr is that of the Selection's object with the same Key, or of the mark.
-	// Local and input fields are not set.
+	// Local and input fields are not set. A storage object's fields that hosts have no place for, because its File stands for
+	// them (Name; an image's Source and Checksum), are the Selection's object's.
 	Resource resource.Resource
 	// Running is what a running guest has now, where that can differ from its definition; nil otherwise.
 	Running resource.Resource
