@@ -270,7 +270,10 @@ func cloneValue(v reflect.Value) reflect.Value {
 			return c
 		}
 		for i := range v.NumField() {
-			c.Field(i).Set(cloneValue(v.Field(i)))
+			switch f := c.Field(i); f.Kind() {
+			case reflect.Pointer, reflect.Slice, reflect.Struct:
+				f.Set(cloneValue(f))
+			}
 		}
 		return c
 	}
@@ -280,8 +283,8 @@ func cloneValue(v reflect.Value) reflect.Value {
 // Secrets collects the texts of all secrets of r that are known in clear, by hash.
 func Secrets(r Resource, into map[string]string) {
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
-		if s.clear != "" {
-			into[s.hash] = s.clear
+		if s.clear != nil {
+			into[s.hash] = *s.clear
 		}
 	})
 }
@@ -289,11 +292,14 @@ func Secrets(r Resource, into map[string]string) {
 // Reveal gives decoded secrets of r their texts again, by hash, and lists the hashes it has no text for.
 func Reveal(r Resource, texts map[string]string) (missing []string) {
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
-		text, ok := texts[s.hash]
-		if !ok && s.hash != "" {
+		switch text, ok := texts[s.hash]; {
+		case s.hash == "":
+		case ok:
+			s.clear = &text
+		default:
 			missing = append(missing, s.hash)
+			s.clear = nil
 		}
-		s.clear = text
 	})
 	return missing
 }

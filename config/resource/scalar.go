@@ -119,7 +119,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // Secret is a text that must not leave the process in clear. Its JSON form is the salted hash alone, so a decoded
 // Secret can be compared but not used until Reveal gives it its text again.
 type Secret struct {
-	clear string
+	clear *string // a pointer, because fmt prints its address where it is led past Format
 	hash  string
 }
 
@@ -130,14 +130,19 @@ func NewSecret(text string, salt []byte) Secret {
 	}
 	mac := hmac.New(sha256.New, salt)
 	mac.Write([]byte(text))
-	return Secret{clear: text, hash: hex.EncodeToString(mac.Sum(nil))}
+	return Secret{clear: &text, hash: hex.EncodeToString(mac.Sum(nil))}
 }
 
 // Hash is the salted hash in hex; empty for the zero Secret. Secrets are equal when their hashes are.
 func (s Secret) Hash() string { return s.hash }
 
 // Clear is the text; ok is false for a secret that was decoded and not revealed.
-func (s Secret) Clear() (text string, ok bool) { return s.clear, s.hash == "" || s.clear != "" }
+func (s Secret) Clear() (text string, ok bool) {
+	if s.clear == nil {
+		return "", s.hash == ""
+	}
+	return *s.clear, true
+}
 
 // IsZero tells whether nothing is sealed.
 func (s Secret) IsZero() bool { return s.hash == "" }
@@ -153,6 +158,6 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.hash) }
 
 // UnmarshalJSON reads a hash.
 func (s *Secret) UnmarshalJSON(data []byte) error {
-	s.clear = ""
+	s.clear = nil
 	return json.Unmarshal(data, &s.hash)
 }
