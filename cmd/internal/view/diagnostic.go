@@ -66,6 +66,11 @@ func (p *Printer) Refusal(summary string, reasons []string) {
 	p.message(message{severity: "Error", summary: summary, detail: list})
 }
 
+// Warn prints a warning that no line of a file is to blame for, to Err.
+func (p *Printer) Warn(summary, detail string) {
+	p.message(message{severity: "Warning", summary: summary, detail: detail})
+}
+
 // FindingDiagnostics turns what a plan has to say into diagnostics with source ranges. src may be nil.
 func FindingDiagnostics(findings []planner.Finding, src Sources) hcl.Diagnostics {
 	var diags hcl.Diagnostics
