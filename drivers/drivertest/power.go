@@ -1,0 +1,236 @@
+package drivertest
+
+import (
+	"reflect"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+var powerScenarios = []scenario{
+	{"a guest starts and stops", func(s *suite) {
+		vm, _, _ := s.vmWithDevices("web")
+		s.create(vm, s.mark(vm))
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		s.power(vm, drivers.PowerOn)
+		s.asPromised(vm)
+		if s.live(vm).Running == nil {
+			s.t.Error("nothing is said of the running guest")
+		}
+		s.do(drivers.NewStop(s.normalVM(vm), false)) // heeded, or off after its timeout
+		s.power(vm, drivers.PowerOff)
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		s.do(drivers.NewStop(s.normalVM(vm), true))
+		s.power(vm, drivers.PowerOff)
+		s.asPromised(vm)
+		s.marked(vm, *s.mark(vm))
+	}},
+	{"a guest can be reset", func(s *suite) {
+		vm := s.vm("web")
+		s.create(vm, nil)
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		s.do(drivers.NewReboot(s.normalVM(vm), true))
+		s.power(vm, drivers.PowerOn)
+		s.asPromised(vm)
+	}},
+	{"a vm that is not there cannot start", func(s *suite) {
+		s.fails(drivers.NewStart(s.normalVM(s.vm("none"))), drivers.ErrNotFound)
+	}},
+	{"deleting what is gone already is done", func(s *suite) {
+		for _, r := range []resource.Resource{s.vm("none"), s.network("none"), s.pool("none"), s.volume("none.qcow2")} {
+			s.do(drivers.NewDelete(s.normal(r)))
+		}
+		v := s.volume("gone.qcow2")
+		s.needPool()
+		s.do(drivers.NewDelete(s.normal(v)))
+	}},
+	{"a definition changes under a running guest, which has it from its next start", func(s *suite) {
+		vm, _, _ := s.vmWithDevices("web")
+		s.create(vm, nil)
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		was := s.live(vm)
+		next := resource.Clone(vm)
+		next.Title, next.VCPUs, next.MaxVCPUs, next.NICs = "later", 2, 2, nil
+		s.do(s.update(next, vm, false))
+		now := s.live(next)
+		s.sameFields(next, now.Resource, "defined")
+		for _, path := range []string{"vcpus", "max_vcpus", "nic.lan.mac", "nic.lan.source"} {
+			if a, b := field(was.Running, path), field(now.Running, path); !reflect.DeepEqual(a, b) {
+				s.t.Errorf("the running guest's %s went from %v to %v", path, a, b)
+			}
+		}
+		s.do(drivers.NewStop(s.normalVM(next), true))
+		s.do(drivers.NewStart(s.normalVM(next)))
+		s.asPromised(next)
+		s.runningIs(next, "vcpus", 2)
+		if nics := s.live(next).Running.(*resource.VM).NICs; len(nics) != 0 {
+			s.t.Errorf("the restarted guest still has the nics %v", nics)
+		}
+	}},
+}
+
+func (s *suite) power(vm *resource.VM, want drivers.Power) {
+	s.t.Helper()
+	if have := s.live(vm).Power; have != want {
+		s.t.Errorf("%s is %s, not %s", vm.Name, have, want)
+	}
+}
+
+var liveScenarios = []scenario{
+	{"texts, autostart and virtual CPUs change while the guest runs", func(s *suite) {
+		vm, _, _ := s.vmWithDevices("web")
+		vm.VCPUs, vm.MaxVCPUs = 1, 2
+		s.boot(vm)
+		for _, change := range []func(*resource.VM){
+			func(vm *resource.VM) { vm.Title = "while it runs" },
+			func(vm *resource.VM) { vm.Description = "two\nlines" },
+			func(vm *resource.VM) { vm.Autostart = new(true) },
+			func(vm *resource.VM) { vm.VCPUs = 2 },
+		} {
+			vm = s.changeLive(vm, change)
+			s.asPromised(vm)
+		}
+		s.runningIs(vm, "title", "while it runs")
+		s.runningIs(vm, "vcpus", 2)
+	}},
+	{"memory changes up to its maximum while the guest runs", func(s *suite) {
+		vm := s.bootable("web")
+		vm.MaxMemory = vm.Memory
+		vm.Memory = vm.MaxMemory / 4 * 3
+		s.boot(vm)
+		vm = s.changeLive(vm, func(vm *resource.VM) { vm.Memory = vm.MaxMemory })
+		s.sameFields(vm, s.live(vm).Resource, "defined")
+		if s.h.Guest {
+			s.eventually("the guest's balloon gives the memory", func() bool {
+				return field(s.live(vm).Running, "memory") == vm.Memory
+			})
+		}
+	}},
+	{"what needs a restart says so", func(s *suite) {
+		vm, _, _ := s.vmWithDevices("web")
+		s.create(vm, nil)
+		for name, change := range map[string]func(*resource.VM){
+			"memory":   func(vm *resource.VM) { vm.Memory *= 2; vm.MaxMemory = vm.Memory },
+			"vcpus":    func(vm *resource.VM) { vm.VCPUs, vm.MaxVCPUs = 4, 4 },
+			"firmware": func(vm *resource.VM) { vm.Firmware = "uefi" },
+			"cpu":      func(vm *resource.VM) { vm.CPU = "qemu64" },
+			"bus":      func(vm *resource.VM) { vm.Disks[0].Bus = "scsi" },
+		} {
+			next := resource.Clone(vm)
+			change(next)
+			if got := s.impact(s.update(next, vm, true)); got != drivers.ImpactRestart {
+				s.t.Errorf("changing %s has impact %s", name, got)
+			}
+		}
+		next := resource.Clone(vm)
+		next.Name += "x"
+		if got := s.impact(drivers.NewUpdate(s.normal(vm), s.normal(next), false)); got != drivers.ImpactReplace {
+			s.t.Errorf("a new name has impact %s", got)
+		}
+	}},
+	{"disks come and go while the guest runs", func(s *suite) {
+		vm, data := s.bootable("web"), s.volume("data.qcow2")
+		s.create(data, nil)
+		s.boot(vm)
+		plugged := resource.Clone(vm)
+		plugged.Disks = append(plugged.Disks, resource.Disk{Label: "data", Source: resource.VolumeID(data), Bus: "virtio"})
+		if !s.plug(vm, plugged) {
+			return
+		}
+		s.asPromised(plugged)
+		if users := s.live(data).Users; len(users) != 1 {
+			s.t.Errorf("the plugged disk's users are %v", users)
+		}
+		if s.h.Guest {
+			s.plug(plugged, vm)
+			s.asPromised(vm)
+			if disks := s.live(vm).Running.(*resource.VM).Disks; len(disks) != len(vm.Disks) {
+				s.t.Errorf("the running guest has the disks %v", disks)
+			}
+			s.do(drivers.NewDelete(s.normal(data)))
+		}
+	}},
+	{"NICs come, change and go while the guest runs", func(s *suite) {
+		vm, lan, other := s.bootable("web"), s.network("lan"), s.network("other")
+		s.create(lan, nil)
+		s.create(other, nil)
+		s.boot(vm)
+		plugged := resource.Clone(vm)
+		plugged.NICs = append(plugged.NICs, resource.NIC{Label: "lan", Source: lan.Name, MAC: mac(), Model: "virtio"})
+		if !s.plug(vm, plugged) {
+			return
+		}
+		s.asPromised(plugged)
+		moved := resource.Clone(plugged)
+		moved.NICs[0].Source, moved.NICs[0].Link = other.Name, new(false)
+		s.plug(plugged, moved)
+		s.asPromised(moved)
+		if s.h.Guest {
+			s.plug(moved, vm)
+			s.asPromised(vm)
+			if nics := s.live(vm).Running.(*resource.VM).NICs; len(nics) != 0 {
+				s.t.Errorf("the running guest has the nics %v", nics)
+			}
+		}
+	}},
+}
+
+// bootable makes a vm without NICs whose root disk, where the host can do it, holds the harness's image.
+func (s *suite) bootable(name string) *resource.VM {
+	s.t.Helper()
+	root := s.volume(name + "-root.qcow2")
+	if s.h.Guest {
+		img := s.image()
+		s.create(img, nil)
+		root.Backing, root.Size = resource.VolumeID(img), 0
+	}
+	s.create(root, nil)
+	vm := s.vm(name)
+	vm.Disks = []resource.Disk{{Label: "root", Source: resource.VolumeID(root)}}
+	return vm
+}
+
+// boot makes the vm and starts it.
+func (s *suite) boot(vm *resource.VM) {
+	s.t.Helper()
+	s.create(vm, s.mark(vm))
+	s.do(drivers.NewStart(s.normalVM(vm)))
+	s.power(vm, drivers.PowerOn)
+}
+
+// changeLive makes a change to a running guest, which has to be announced as live.
+func (s *suite) changeLive(vm *resource.VM, change func(*resource.VM)) *resource.VM {
+	s.t.Helper()
+	next := resource.Clone(vm)
+	change(next)
+	u := s.update(next, vm, true)
+	if got := s.impact(u); got != drivers.ImpactLive {
+		s.t.Errorf("the impact is %s, not live: %+v", got, s.d.Impact(u.Before, u.Target()))
+	}
+	s.do(u)
+	return next
+}
+
+// plug makes a change of devices to a running guest. It is false when the host cannot do that and the driver said so.
+func (s *suite) plug(from, to *resource.VM) bool {
+	s.t.Helper()
+	u := s.update(to, from, true)
+	live := s.impact(u) == drivers.ImpactLive
+	if s.h.lacks(LiveDevices) {
+		if live {
+			s.fails(u, drivers.ErrUnsupported)
+		}
+		return false
+	}
+	if !live {
+		s.t.Errorf("plugging is not live: %+v", s.d.Impact(u.Before, u.Target()))
+	}
+	if s.h.Guest {
+		s.eventually("the guest heeds its hot-plug controller", func() bool {
+			_, err := s.d.Do(s.t.Context(), u, s.report)
+			return err == nil
+		})
+	}
+	s.do(u)
+	return true
+}
