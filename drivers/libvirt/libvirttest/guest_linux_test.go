@@ -26,7 +26,7 @@ const networkXML = `<network>
   </ip>
 </network>`
 
-// The first NIC gets its address by DHCP, the second from the seed.
+// The first NIC gets its address by DHCP, the second from the seed. PCI ports up to the twelfth leave room for what comes later.
 const domainXML = `<domain type='qemu'>
   <name>tiny</name>
   <memory unit='MiB'>192</memory>
@@ -40,6 +40,7 @@ const domainXML = `<domain type='qemu'>
     <interface type='network'><mac address='52:54:00:aa:00:02'/><source network='lan'/><model type='virtio'/></interface>
     <serial type='file'><source path='%[3]s/serial.log'/></serial>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    <controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='pcie-root-port'/><controller type='pci' index='2' model='pcie-root-port'/><controller type='pci' index='3' model='pcie-root-port'/><controller type='pci' index='4' model='pcie-root-port'/><controller type='pci' index='5' model='pcie-root-port'/><controller type='pci' index='6' model='pcie-root-port'/><controller type='pci' index='7' model='pcie-root-port'/><controller type='pci' index='8' model='pcie-root-port'/><controller type='pci' index='9' model='pcie-root-port'/><controller type='pci' index='10' model='pcie-root-port'/><controller type='pci' index='11' model='pcie-root-port'/><controller type='pci' index='12' model='pcie-root-port'/>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
   </devices>
 </domain>`
@@ -88,6 +89,10 @@ func TestGuestBootsAndDoesAsItsSeedSays(t *testing.T) {
 			for _, command := range []string{"free", "ip addr show lan", "cat /proc/sys/kernel/random/boot_id"} {
 				session(command)
 			}
+			virsh(t, h, "", "attach-disk", "tiny", h.Dir+"/seed.iso", "vdc", "--serial", "late", "--mode", "readonly")
+			eventually(t, "a disk that comes later has its link", func() bool { return strings.Contains(session("ls /dev/disk/by-id"), "virtio-late") })
+			virsh(t, h, "", "attach-interface", "tiny", "network", "lan", "--model", "virtio")
+			eventually(t, "an interface that comes later gets an address", func() bool { return strings.Count(session("ip -4 addr"), "inet 10.99.3.1") == 2 })
 			eventually(t, "the agent answers", func() bool {
 				out, err := h.Command("virsh", "-c", h.URI, "qemu-agent-command", "tiny", `{"execute":"guest-get-host-name"}`).Output()
 				return err == nil && strings.Contains(string(out), `"web-1"`)
