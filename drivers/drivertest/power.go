@@ -10,12 +10,17 @@ import (
 var powerScenarios = []scenario{
 	{"a guest starts and stops", func(s *suite) {
 		vm, _, _ := s.vmWithDevices("web")
+		vm.Graphics = &resource.Graphics{Type: "vnc"}
 		s.create(vm, s.mark(vm))
 		s.do(drivers.NewStart(s.normalVM(vm)))
 		s.power(vm, drivers.PowerOn)
 		s.asPromised(vm)
-		if s.live(vm).Running == nil {
-			s.t.Error("nothing is said of the running guest")
+		o := s.live(vm)
+		if o.Running == nil {
+			s.t.Fatal("nothing is said of the running guest")
+		}
+		for _, c := range hostChanges(o.Resource, o.Running) {
+			s.t.Errorf("a guest just started differs from its definition in %s: %v, not %v", c.Path, c.New, c.Old)
 		}
 		s.do(drivers.NewStop(s.normalVM(vm), false)) // heeded, or off after its timeout
 		s.power(vm, drivers.PowerOff)
@@ -69,6 +74,18 @@ var powerScenarios = []scenario{
 	}},
 }
 
+// impactOf is the impact of one field that the update changes.
+func (s *suite) impactOf(u *drivers.Update, path string) drivers.Impact {
+	s.t.Helper()
+	for _, f := range s.d.Impact(u.Before, u.Target()) {
+		if f.Path == path {
+			return f.Impact
+		}
+	}
+	s.t.Fatalf("nothing is said of a change of %s", path)
+	return 0
+}
+
 func (s *suite) power(vm *resource.VM, want drivers.Power) {
 	s.t.Helper()
 	if have := s.live(vm).Power; have != want {
@@ -109,17 +126,20 @@ var liveScenarios = []scenario{
 	{"what needs a restart says so", func(s *suite) {
 		vm, _, _ := s.vmWithDevices("web")
 		s.create(vm, nil)
-		for name, change := range map[string]func(*resource.VM){
-			"memory":   func(vm *resource.VM) { vm.Memory *= 2; vm.MaxMemory = vm.Memory },
-			"vcpus":    func(vm *resource.VM) { vm.VCPUs, vm.MaxVCPUs = 4, 4 },
-			"firmware": func(vm *resource.VM) { vm.Firmware = "uefi" },
-			"cpu":      func(vm *resource.VM) { vm.CPU = "qemu64" },
-			"bus":      func(vm *resource.VM) { vm.Disks[0].Bus = "scsi" },
+		for path, change := range map[string]func(*resource.VM){
+			"memory":        func(vm *resource.VM) { vm.Memory *= 2; vm.MaxMemory = vm.Memory },
+			"max_memory":    func(vm *resource.VM) { vm.MaxMemory = 2 * vm.Memory },
+			"vcpus":         func(vm *resource.VM) { vm.VCPUs, vm.MaxVCPUs = 4, 4 },
+			"max_vcpus":     func(vm *resource.VM) { vm.MaxVCPUs = 8 },
+			"firmware":      func(vm *resource.VM) { vm.Firmware = "uefi" },
+			"cpu":           func(vm *resource.VM) { vm.CPU = "qemu64" },
+			"disk.root.bus": func(vm *resource.VM) { vm.Disks[0].Bus = "scsi" },
 		} {
 			next := resource.Clone(vm)
 			change(next)
-			if got := s.impact(s.update(next, vm, true)); got != drivers.ImpactRestart {
-				s.t.Errorf("changing %s has impact %s", name, got)
+			u := s.update(next, vm, true)
+			if got := s.impactOf(u, path); got != drivers.ImpactRestart {
+				s.t.Errorf("changing %s has impact %s", path, got)
 			}
 		}
 		next := resource.Clone(vm)

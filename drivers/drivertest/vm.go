@@ -36,6 +36,9 @@ var vmScenarios = []scenario{
 		vm.NICs = append(vm.NICs, resource.NIC{Label: "second", Source: lan.Name, MAC: "52:54:00:AB:cd:EF", Model: "e1000", Link: new(false)})
 		vm.Graphics = &resource.Graphics{Type: "vnc", Listen: "127.0.0.1"}
 		s.create(vm, s.mark(vm))
+		if have := field(s.live(vm).Resource, "nic.second.mac"); have != "52:54:00:ab:cd:ef" {
+			s.t.Errorf("the MAC is not in canonical form: %v", have)
+		}
 		o := s.live(root)
 		if !slices.Equal(o.Users, []string{resource.Key(vm)}) {
 			s.t.Errorf("the root disk's users are %v", o.Users)
