@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -16,7 +17,7 @@ type recordJSON struct {
 }
 
 // MarshalJSON implements json.Marshaler. Secrets are written as hashes.
-func (r *Record) MarshalJSON() ([]byte, error) {
+func (r Record) MarshalJSON() ([]byte, error) {
 	return json.Marshal(recordJSON{Object: resource.Encoded{Resource: r.Object}, Status: r.Status, DependsOn: r.DependsOn, Power: r.Power})
 }
 
@@ -26,13 +27,20 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	if err := strictJSON(data, &raw); err != nil {
 		return err
 	}
-	if raw.Object.Resource == nil {
-		return errors.New("a record has no object")
-	}
-	if !raw.Status.valid() {
-		return errors.New("a record of " + raw.Object.Base().Addr.String() + " has the unknown status " + string(raw.Status))
-	}
 	*r = Record{Object: raw.Object.Resource, Status: raw.Status, DependsOn: raw.DependsOn, Power: raw.Power}
+	return checkRecord(r)
+}
+
+// checkRecord refuses what could not be read back.
+func checkRecord(r *Record) error {
+	switch {
+	case r == nil || r.Object == nil:
+		return errors.New("a record has no object")
+	case r.Object.Base().Addr.Kind == "":
+		return errors.New("a record has no address")
+	case !r.Status.valid():
+		return fmt.Errorf("the record of %s has the unknown status %q", r.Object.Base().Addr, r.Status)
+	}
 	return nil
 }
 

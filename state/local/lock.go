@@ -1,0 +1,98 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"vmplan.dev/vmplan/state"
+)
+
+// holderPatience is how long a lock's holder may take to write down who it is.
+const holderPatience = 2 * time.Second
+
+// Lock implements state.Backend. The lock is the kernel's, on PATH.lock, and so ends with the process however it ends; the
+// file's content only tells others who holds it.
+func (b *Backend) Lock(ctx context.Context, info state.LockInfo) (state.Unlock, error) {
+	path := b.path + ".lock"
+	text, err := json.Marshal(info)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state: %w", err)
+	}
+	for begun := time.Now(); ; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(mode))
+		got, err := l.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("lock the state: %w", err)
+		}
+		if got && isOn(l, path) {
+			return hold(l, path, text)
+		}
+		if got { // its holder removed the file in between: this lock is on nothing
+			_ = l.Close()
+			continue
+		}
+		holder, ok := readHolder(path)
+		if ok || time.Since(begun) > holderPatience {
+			return nil, fmt.Errorf("lock the state: %w", &state.LockedError{Holder: holder})
+		}
+		time.Sleep(2 * time.Millisecond) // the holder is just writing its name, or just going
+	}
+}
+
+func hold(l *flock.Flock, path string, text []byte) (state.Unlock, error) {
+	err := writeHolder(path, text)
+	var once sync.Once
+	var unlockErr error
+	unlock := func() error {
+		once.Do(func() {
+			// Removed while it is held, so that nobody's lock is on a file that goes.
+			unlockErr = os.Remove(path)
+			if err := l.Close(); err != nil {
+				unlockErr = err
+			}
+			if unlockErr != nil {
+				unlockErr = fmt.Errorf("unlock the state: %w", unlockErr)
+			}
+		})
+		return unlockErr
+	}
+	if err != nil {
+		_ = unlock()
+		return nil, fmt.Errorf("lock the state: %w", err)
+	}
+	return unlock, nil
+}
+
+// isOn tells whether the lock is on the file that path leads to now.
+func isOn(l *flock.Flock, path string) bool {
+	locked, err1 := l.Stat()
+	there, err2 := os.Lstat(path)
+	return err1 == nil && err2 == nil && os.SameFile(locked, there)
+}
+
+func writeHolder(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+func readHolder(path string) (info state.LockInfo, ok bool) {
+	text, err := readNoFollow(path)
+	if err != nil {
+		return info, false
+	}
+	return info, json.Unmarshal(text, &info) == nil
+}
