@@ -217,6 +217,7 @@ func (d *Data) fillVM(name string, vm *VM) {
 func (d *Data) fillDefinition(name string, vm *resource.VM) {
 	canonicalVM(vm)
 	defaultVM(vm)
+	vm.MaxVCPUs, vm.MaxMemory = max(vm.MaxVCPUs, vm.VCPUs), max(vm.MaxMemory, vm.Memory) // someone edited one alone
 	setDefault(&vm.UUID, nameUUID("vm "+name))
 	setDefault(&vm.Arch, d.Arch)
 	setDefault(&vm.DomainType, d.DomainTypes[0])

@@ -19,7 +19,7 @@ type Fault struct {
 	Addr resource.Addr `json:"addr,omitzero"`  // of exactly this target
 	Kind resource.Kind `json:"kind,omitempty"` // of the target
 
-	// When it strikes: "before" (default) the change is made, or "after" it was made and written.
+	// When it strikes: "before" (default) the change is made, or "after" it was made and written. Observe has no after.
 	When string `json:"when,omitempty"`
 	// Skip lets that many operations that match go by first.
 	Skip int `json:"skip,omitempty"`

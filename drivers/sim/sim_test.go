@@ -118,8 +118,12 @@ func TestTheFileIsForPeople(t *testing.T) {
 	if err := os.WriteFile(path, []byte(edited), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	vm := observe(t, openFile(t, path), &resource.VM{Meta: named("web")}).Objects["vm/web"].Resource.(*resource.VM)
+	vm := observe(t, openFile(t, path), webVM()).Objects["vm/web"].Resource.(*resource.VM)
 	if vm.Memory != 2500*resource.MiB {
 		t.Errorf("memory is %s after the edit", vm.Memory)
 	}
+}
+
+func webVM() *resource.VM {
+	return &resource.VM{Meta: named("web"), UUID: "7b1f1c1c-8d1e-4a54-9d52-3f1d6a9f0001"}
 }
