@@ -1,0 +1,245 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The cache's folder:
+//
+//	blobs/sha256-HEX       unpacked bits, read-only
+//	sources/HEX/           one folder for each location (HEX is a hash of it)
+//	    lock               held while the image is being got, by this or another process
+//	    versions.json      what was got from there
+//	    part, part.json    a download that is not complete, and of what
+//	    unpacked           an unpacking that is not complete
+//
+// Everything but blobs/ and versions.json may be deleted at any time when nothing runs.
+
+// version is one version of the file at a location, as it was got.
+type version struct {
+	Validator  string            `json:"validator,omitempty"` // of the source, at that time
+	SourceSize int64             `json:"source_size"`         // of the file as it is downloaded
+	Sums       map[string]string `json:"sums"`                // of the file as it is downloaded, by kind
+	InPlace    string            `json:"in_place,omitempty"`  // path, when the file itself is used instead of a blob
+	Digest     string            `json:"digest"`              // sha256:HEX of the unpacked bits
+	Size       int64             `json:"size"`                // of the unpacked bits
+	ModTime    time.Time         `json:"mod_time"`            // of the file that holds them
+	shape
+}
+
+// entry is what the cache knows of one location.
+type entry struct {
+	store    *Store
+	dir      string
+	lock     *flock.Flock
+	Location string    `json:"location"` // without secrets, for people
+	Versions []version `json:"versions"` // newest last
+}
+
+// openEntry locks the location's folder, waiting for whoever else gets the same image.
+func (s *Store) openEntry(ctx context.Context, location string, progress *meter) (*entry, error) {
+	e := s.newEntry(location)
+	for _, dir := range []string{e.dir, s.blobs()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("image cache: %w", err)
+		}
+	}
+	e.lock = flock.New(filepath.Join(e.dir, "lock"), flock.SetPermissions(0o600))
+	locked, err := e.lock.TryLock()
+	if err == nil && !locked {
+		progress.at("waiting for another download", 0, 0)
+		_, err = e.lock.TryLockContext(ctx, 50*time.Millisecond)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image cache: lock %s: %w", e.dir, err)
+	}
+	e.load()
+	return e, nil
+}
+
+// peekEntry reads what is known of the location, without a lock.
+func (s *Store) peekEntry(location string) *entry {
+	e := s.newEntry(location)
+	e.load()
+	return e
+}
+
+func (s *Store) newEntry(location string) *entry {
+	key := sha256.Sum256([]byte(location))
+	return &entry{
+		store: s, dir: filepath.Join(s.options.CacheDir, "sources", hex.EncodeToString(key[:16])), Location: Display(location),
+	}
+}
+
+func (s *Store) blobs() string { return filepath.Join(s.options.CacheDir, "blobs") }
+
+func (e *entry) close() { e.lock.Close() }
+
+func (e *entry) file(name string) string { return filepath.Join(e.dir, name) }
+
+// load reads versions.json. A cache that cannot be read is an empty one.
+func (e *entry) load() {
+	if data, err := os.ReadFile(e.file("versions.json")); err == nil && json.Unmarshal(data, e) != nil {
+		e.Versions = nil
+	}
+	e.Versions = slices.DeleteFunc(e.Versions, func(v version) bool {
+		number, ok := strings.CutPrefix(v.Digest, "sha256:")
+		return !ok || len(number) != 64 || !isHex(number)
+	})
+}
+
+func (e *entry) save() error {
+	data, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(e.file("versions.json"), data)
+}
+
+// path of the version's bits.
+func (e *entry) path(v version) string {
+	if v.InPlace != "" {
+		return v.InPlace
+	}
+	return e.blob(v.Digest)
+}
+
+func (e *entry) blob(digest string) string {
+	return filepath.Join(e.store.blobs(), "sha256-"+digest[len("sha256:"):])
+}
+
+// bySum gives the version with the sum, if its bits are still what they were. There is none for the zero sum, and none that
+// is used in place: there the file itself must be asked.
+func (e *entry) bySum(want sum) *version {
+	return e.newest(func(v version) bool { return want != sum{} && v.InPlace == "" && v.Sums[want.Algo] == want.Hex })
+}
+
+// byInfo gives the version that the source has now.
+func (e *entry) byInfo(info Info, want sum) *version {
+	return e.newest(func(v version) bool {
+		same := v.Validator == info.Validator && v.SourceSize == info.Size
+		return same && (want == sum{} || v.Sums[want.Algo] == want.Hex)
+	})
+}
+
+func (e *entry) newest(match func(version) bool) *version {
+	for _, v := range slices.Backward(e.Versions) {
+		if match(v) && e.intact(v) {
+			return &v
+		}
+	}
+	return nil
+}
+
+// intact tells whether the version's bits are what was recorded. Size and time of the file are enough; when they differ,
+// the digest decides.
+func (e *entry) intact(v version) bool {
+	info, err := os.Stat(e.path(v))
+	if err != nil || info.Size() != v.Size {
+		return false
+	}
+	if info.ModTime().Equal(v.ModTime) {
+		return true
+	}
+	digest, err := hashFile(e.path(v))
+	return err == nil && digest == v.Digest
+}
+
+// add records a version, in place of the same one recorded before, and of those whose bits are gone.
+func (e *entry) add(v *version) error {
+	e.Versions = slices.DeleteFunc(e.Versions, func(o version) bool {
+		_, err := os.Stat(e.path(o))
+		return err != nil || o.InPlace == v.InPlace && (v.InPlace != "" || o.Sums["sha256"] == v.Sums["sha256"])
+	})
+	e.Versions = append(e.Versions, *v)
+	return e.save()
+}
+
+// install moves a complete file of the entry's folder among the blobs and records it. The file is on disk before it gets its name.
+func (e *entry) install(from string, v *version) error {
+	f, err := os.OpenFile(from, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Sync(), f.Chmod(0o400), f.Close())
+	if err != nil {
+		return err
+	}
+	blob := e.blob(v.Digest)
+	if err := os.Rename(from, blob); err != nil {
+		return err
+	}
+	if err := syncDir(e.store.blobs()); err != nil {
+		return err
+	}
+	info, err := os.Stat(blob)
+	if err != nil {
+		return err
+	}
+	v.Size, v.ModTime = info.Size(), info.ModTime()
+	return e.add(v)
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{f}, make([]byte, copyBuffer)); err != nil {
+		return "", err
+	}
+	return digestOf(h.Sum(nil)), nil
+}
+
+func digestOf(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }
+
+// writeFile replaces a small file so that either the old or the new one survives a crash.
+func writeFile(path string, data []byte) error {
+	temp := path + ".new"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func removeAll(paths ...string) error {
+	var errs []error
+	for _, p := range paths {
+		if err := os.Remove(p); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

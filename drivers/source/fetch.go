@@ -1,0 +1,198 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"vmplan.dev/vmplan/drivers"
+)
+
+const copyBuffer = 1 << 20
+
+// fetcher gets one version of one location into the cache. Its entry is locked.
+type fetcher struct {
+	store    *Store
+	source   Source
+	location string
+	want     sum
+	entry    *entry
+	progress *meter
+}
+
+// run gives the version that the source has now, from the cache when it is there already.
+func (f *fetcher) run(ctx context.Context) (*version, error) {
+	got, err := f.download(ctx)
+	if err != nil {
+		if v := f.entry.newest(func(v version) bool { return f.want == sum{} && v.InPlace == "" }); v != nil && ctx.Err() == nil {
+			f.store.options.Log.Warn("image source cannot be asked; using what the cache has", "source", Display(f.location), "error", err)
+			return v, nil
+		}
+		return nil, err
+	}
+	switch {
+	case got.cached != nil:
+		return got.cached, nil
+	case got.info.Path != "":
+		return f.local(ctx, got.info)
+	}
+	return f.keep(ctx, got)
+}
+
+// local uses a file of this machine, in place or unpacked.
+func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
+	file, err := os.Open(info.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	sums := newSums(f.want)
+	body := &meteredReader{ctx: ctx, r: file, meter: f.progress, phase: "checking", total: info.Size}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sums}, body, make([]byte, copyBuffer)); err != nil {
+		return nil, err
+	}
+	v := &version{Validator: info.Validator, SourceSize: info.Size, Sums: sums.hex()}
+	if err := f.check(v); err != nil {
+		return nil, err
+	}
+	suffix, err := f.compression(file)
+	if err != nil {
+		return nil, err
+	}
+	if suffix != "" {
+		if err := f.unpack(ctx, file, suffix, v); err != nil {
+			return nil, err
+		}
+	} else if v.shape, err = inspect(file, info.Size); err != nil {
+		return nil, err
+	}
+	now, err := os.Stat(info.Path)
+	if err != nil {
+		return nil, err
+	}
+	if again, err := f.source.Stat(ctx, f.location); err != nil || again.Validator != info.Validator {
+		return nil, errChanged
+	}
+	if suffix != "" {
+		return v, f.install("unpacked", v)
+	}
+	v.InPlace, v.Digest, v.Size, v.ModTime = info.Path, "sha256:"+v.Sums["sha256"], info.Size, now.ModTime()
+	return v, f.entry.add(v)
+}
+
+// keep turns a complete download into a blob.
+func (f *fetcher) keep(ctx context.Context, got *download) (*version, error) {
+	v := &version{Validator: got.info.Validator, SourceSize: got.size, Sums: got.sums.hex()}
+	part, err := os.Open(f.entry.file("part"))
+	if err != nil {
+		return nil, err
+	}
+	defer part.Close()
+	suffix, err := f.compression(part)
+	from := "part"
+	switch {
+	case err != nil:
+	case suffix != "":
+		from = "unpacked"
+		err = f.unpack(ctx, part, suffix, v)
+	default:
+		v.Digest = "sha256:" + v.Sums["sha256"]
+		v.shape, err = inspect(part, got.size)
+	}
+	if err == nil {
+		err = f.install(from, v)
+	}
+	if ctx.Err() == nil && !errors.Is(err, drivers.ErrNoSpace) {
+		// What will never do is not kept; an unpacking that was stopped by something else can go on from the download.
+		if removeErr := removeAll(f.entry.file("part"), f.entry.file("part.json")); err == nil {
+			err = removeErr
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (f *fetcher) install(name string, v *version) error {
+	if err := f.entry.install(f.entry.file(name), v); err != nil {
+		return fmt.Errorf("image cache: %w", err)
+	}
+	return nil
+}
+
+// check compares the sums with the one that the image must have.
+func (f *fetcher) check(v *version) error {
+	if got := v.Sums[f.want.Algo]; f.want != (sum{}) && got != f.want.Hex {
+		return &checksumError{want: f.want, got: sum{f.want.Algo, got}}
+	}
+	return nil
+}
+
+// checksumError tells that the bits are not those that were meant.
+type checksumError struct{ want, got sum }
+
+func (e *checksumError) Error() string {
+	return fmt.Sprintf("wrong checksum: want %s, got %s; the file was changed on the way or at its source, and is not kept", e.want, e.got)
+}
+
+// compression tells how the open file is packed.
+func (f *fetcher) compression(file io.ReaderAt) (string, error) {
+	head := make([]byte, 512)
+	n, err := file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	return compressionOf(fileName(f.location), head[:n])
+}
+
+// sums computes the sums of a file that is written to it: sha256, and what else is wanted.
+type sums struct{ byAlgo map[string]hash.Hash }
+
+func newSums(want sum) *sums {
+	s := &sums{map[string]hash.Hash{"sha256": sha256.New()}}
+	if want.Algo == "sha512" {
+		s.byAlgo["sha512"] = sha512.New()
+	}
+	return s
+}
+
+func (s *sums) Write(p []byte) (int, error) {
+	for _, h := range s.byAlgo {
+		h.Write(p)
+	}
+	return len(p), nil
+}
+
+func (s *sums) hex() map[string]string {
+	m := map[string]string{}
+	for algo, h := range s.byAlgo {
+		m[algo] = hex.EncodeToString(h.Sum(nil))
+	}
+	return m
+}
+
+// meteredReader reports how much was read, and ends with its context.
+type meteredReader struct {
+	ctx         context.Context
+	r           io.Reader
+	meter       *meter
+	phase       string
+	done, total int64
+}
+
+func (m *meteredReader) Read(p []byte) (int, error) {
+	if m.ctx.Err() != nil {
+		return 0, context.Cause(m.ctx)
+	}
+	n, err := m.r.Read(p)
+	m.done += int64(n)
+	m.meter.at(m.phase, m.done, m.total)
+	return n, err
+}

@@ -1,0 +1,218 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// Options say how a Store works.
+type Options struct {
+	Sources Registry
+	// CacheDir is the cache's folder. By default that of the environment variable VMPLAN_CACHE, else vmplan in the user's
+	// cache folder. It is made when it is first needed.
+	CacheDir string
+	// Dir is what relative paths are relative to: the project's folder.
+	Dir string
+	Log *slog.Logger // nil: nothing is logged
+}
+
+// Store gets images and keeps them in a cache. It implements drivers.ImageStore.
+//
+// What comes over the network is downloaded to the cache, compared with its checksum, unpacked when it is packed, and kept
+// under the digest of the unpacked bits. An image with a checksum is then taken from the cache without asking the network;
+// one without is compared with what its source has now, and taken from the cache when that cannot be asked. A file of this
+// machine that needs no unpacking is used where it is; its digest is remembered as long as its size and time stay the same.
+type Store struct {
+	options Options
+	limits  limits
+}
+
+// limits are what keeps a bad source from doing harm.
+type limits struct {
+	tries     int           // in a row, without progress
+	firstWait time.Duration // between two tries; doubles
+	mostWait  time.Duration
+	bombSize  int64 // unpacked files up to here are never called bombs,
+	bombRatio int64 // larger ones are when they are so many times the packed size
+}
+
+var (
+	_ drivers.ImageStore = (*Store)(nil)
+
+	defaultLimits = limits{tries: 6, firstWait: 500 * time.Millisecond, mostWait: 15 * time.Second, bombSize: 4 << 30, bombRatio: 1000}
+)
+
+const probeTimeout = 5 * time.Second
+
+// NewStore makes a store. It does no I/O.
+func NewStore(o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.CacheDir == "" {
+		o.CacheDir = os.Getenv("VMPLAN_CACHE")
+	}
+	if o.CacheDir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("image cache: %w; name a folder in the environment variable VMPLAN_CACHE", err)
+		}
+		o.CacheDir = filepath.Join(base, "vmplan")
+	}
+	abs, err := filepath.Abs(o.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("image cache: %w", err)
+	}
+	o.CacheDir = abs
+	return &Store{options: o, limits: defaultLimits}, nil
+}
+
+// Fetch implements drivers.ImageStore.
+func (s *Store) Fetch(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Bits, error) {
+	bits, err := s.fetch(ctx, img, newMeter(report))
+	if err != nil {
+		return drivers.Bits{}, fmt.Errorf("%s: get %s: %w", img.Addr, Display(img.Source), err)
+	}
+	return bits, nil
+}
+
+func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
+	location := s.locate(img.Source)
+	src, err := s.options.Sources.find(location)
+	if err != nil {
+		return drivers.Bits{}, err
+	}
+	want, err := s.expected(ctx, img.Checksum, location, s.limits.tries)
+	if err != nil {
+		return drivers.Bits{}, err
+	}
+	entry, err := s.openEntry(ctx, location, progress)
+	if err != nil {
+		return drivers.Bits{}, err
+	}
+	defer entry.close()
+
+	v := entry.bySum(want)
+	if v == nil {
+		f := &fetcher{store: s, source: src, location: location, want: want, entry: entry, progress: progress}
+		if v, err = f.run(ctx); err != nil {
+			return drivers.Bits{}, err
+		}
+	}
+	if img.Format != "" && img.Format != v.Format {
+		return drivers.Bits{}, fmt.Errorf("format is %q, but the bits are %s", img.Format, v.Format)
+	}
+	return drivers.Bits{
+		Path: entry.path(*v), Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize,
+	}, nil
+}
+
+// Probe tells how much Fetch would download; known is false when nobody can say. It takes a few seconds at most. An error
+// tells why it is not known and is no reason to stop: Fetch has the last word.
+func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, known bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	location := s.locate(img.Source)
+	src, err := s.options.Sources.find(location)
+	if err != nil {
+		return 0, false, err
+	}
+	want, err := s.expected(ctx, img.Checksum, location, 1)
+	if err != nil {
+		return 0, false, err
+	}
+	entry := s.peekEntry(location)
+	if entry.bySum(want) != nil {
+		return 0, true, nil
+	}
+	info, err := src.Stat(ctx, location)
+	switch {
+	case err != nil:
+		return 0, false, err
+	case info.Path != "" || entry.byInfo(info, want) != nil:
+		return 0, true, nil
+	case info.Size < 0:
+		return 0, false, nil
+	}
+	return info.Size - entry.partial(info), true, nil
+}
+
+// locate makes a path absolute and leaves a URL alone.
+func (s *Store) locate(location string) string {
+	if strings.Contains(location, "://") || filepath.IsAbs(location) {
+		return location
+	}
+	return filepath.Join(s.options.Dir, location)
+}
+
+// retry tries until it succeeds, fails in a way that stays, or has failed `tries` times in a row without progress.
+func (s *Store) retry(ctx context.Context, tries int, try func() (progress bool, err error)) error {
+	wait := s.limits.firstWait
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failed := 0; ; {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+		progress, err := try()
+		after, again := IsRetry(err)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case progress:
+			failed, wait = 0, s.limits.firstWait
+		}
+		failed++
+		if !again || failed >= tries {
+			if failed > 1 {
+				err = fmt.Errorf("%w (tried %d times)", err, failed)
+			}
+			return err
+		}
+		s.options.Log.Debug("image source: trying again", "error", err, "wait", wait)
+		timer.Reset(max(wait, min(after, time.Minute)))
+		wait = min(2*wait, s.limits.mostWait)
+	}
+}
+
+// noSpace words a full disk, with the folder and what is to be done.
+func (s *Store) noSpace(err error) error {
+	return fmt.Errorf("%w in the image cache %s: %w; make room there, or name another folder in VMPLAN_CACHE",
+		drivers.ErrNoSpace, s.options.CacheDir, err)
+}
+
+// meter passes progress on, ten times a second at most.
+type meter struct {
+	report func(drivers.Progress)
+	last   time.Time
+	phase  string
+}
+
+func newMeter(report func(drivers.Progress)) *meter {
+	if report == nil {
+		report = func(drivers.Progress) {}
+	}
+	return &meter{report: report}
+}
+
+func (m *meter) at(phase string, done, total int64) {
+	if now := time.Now(); phase != m.phase || done == total || now.Sub(m.last) >= 100*time.Millisecond {
+		m.phase, m.last = phase, now
+		m.report(drivers.Progress{Phase: phase, Done: done, Total: max(total, 0)})
+	}
+}
+
+var errChanged = errors.New("the file was changed while it was read")
