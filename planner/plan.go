@@ -20,6 +20,8 @@ type Input struct {
 	Hosts map[string]Host
 	// Version of vmplan, for marks.
 	Version string
+	// ConfigHash is config.Config's Hash; it only binds a saved plan to the files.
+	ConfigHash string
 	Options
 }
 
@@ -36,17 +38,30 @@ type Options struct {
 	Targets []resource.Addr `json:"targets,omitempty"` // only these, and what they depend on; empty: everything
 	Exclude []resource.Addr `json:"exclude,omitempty"` // not these, nor what depends on them
 	Replace []resource.Addr `json:"replace,omitempty"` // delete and create anew even if nothing differs
+	// RestartPending restarts running vms whose definition has changes that they have not taken up yet.
+	RestartPending bool `json:"restart_pending,omitempty"`
 }
 
 // Plan is what will be done and why. It serialises: see Encode.
 type Plan struct {
 	Lineage  string    `json:"lineage"`
-	Serial   uint64    `json:"serial"` // of the state it was made from
+	Serial   uint64    `json:"serial"`                // of the state it was made from
+	Config   string    `json:"config_hash,omitempty"` // of the files
 	Options  Options   `json:"options"`
+	Inputs   Inputs    `json:"inputs"`
 	Changes  []Change  `json:"changes"` // what differs, per object, in order of address; no-ops are left out
-	Drift    []Change  `json:"drift"`   // recorded against live, for objects that somebody else changed
+	Drift    []Change  `json:"drift"`   // recorded (Old) against live (New), for objects that somebody else changed
+	Pending  []Change  `json:"pending"` // what running guests (Old) take up of their definition (New) when they next start
 	Steps    []Step    `json:"steps"`   // the graph, in an order that could be executed one by one
 	Findings []Finding `json:"findings"`
+	Touched  []Touched `json:"touched"` // the live objects that the steps are about, as the plan saw them
+}
+
+// Inputs are what the command line added to the files, so that applying a saved plan reads them the same way. Values of
+// sensitive variables are not among them. New leaves this empty.
+type Inputs struct {
+	Vars     map[string]string `json:"vars,omitempty"`
+	VarFiles []string          `json:"var_files,omitempty"`
 }
 
 // Empty tells whether there is nothing to do.
@@ -74,7 +89,7 @@ const (
 	ActionStart   Action = "start"   // nothing but its power changes
 	ActionStop    Action = "stop"    // nothing but its power changes
 	ActionAdopt   Action = "adopt"   // a released object is taken back, and updated if Fields say so
-	ActionRelease Action = "release" // orphaned: left as it is, no longer managed
+	ActionRelease Action = "release" // orphaned or retained: left as it is, no longer managed
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
 )
 

@@ -1,0 +1,248 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// emit turns the object's fate into steps. Steps of one object run one after the other, in the order they are emitted in.
+func (p *planner) emit(o *object) {
+	switch o.fate {
+	case fateCreate:
+		p.emitCreate(o)
+	case fateKeep:
+		p.emitKeep(o)
+	case fateReplace:
+		if o.deferred {
+			p.leaveBehind(o)
+		} else {
+			p.emitDelete(o)
+		}
+		p.emitCreate(o)
+	case fateDelete:
+		p.emitDelete(o)
+	case fateRelease:
+		p.emitRelease(o)
+	case fateForget:
+		s := p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
+		o.gone = s
+	}
+}
+
+// step adds a step to the object's chain. It removes the record unless the caller says otherwise.
+func (p *planner) step(o *object, op drivers.Op, host string, impact drivers.Impact) *step {
+	id := op.Verb() + " " + o.addr.String()
+	for n := 2; p.ids[id]; n++ {
+		id = fmt.Sprintf("%s %s #%d", op.Verb(), o.addr, n)
+	}
+	p.ids[id] = true
+	s := &step{Step: Step{
+		ID: id, Op: drivers.Encoded{Op: op}, Addr: o.addr, Host: host, Cause: o.cause, Group: o.addr.Owner(), Impact: impact,
+	}}
+	if n := len(o.steps); n > 0 {
+		s.deps = append(s.deps, o.steps[n-1])
+	}
+	o.steps = append(o.steps, s)
+	p.steps = append(p.steps, s)
+	return s
+}
+
+func (p *planner) mark(o *object, released bool) drivers.Mark {
+	return drivers.Mark{Lineage: p.in.State.Lineage, Addr: o.addr, Version: p.in.Version, Released: released}
+}
+
+// recorded makes a record of r as this object.
+func (o *object) recorded(r resource.Resource, status state.Status, power string) *state.Record {
+	rec := &state.Record{Object: r, Status: status, Power: power}
+	if o.want == nil && o.rec != nil {
+		rec.DependsOn = o.rec.DependsOn
+	}
+	for _, n := range o.needs {
+		if n.managed() {
+			rec.DependsOn = append(rec.DependsOn, n.addr)
+		}
+	}
+	return rec
+}
+
+func (p *planner) emitCreate(o *object) {
+	impact := drivers.ImpactLive
+	if o.fate == fateReplace {
+		impact = drivers.ImpactReplace
+	}
+	var mark *drivers.Mark
+	if o.kind == resource.KindVM || o.kind == resource.KindNetwork {
+		m := p.mark(o, false)
+		mark = &m
+	}
+	power := ""
+	if o.kind == resource.KindVM {
+		power = state.PowerOff
+		if o.start {
+			power = state.PowerStarting
+		}
+	}
+	s := p.step(o, drivers.NewCreate(o.want, mark), o.goal.host, impact)
+	s.Intent = o.recorded(o.want, state.StatusCreating, power)
+	s.Record = o.recorded(o.want, state.StatusReady, power)
+	o.made = s
+	if vm, ok := o.want.(*resource.VM); ok {
+		p.emitStart(o, vm, o.want)
+	}
+}
+
+// emitStart adds what brings a vm up. vm is as the host has it by then, record what is recorded of it.
+func (p *planner) emitStart(o *object, vm *resource.VM, record resource.Resource) {
+	if o.start {
+		s := p.step(o, drivers.NewStart(vm), o.goal.host, drivers.ImpactLive)
+		s.Record = o.recorded(record, state.StatusReady, state.PowerOn)
+		if o.wait {
+			s.Record.Power = state.PowerStarting
+		}
+		o.up = s
+		p.causeOfPower(o, s)
+	}
+	if o.wait {
+		s := p.step(o, drivers.NewWaitReady(vm), o.goal.host, drivers.ImpactLive)
+		s.Record = o.recorded(record, state.StatusReady, state.PowerOn)
+		o.ready = s
+		p.causeOfPower(o, s)
+	}
+}
+
+func (p *planner) emitDelete(o *object) {
+	impact := drivers.ImpactDestroy
+	if o.fate == fateReplace {
+		impact = drivers.ImpactReplace
+	}
+	target := o.target()
+	if o.stop {
+		p.emitStop(o, target.(*resource.VM), o.recordNow(), impact)
+	}
+	s := p.step(o, drivers.NewDelete(target), o.at.host, impact)
+	s.Intent = o.recordNow()
+	s.Intent.Status = state.StatusDeleting
+	s.Loses = o.loses()
+	o.gone = s
+}
+
+func (p *planner) emitStop(o *object, vm *resource.VM, rec *state.Record, impact drivers.Impact) {
+	if want, ok := o.want.(*resource.VM); ok && want.ShutdownTimeout != vm.ShutdownTimeout {
+		vm = resource.Clone(vm)
+		vm.ShutdownTimeout = want.ShutdownTimeout
+	}
+	s := p.step(o, drivers.NewStop(vm, false), o.at.host, impact)
+	rec.Power = state.PowerOff
+	if o.start {
+		rec.Power = state.PowerStarting
+	}
+	s.Record = rec
+	o.off = s
+	if o.fate == fateKeep {
+		p.causeOfPower(o, s)
+	}
+}
+
+func (p *planner) causeOfPower(o *object, s *step) {
+	if o.fate == fateKeep && o.powerCause != "" {
+		s.Cause = o.powerCause
+	}
+}
+
+// target is the object as it is, for an operation that takes it away.
+func (o *object) target() resource.Resource {
+	if o.before == nil {
+		o.before, _ = resource.Overlay(o.was, o.was, o.liveResource())
+	}
+	return o.before
+}
+
+// recordNow is a copy of the record as it stands, or as it would be for an object that has none.
+func (o *object) recordNow() *state.Record {
+	if o.rec == nil {
+		return o.recorded(o.target(), state.StatusReady, o.livePower())
+	}
+	rec := *o.rec
+	return &rec
+}
+
+// loses names what nobody can bring back when the object is deleted.
+func (o *object) loses() []string {
+	vol, ok := o.was0().(*resource.Volume)
+	if !ok {
+		return nil
+	}
+	if live, ok := o.live.Resource.(*resource.Volume); ok {
+		vol = live
+	}
+	return []string{fmt.Sprintf("%s (%s)", o.lossName(), vol.Size)}
+}
+
+// lossName is what people call a volume: disk root, volume db.
+func (o *object) lossName() string {
+	if label, ok := strings.CutPrefix(o.addr.Part, "disk."); ok {
+		return "disk " + strings.TrimSuffix(label, ".old")
+	}
+	return "volume " + o.addr.Name + o.addr.Key
+}
+
+// leaveBehind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end.
+func (p *planner) leaveBehind(o *object) {
+	addr := o.addr
+	for n := 1; p.objects[addr] != nil; n++ {
+		part := leftBehind
+		if n > 1 {
+			part = fmt.Sprintf("%s-%d", leftBehind, n)
+		}
+		addr = o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+part, "."))
+	}
+	was := resource.Clone(o.was0())
+	was.Base().Addr = addr
+	old := &object{
+		addr: addr, kind: o.kind, was: was, live: o.live, at: o.at, leans: o.leans, chosen: true, fate: fateDelete, cause: o.cause,
+		rec: &state.Record{Object: was, Status: state.StatusDeleting},
+	}
+	if o.rec != nil {
+		old.rec.DependsOn = o.rec.DependsOn
+	}
+	p.objects[addr], o.old = old, old
+	p.left = append(p.left, old)
+	s := p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
+	s.Record = old.rec
+	if o.postponed {
+		return
+	}
+	p.emitDelete(old)
+	old.gone.Impact = drivers.ImpactReplace
+}
+
+// leftBehind is the last part of the address of what a replacement has left to be deleted.
+const leftBehind = "old"
+
+func isLeftBehind(a resource.Addr) bool {
+	last := a.Part[strings.LastIndex(a.Part, ".")+1:]
+	return last == leftBehind || strings.HasPrefix(last, leftBehind+"-")
+}
+
+func (p *planner) emitRelease(o *object) {
+	marked := o.kind == resource.KindVM || o.kind == resource.KindNetwork
+	kept := o.recordNow()
+	kept.Status = state.StatusReleased
+	drop := o.want != nil || o.retain
+	var s *step
+	switch {
+	case marked:
+		s = p.step(o, drivers.NewSetMark(o.target(), p.mark(o, true)), o.at.host, drivers.ImpactRecord)
+	case drop:
+		s = p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
+	default:
+		s = p.step(o, drivers.NewRecord(o.was), o.at.host, drivers.ImpactRecord)
+	}
+	if !drop {
+		s.Record = kept
+	}
+}

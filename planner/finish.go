@@ -1,0 +1,135 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// finish writes down what the steps amount to, per object.
+func (p *planner) finish() {
+	for _, o := range p.sorted {
+		if o.stop || o.start {
+			o.pending = nil
+		}
+		if len(o.pending) > 0 {
+			p.plan.Pending = append(p.plan.Pending, o.change(Change{
+				Action: ActionUpdate, Impact: drivers.ImpactNextBoot, Cause: "waits for the guest's next start", Fields: o.pending,
+			}))
+		}
+		if len(o.steps) > 0 {
+			p.plan.Changes = append(p.plan.Changes, o.summary())
+		}
+	}
+	p.touch()
+	byAddr := func(a, b Change) int { return resource.Compare(a.Addr, b.Addr) }
+	slices.SortStableFunc(p.plan.Changes, byAddr)
+	slices.SortStableFunc(p.plan.Drift, byAddr)
+	slices.SortStableFunc(p.plan.Findings, func(a, b Finding) int {
+		return cmp.Or(resource.Compare(a.Addr, b.Addr), cmp.Compare(a.Severity, b.Severity), strings.Compare(a.Path, b.Path),
+			strings.Compare(a.Summary, b.Summary), strings.Compare(a.Detail, b.Detail))
+	})
+}
+
+// change fills in who c is about.
+func (o *object) change(c Change) Change {
+	r, at := o.want, o.goal
+	if r == nil {
+		r, at = o.was, o.at
+	}
+	c.Addr, c.Kind, c.Name, c.Host = o.addr, o.kind, nameOf(r), at.host
+	return c
+}
+
+// drift adds to what somebody else changed of the object.
+func (p *planner) drift(o *object, c Change) {
+	n := len(p.plan.Drift)
+	if n > 0 && p.plan.Drift[n-1].Addr == o.addr {
+		p.plan.Drift[n-1].Fields = append(p.plan.Drift[n-1].Fields, c.Fields...)
+		return
+	}
+	p.plan.Drift = append(p.plan.Drift, o.change(c))
+}
+
+// summary is what the plan does to the object.
+func (o *object) summary() Change {
+	c := o.change(Change{Cause: o.cause})
+	switch o.fate {
+	case fateCreate:
+		c.Action, c.Impact = ActionCreate, drivers.ImpactLive
+		c.Fields = allFields(o.want, drivers.ImpactLive, false)
+	case fateReplace:
+		c.Action, c.Impact, c.Fields = ActionReplace, drivers.ImpactReplace, o.fields
+		c.Loses = o.loses()
+	case fateDelete:
+		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
+		c.Fields = allFields(o.was, drivers.ImpactDestroy, true)
+		c.Loses = o.loses()
+	case fateRelease:
+		c.Action, c.Impact = ActionRelease, drivers.ImpactRecord
+		c.Keeps = o.keeps()
+	case fateForget:
+		c.Action, c.Impact = ActionForget, drivers.ImpactRecord
+	case fateKeep:
+		o.summariseKept(&c)
+	}
+	switch {
+	case o.stop && o.start:
+		c.Power = "restart"
+	case o.stop:
+		c.Power = "stop"
+	case o.start:
+		c.Power = "start"
+	}
+	return c
+}
+
+func (o *object) summariseKept(c *Change) {
+	c.Action, c.Impact, c.Fields = ActionUpdate, o.impact, o.fields
+	if o.kind == resource.KindVM {
+		o.soften(c)
+	}
+	if len(o.guest) > 0 || o.wait {
+		c.Impact = max(c.Impact, drivers.ImpactLive)
+	}
+	switch {
+	case o.adopt:
+		c.Action = ActionAdopt
+	case o.bounce != "" && len(o.fields) == 0:
+		c.Cause = o.bounce
+	case len(o.fields) > 0:
+	case o.stop:
+		c.Action, c.Cause = ActionStop, o.powerCause
+	case o.start || o.wait:
+		c.Action, c.Cause = ActionStart, o.powerCause
+	}
+	switch {
+	case o.stop:
+		c.Impact = drivers.ImpactRestart
+	case o.start:
+		c.Impact = max(c.Impact, drivers.ImpactLive)
+	}
+}
+
+// soften says of a vm that is off, or goes off for good, that its changes take effect at once.
+func (o *object) soften(c *Change) {
+	if o.on() && !(o.stop && !o.start) {
+		return
+	}
+	c.Impact = min(c.Impact, drivers.ImpactLive)
+	for i := range c.Fields {
+		c.Fields[i].Impact = min(c.Fields[i].Impact, drivers.ImpactLive)
+	}
+}
+
+// keeps names what stays on the host.
+func (o *object) keeps() []string {
+	if vol, ok := o.was0().(*resource.Volume); ok {
+		return []string{fmt.Sprintf("%s (%s) as %s", o.lossName(), vol.Size, nameOf(vol))}
+	}
+	return []string{fmt.Sprintf("%s %s", o.kind, nameOf(o.was0()))}
+}

@@ -1,0 +1,121 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// collectHosts joins host blocks and host records with the hosts in use, and checks that each is the machine it was.
+func (p *planner) collectHosts(blocks []*resource.Host, records []*state.Record) {
+	for _, b := range blocks {
+		if h := p.hosts[b.Label()]; h != nil {
+			h.want = b
+		}
+	}
+	for _, rec := range records {
+		was := rec.Object.(*resource.Host)
+		h := p.hosts[was.Label()]
+		if h == nil { // nothing lives on it any more
+			h = &host{label: was.Label()}
+			p.hosts[h.label] = h
+		}
+		h.rec = rec
+		if h.want != nil && h.Observed != nil {
+			p.checkMachine(h, was)
+		}
+	}
+}
+
+// checkMachine refuses to go on with another machine than the one that the recorded objects are on.
+func (p *planner) checkMachine(h *host, was *resource.Host) {
+	now := h.Observed.Facts.UUID
+	lives := slices.ContainsFunc(p.in.State.Sorted(), func(r *state.Record) bool { return r.Object.Base().Host == h.label })
+	switch {
+	case !lives || was.Machine == now && now != "":
+	case was.URI != h.want.URI:
+		p.find(Finding{
+			Severity: SeverityError, Addr: h.want.Addr, Path: "uri", Summary: "the host is another machine now",
+			Detail: fmt.Sprintf(
+				"%s led to %s (machine %s), where this project has objects; now it leads to %s (machine %s). They would be left behind there. Set uri back and destroy them first, or give the new machine a host block of its own.",
+				h.want.Addr, was.URI, orUnknown(was.Machine), h.want.URI, orUnknown(now)),
+		})
+	case was.Machine != "" && now != "":
+		p.find(Finding{
+			Severity: SeverityWarning, Addr: h.want.Addr, Path: "uri", Summary: "the host is another machine now",
+			Detail: fmt.Sprintf("%s led to machine %s when it was last used, and leads to machine %s now. What is not there is created anew.",
+				h.want.URI, was.Machine, now),
+		})
+	}
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// emitHosts records the hosts that objects are recorded on, and forgets those that none is on any more.
+func (p *planner) emitHosts() {
+	lives := map[string]bool{}
+	for _, o := range p.sorted {
+		switch o.fate {
+		case fateCreate, fateKeep, fateReplace:
+			lives[o.goal.host] = true
+		case fateRelease:
+			if o.want == nil && !o.retain {
+				lives[o.at.host] = true
+			}
+		case fateNone:
+			if o.rec != nil {
+				lives[o.at.host] = true
+			}
+		}
+	}
+	for _, h := range p.sortedHosts() {
+		switch {
+		case lives[h.label] && h.want != nil:
+			p.emitHost(h)
+		case !lives[h.label] && h.rec != nil:
+			s := p.hostStep(h, drivers.NewForget(h.rec.Object), "nothing is on it any more")
+			s.last = true
+		}
+	}
+}
+
+func (p *planner) emitHost(h *host) {
+	want := resource.Clone(h.want)
+	want.Machine = h.Observed.Facts.UUID
+	cause := "objects of this project are on it"
+	if h.rec != nil {
+		fields := resource.Diff(h.rec.Object, want)
+		if len(fields) == 0 && h.rec.Status == state.StatusReady {
+			return
+		}
+		cause = "changed in the files"
+		c := Change{
+			Addr: want.Addr, Kind: resource.KindHost, Name: h.label, Host: h.label, Action: ActionUpdate, Impact: drivers.ImpactRecord,
+			Cause: cause,
+		}
+		for _, f := range fields {
+			c.Fields = append(c.Fields, fieldChanges(f, drivers.ImpactRecord, "")...)
+		}
+		p.plan.Changes = append(p.plan.Changes, c)
+	}
+	h.record = p.hostStep(h, drivers.NewRecord(want), cause)
+	h.record.Record = &state.Record{Object: want, Status: state.StatusReady}
+}
+
+func (p *planner) hostStep(h *host, op drivers.Op, cause string) *step {
+	addr := op.Target().Base().Addr
+	s := &step{Step: Step{
+		ID: op.Verb() + " " + addr.String(), Op: drivers.Encoded{Op: op}, Addr: addr, Host: h.label, Cause: cause, Group: addr,
+		Impact: drivers.ImpactRecord,
+	}}
+	p.steps = append(p.steps, s)
+	return s
+}

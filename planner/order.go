@@ -1,0 +1,233 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/drivers"
+)
+
+// link ties the steps of different objects together.
+func (p *planner) link() {
+	for _, o := range p.sorted {
+		p.linkForward(o)
+		p.linkBack(o)
+	}
+	for _, old := range p.left {
+		if old.gone != nil {
+			p.linkUsers(old.gone, old, old.leans)
+		}
+	}
+	for _, o := range p.sorted {
+		if o.old != nil && len(o.steps) > 0 {
+			o.steps[0].after(o.old.steps[0])
+		}
+		if o.former != nil && len(o.steps) > 0 && len(o.former.steps) > 0 {
+			o.former.steps[0].after(o.steps[0])
+		}
+		if o.occupant != nil && o.made != nil {
+			o.made.after(o.occupant.departs())
+		}
+	}
+	p.linkHosts()
+}
+
+// linkForward lets what brings the object up wait for all it stands on.
+func (p *planner) linkForward(o *object) {
+	i := slices.IndexFunc(o.steps, func(s *step) bool {
+		switch s.Op.Op.(type) {
+		case *drivers.Create, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
+			return o.fate != fateRelease
+		}
+		return false
+	})
+	if i < 0 {
+		return
+	}
+	for _, n := range o.needs {
+		o.steps[i].after(n.done())
+	}
+}
+
+// linkBack lets what takes the object down wait: for those that use it, and, when it is to come back, for all that can be
+// made ready before, so that a download that fails does not find the old one gone already.
+func (p *planner) linkBack(o *object) {
+	if len(o.steps) == 0 {
+		return
+	}
+	head := o.steps[0]
+	switch {
+	case o.fate == fateDelete, o.fate == fateReplace && !o.deferred:
+		p.linkUsers(head, o, o.leans)
+	case o.off == nil:
+		return
+	default:
+		head = o.off
+	}
+	if o.want == nil {
+		return
+	}
+	for _, n := range o.needs {
+		p.linkEarly(head, n)
+		if n.fate == fateReplace && !n.deferred {
+			for _, nn := range n.needs {
+				p.linkEarly(head, nn)
+			}
+		}
+	}
+}
+
+func (p *planner) linkEarly(head *step, n *object) {
+	again := n.fate == fateReplace && !n.deferred
+	if !again && !p.isShaky(n) {
+		head.after(n.done())
+	}
+}
+
+// linkUsers lets s, which takes o away, wait until those that use o are gone or have let go of it.
+func (p *planner) linkUsers(s *step, o *object, leans []*object) {
+	for _, u := range leans {
+		s.after(p.leaves(u, o))
+	}
+	for _, u := range p.users(o) {
+		s.after(p.leaves(u, o))
+	}
+}
+
+// leaves is the step after which u no longer uses what o was; nil when there is none to wait for.
+func (p *planner) leaves(u, o *object) *step {
+	switch u.fate {
+	case fateDelete:
+		return u.gone
+	case fateReplace:
+		if u.old == o {
+			return nil
+		}
+		return u.departs()
+	case fateKeep:
+		switch {
+		case u.live == nil || u.at.host != o.at.host:
+			return nil
+		case uses(u.after, o.at.key):
+			return u.off
+		case slices.Contains(u.needs, o):
+			return nil
+		case u.off != nil && (u.set == nil || !uses(u.live.Resource, o.at.key)):
+			return u.off
+		case uses(u.live.Resource, o.at.key), u.live.Running != nil && uses(u.live.Running, o.at.key):
+			return u.set
+		}
+	}
+	return nil
+}
+
+// departs is the step that takes the object from its old place.
+func (o *object) departs() *step {
+	if o.old != nil {
+		return o.old.gone // nil when that is postponed
+	}
+	return o.gone
+}
+
+// done is the last step that brings the object to what is wanted.
+func (o *object) done() *step {
+	switch o.fate {
+	case fateCreate, fateKeep, fateReplace:
+		if len(o.steps) > 0 {
+			return o.steps[len(o.steps)-1]
+		}
+	}
+	return nil
+}
+
+func (s *step) after(dep *step) {
+	if dep != nil && dep != s {
+		s.deps = append(s.deps, dep)
+	}
+}
+
+// linkHosts puts the record of a host before all else on it, and its removal behind.
+func (p *planner) linkHosts() {
+	needed := map[*step]bool{}
+	for _, s := range p.steps {
+		for _, d := range s.deps {
+			needed[d] = needed[d] || d.Host == s.Host
+		}
+	}
+	ends := map[string][]*step{}
+	for _, s := range p.steps {
+		if h := p.hosts[s.Host]; h != nil && len(s.deps) == 0 && !s.last {
+			s.after(h.record)
+		}
+		if !needed[s] && !s.last {
+			ends[s.Host] = append(ends[s.Host], s)
+		}
+	}
+	for _, s := range p.steps {
+		if s.last {
+			s.deps = ends[s.Host]
+		}
+	}
+}
+
+// order writes the steps into the plan, each behind all it depends on.
+func (p *planner) order() {
+	place := make(map[*step]int, len(p.steps))
+	for i, s := range p.steps {
+		place[s] = i
+	}
+	p.plan.Steps = make([]Step, 0, len(p.steps))
+	var path []*step
+	var visit func(*step) bool
+	visit = func(s *step) bool {
+		if s.seen == visited {
+			return true
+		}
+		path = append(path, s)
+		if s.seen == visiting {
+			return false
+		}
+		s.seen = visiting
+		slices.SortFunc(s.deps, func(a, b *step) int { return place[a] - place[b] })
+		s.deps = slices.Compact(s.deps)
+		for _, d := range s.deps {
+			if !visit(d) {
+				return false
+			}
+			s.DependsOn = append(s.DependsOn, d.ID)
+		}
+		s.seen = visited
+		path = path[:len(path)-1]
+		p.plan.Steps = append(p.plan.Steps, s.Step)
+		return true
+	}
+	for _, s := range p.steps {
+		if !visit(s) {
+			p.refuseCircle(path)
+			return
+		}
+	}
+}
+
+const (
+	visiting = 1
+	visited  = 2
+)
+
+// refuseCircle reports steps that wait for each other. path ends with a step that it has once before.
+func (p *planner) refuseCircle(path []*step) {
+	last := path[len(path)-1]
+	path = path[slices.Index(path, last):]
+	ids := make([]string, len(path))
+	for i, s := range path {
+		ids[i] = s.ID
+	}
+	p.plan.Steps = nil
+	p.find(Finding{
+		Severity: SeverityError, Addr: last.Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
+			"Each of these waits for the next: %s. Apply the change in two parts, for example with --target.", strings.Join(ids, " → ")),
+	})
+}
+
+func compareText(a, b string) int { return strings.Compare(a, b) }

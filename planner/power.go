@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// power is what a plan does to a vm's power.
+type power struct {
+	stop, start, wait bool
+	bounce            string        // why the guest must be off for a while, when its own changes do not ask for it
+	pending           []FieldChange // what the guest takes up when it next starts
+	powerCause        string
+}
+
+// decidePower settles stop, start and wait of a vm, once all changes and their spread are known.
+func (p *planner) decidePower(o *object) {
+	if o.kind != resource.KindVM {
+		return
+	}
+	switch o.fate {
+	case fateDelete:
+		o.stop = o.on()
+	case fateCreate:
+		o.start = !isFalse(o.want.(*resource.VM).Running)
+	case fateReplace:
+		o.stop = o.on()
+		running := o.want.(*resource.VM).Running
+		o.start = running != nil && *running || running == nil && (o.on() || o.recordedPower() == state.PowerStarting)
+	case fateKeep:
+		p.decideKeptPower(o)
+	}
+	if vm, ok := o.want.(*resource.VM); ok && vm.Ready != nil {
+		unready := o.fate == fateKeep && o.on() && !o.stop && o.recordedPower() == state.PowerStarting
+		o.wait = o.start || unready
+		if unready {
+			o.powerCause = "was started, but not seen ready"
+		}
+	}
+}
+
+func (p *planner) decideKeptPower(o *object) {
+	running := o.want.(*resource.VM).Running
+	if len(o.pending) > 0 && p.in.RestartPending && o.bounce == "" {
+		o.bounce = "takes up its pending changes"
+	}
+	restart := o.on() && (o.impact == drivers.ImpactRestart || o.bounce != "")
+	o.stop = o.on() && (isFalse(running) || restart)
+	switch {
+	case isFalse(running):
+	case o.stop:
+		o.start = true
+	case !o.on():
+		o.start = running != nil || o.recordedPower() == state.PowerStarting
+	}
+	o.powerCause = p.whyPower(o)
+	if p.movedByOthers(o) {
+		was, now := state.PowerOn, state.PowerOff
+		if o.on() {
+			was, now = now, was
+		}
+		p.drift(o, Change{Action: ActionUpdate, Cause: o.powerCause, Fields: []FieldChange{{Path: "power", Old: was, New: now}}})
+	}
+}
+
+// movedByOthers tells whether the files rule the vm's power and it is not as vmplan left it.
+func (p *planner) movedByOthers(o *object) bool {
+	if o.want.(*resource.VM).Running == nil || o.rec == nil || o.rec.Status != state.StatusReady {
+		return false
+	}
+	was := o.recordedPower()
+	return was == state.PowerOn && !o.on() || was == state.PowerOff && o.on()
+}
+
+func (p *planner) whyPower(o *object) string {
+	was := o.recordedPower()
+	switch {
+	case o.bounce != "":
+		return o.bounce
+	case o.stop && o.start:
+		return o.cause
+	case o.stop && was == state.PowerOff:
+		return "was started outside of vmplan"
+	case o.stop:
+		return "running = false in the files"
+	case o.start && was == state.PowerOn:
+		return "was stopped outside of vmplan"
+	case o.start && was == state.PowerOff:
+		return "was stopped by vmplan"
+	case o.start && was == state.PowerStarting:
+		return "is to be started, which was not finished"
+	}
+	return "is off, and running = true in the files"
+}
+
+func (o *object) recordedPower() string {
+	if o.rec == nil {
+		return ""
+	}
+	return o.rec.Power
+}
+
+// livePower is the live power as it is recorded.
+func (o *object) livePower() string {
+	if o.on() {
+		return state.PowerOn
+	}
+	return state.PowerOff
+}
+
+func isFalse(b *bool) bool { return b != nil && !*b }

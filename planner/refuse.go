@@ -1,0 +1,122 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// refuse finds what must not be done, and leaves those objects alone.
+func (p *planner) refuse() {
+	for _, o := range p.sorted {
+		if o.fate == fateDelete || o.fate == fateReplace {
+			p.refuseProtected(o)
+			p.refuseInUse(o)
+		}
+		if o.fate == fateCreate || o.fate == fateReplace {
+			p.refuseOccupied(o)
+		}
+	}
+}
+
+func (p *planner) find(f Finding) { p.plan.Findings = append(p.plan.Findings, f) }
+
+func (p *planner) refuseAt(o *object, path, summary, detail string) {
+	p.find(Finding{Severity: SeverityError, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
+}
+
+func (p *planner) refuseProtected(o *object) {
+	r := o.file
+	if r == nil {
+		r = o.was
+	}
+	if l := r.Base().Lifecycle; l == nil || !l.PreventDestroy {
+		return
+	}
+	does := "delete"
+	if o.fate == fateReplace {
+		does = "replace"
+	}
+	p.refuseAt(o, "lifecycle.prevent_destroy", "protected from deletion", fmt.Sprintf(
+		"The plan would %s %s (%s), which has prevent_destroy = true. Take back what asks for it, or set prevent_destroy = false and apply that first.",
+		does, o.addr, o.cause))
+}
+
+// refuseInUse refuses to delete what others go on using.
+func (p *planner) refuseInUse(o *object) {
+	if o.live == nil {
+		return
+	}
+	var names []string
+	for _, key := range o.live.Users {
+		u := p.atPlace[place{o.at.host, key}]
+		switch {
+		case u == o:
+		case u == nil:
+			names = append(names, strings.Replace(key, "/", " ", 1)+" (not of this project)")
+		case !p.letsGo(u, o):
+			names = append(names, u.addr.String())
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	p.refuseAt(o, "", "in use", fmt.Sprintf(
+		"The plan would delete the %s %q on host %q (%s), but it is used by %s. Detach or delete these first, or keep %s.",
+		o.kind, nameOf(o.was), o.at.host, o.cause, strings.Join(slices.Compact(names), ", "), o.addr))
+}
+
+// letsGo tells whether user u no longer needs what o is now by the time that is deleted.
+func (p *planner) letsGo(u, o *object) bool {
+	switch u.fate {
+	case fateDelete, fateReplace:
+		return true
+	case fateKeep:
+		return !uses(u.after, o.at.key) || o.fate == fateReplace && !o.deferred && u.kind == resource.KindVM
+	case fateNone:
+		// A vm whose definition no longer mentions it, but whose guest has it still.
+		return u.live != nil && !uses(u.live.Resource, o.at.key) && o.kind != resource.KindVolume
+	}
+	return false
+}
+
+// refuseOccupied refuses to make what another object has the place of, and finds whom it must wait for.
+func (p *planner) refuseOccupied(o *object) {
+	if o.fate == fateReplace && o.at == o.goal {
+		return
+	}
+	live := p.liveAt(o.goal)
+	if live == nil {
+		return
+	}
+	occupant := p.atPlace[o.goal]
+	switch {
+	case occupant == nil || occupant == o:
+		p.refuseStranger(o, live)
+	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.goal != occupant.at:
+		o.occupant = occupant
+	default:
+		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(
+			"%s would be %s %q on host %q, but %s has that name and keeps it. Give one of them another name.",
+			o.addr, o.kind, nameOf(o.want), o.goal.host, occupant.addr))
+	}
+}
+
+func (p *planner) refuseStranger(o *object, live *drivers.Object) {
+	owner := "bears no mark of this project and is not recorded"
+	switch m := live.Mark; {
+	case m != nil && m.Lineage == p.in.State.Lineage:
+		owner = fmt.Sprintf("is marked as this project's %s", m.Addr)
+	case m != nil:
+		owner = fmt.Sprintf("belongs to another project (%s, lineage %s)", m.Addr, m.Lineage)
+	case o.stored():
+		owner = "is not recorded as made by this project"
+	}
+	p.refuseAt(o, "", "the host has an object of this name already", fmt.Sprintf(
+		"Host %q has a %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
+		o.goal.host, o.kind, nameOf(o.want), owner, o.addr))
+}

@@ -1,0 +1,123 @@
+package planner
+
+import (
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// relate finds out what each object stands on and what leans on it.
+func (p *planner) relate() {
+	wanted := map[place]*object{}
+	for _, o := range p.sorted {
+		block := o.addr
+		block.Key = ""
+		p.names[block] = append(p.names[block], o)
+		if o.want != nil {
+			wanted[o.goal] = o
+		}
+	}
+	linked := map[[2]*object]bool{}
+	lean := func(on, o *object) {
+		if on != o && !linked[[2]*object{on, o}] {
+			linked[[2]*object{on, o}] = true
+			on.leans = append(on.leans, o)
+		}
+	}
+	for _, o := range p.sorted {
+		if o.want != nil {
+			o.needs = p.needsOf(o, wanted)
+			for _, n := range o.needs {
+				lean(n, o)
+			}
+		}
+		if o.rec == nil {
+			continue
+		}
+		for _, a := range o.rec.DependsOn {
+			if n := p.objects[a]; n != nil {
+				lean(n, o)
+			}
+		}
+	}
+}
+
+// needsOf lists what a desired object stands on, each once: what it refers to, and what has the place that it names.
+func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
+	var out []*object
+	seen := map[*object]bool{o: true}
+	add := func(n *object) {
+		if n != nil && n.want != nil && !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	refer := func(a resource.Addr, key string) {
+		if n := p.objects[a]; n != nil && !a.IsZero() {
+			add(n)
+			return
+		}
+		add(wanted[place{o.goal.host, key}])
+	}
+	switch r := o.want.(type) {
+	case *resource.VM:
+		for _, d := range r.Disks {
+			refer(d.Volume, "volume/"+d.Source)
+		}
+		for _, n := range r.NICs {
+			refer(n.Network, "network/"+n.Source)
+		}
+	case *resource.Volume:
+		refer(r.Pool, "pool/"+r.PoolName)
+		refer(r.Image, "volume/"+r.Backing)
+	case *resource.Image:
+		refer(r.Pool, "pool/"+r.PoolName)
+	case *resource.Seed:
+		refer(r.Pool, "pool/"+r.PoolName)
+	}
+	for _, a := range o.want.Base().DependsOn {
+		for _, n := range p.instances(a) {
+			add(n)
+		}
+	}
+	return out
+}
+
+// instances gives the object at a, or all instances of the block a, or all that module a holds.
+func (p *planner) instances(a resource.Addr) []*object {
+	if o := p.objects[a]; o != nil {
+		return []*object{o}
+	}
+	if a.Kind != "" {
+		return p.names[a]
+	}
+	var out []*object
+	for _, o := range p.sorted {
+		if a.Contains(o.addr) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// uses tells whether r, in canonical form, refers to what has that key on its host.
+func uses(r resource.Resource, key string) bool {
+	switch r := r.(type) {
+	case *resource.VM:
+		for _, d := range r.Disks {
+			if "volume/"+d.Source == key {
+				return true
+			}
+		}
+		for _, n := range r.NICs {
+			if "network/"+n.Source == key {
+				return true
+			}
+		}
+	case *resource.Volume:
+		return "volume/"+r.Backing == key || "pool/"+r.PoolName == key
+	case *resource.Image:
+		return "pool/"+r.PoolName == key
+	case *resource.Seed:
+		return "pool/"+r.PoolName == key
+	}
+	return false
+}

@@ -1,0 +1,140 @@
+package planner
+
+import (
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// emitKeep adds what brings an object that is there to what is wanted: its mark, its fields, its power, its record.
+func (p *planner) emitKeep(o *object) {
+	updates := len(o.changes) > 0 || len(o.guest) > 0 && !o.stop
+	written := false
+	if o.adopt {
+		p.emitAdopt(o, updates)
+		written = !updates
+	}
+	if o.stop {
+		rec := o.recordNow()
+		if !updates {
+			rec = o.recorded(o.record, state.StatusReady, "")
+			written = true
+		}
+		impact := o.impact
+		if impact < drivers.ImpactRestart {
+			impact = drivers.ImpactRestart
+		}
+		p.emitStop(o, o.before.(*resource.VM), rec, impact)
+	}
+	if updates {
+		p.emitUpdates(o)
+		written = true
+	}
+	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
+		p.emitStart(o, vm, o.record)
+		written = true
+	}
+	if o.rewrite && !written {
+		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
+		o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
+	}
+}
+
+// emitAdopt takes an object back. What is recorded by it still says what was set before, if updates follow.
+func (p *planner) emitAdopt(o *object, updates bool) {
+	if o.stored() || o.kind == resource.KindPool {
+		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
+	} else {
+		o.set = p.step(o, drivers.NewSetMark(o.before, p.mark(o, false)), o.goal.host, drivers.ImpactRecord)
+	}
+	record := o.record
+	if updates && o.was != nil {
+		record = o.was
+	}
+	o.set.Record = o.recorded(record, state.StatusReady, o.keptPower())
+}
+
+// keptPower is what is recorded of the power of a vm that the plan does not start.
+func (o *object) keptPower() string {
+	switch {
+	case o.kind != resource.KindVM:
+		return ""
+	case o.stop && o.start:
+		return state.PowerStarting
+	case o.stop:
+		return state.PowerOff
+	case o.rec == nil || o.rec.Power == "":
+		return o.livePower()
+	}
+	return o.rec.Power
+}
+
+// emitUpdates adds the updates of an object: one for what happens now, and for a running guest one more when part of it
+// has to wait for its next start.
+func (p *planner) emitUpdates(o *object) {
+	live := p.updatesGuest(o)
+	impact := o.impact
+	if o.kind == resource.KindVM && !live {
+		impact = min(impact, drivers.ImpactLive)
+		if o.stop && o.start {
+			impact = max(o.impact, drivers.ImpactRestart)
+		}
+	}
+	if !live || o.kind != resource.KindVM {
+		p.emitUpdate(o, o.before, o.after, live && o.kind != resource.KindVM, impact)
+		p.record(o)
+		return
+	}
+	mid := resource.Clone(o.after)
+	later, now := false, false
+	for _, c := range o.changes {
+		if o.impacts[c.Path].Impact == drivers.ImpactNextBoot {
+			resource.Keep(mid, o.before, c.Path)
+			later = true
+		} else {
+			now = true
+		}
+	}
+	if now {
+		p.emitUpdate(o, o.before, mid, true, drivers.ImpactLive)
+	}
+	if len(o.guest) > 0 {
+		guest := resource.Clone(o.guestBefore)
+		for _, c := range o.guest {
+			resource.Keep(guest, o.after, c.Path)
+		}
+		p.emitUpdate(o, o.guestBefore, guest, true, drivers.ImpactLive)
+		later = later || len(o.pending) > 0
+	}
+	if later {
+		p.emitUpdate(o, mid, o.after, false, drivers.ImpactNextBoot)
+	}
+	p.record(o)
+}
+
+// updatesGuest tells whether the update changes something that is running now.
+func (p *planner) updatesGuest(o *object) bool {
+	switch o.kind {
+	case resource.KindVM:
+		return o.on() && !o.stop
+	case resource.KindPool, resource.KindNetwork:
+		return o.live.Power == drivers.PowerOn
+	}
+	for _, u := range p.users(o) {
+		if u.on() {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *planner) emitUpdate(o *object, before, after resource.Resource, live bool, impact drivers.Impact) {
+	o.set = p.step(o, drivers.NewUpdate(before, after, live), o.goal.host, impact)
+	o.set.KeepRecord = true
+}
+
+// record makes the last update write the record.
+func (p *planner) record(o *object) {
+	o.set.KeepRecord = false
+	o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
+}
