@@ -11,11 +11,14 @@ import (
 var networkScenarios = []scenario{
 	{"networks of each mode are made active", func(s *suite) {
 		plain, nat, quiet, ranged := s.network("plain"), s.network("nat"), s.network("quiet"), s.network("ranged")
+		route, open, bridge := s.network("route"), s.network("open"), s.network("bridge")
 		nat.Mode, nat.Domain = "nat", "lab.example"
+		route.Mode, open.Mode, open.Bridge = "route", "open", s.tag+"br"
+		bridge.Mode, bridge.Bridge, bridge.CIDR = "bridge", s.tag+"ext", ""
 		quiet.DHCP = new(false)
 		ranged.DHCPStart, ranged.DHCPEnd = address(ranged, 100), address(ranged, 200)
 		ranged.Reservations = []resource.Reservation{{MAC: mac(), Address: address(ranged, 10), Name: "ten"}}
-		for _, n := range []*resource.Network{plain, nat, quiet, ranged} {
+		for _, n := range []*resource.Network{plain, nat, quiet, ranged, route, open, bridge} {
 			s.create(n, s.mark(n))
 			if o := s.live(n); o.Power != drivers.PowerOn {
 				s.t.Errorf("%s is %s", n.Name, o.Power)

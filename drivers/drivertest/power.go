@@ -1,7 +1,9 @@
 package drivertest
 
 import (
+	"errors"
 	"reflect"
+	"time"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -37,6 +39,26 @@ var powerScenarios = []scenario{
 		s.do(drivers.NewReboot(s.normalVM(vm), true))
 		s.power(vm, drivers.PowerOn)
 		s.asPromised(vm)
+	}},
+	{"a started guest is waited for, but not for ever", func(s *suite) {
+		vm, lan := s.bootable("web"), s.network("lan")
+		s.create(lan, nil)
+		vm.NICs = []resource.NIC{{Label: "lan", Source: lan.Name, MAC: mac()}}
+		s.boot(vm)
+		s.do(drivers.NewWaitReady(s.normalVM(vm))) // for nothing
+		vm.Ready = &resource.Ready{Address: &resource.Empty{}, Timeout: resource.Duration(s.h.Patience)}
+		if s.h.Guest {
+			s.do(drivers.NewWaitReady(s.normalVM(vm)))
+			if a := s.live(vm).Addresses["lan"]; len(a) == 0 {
+				s.t.Error("the guest is ready and has no address")
+			}
+			return
+		}
+		vm.Ready.Timeout = resource.Duration(time.Second)
+		_, err := s.d.Do(s.t.Context(), drivers.NewWaitReady(s.normalVM(vm)), s.report)
+		if !errors.Is(err, drivers.ErrTimeout) && !errors.Is(err, drivers.ErrUnsupported) {
+			s.t.Errorf("waiting for an address that nobody gives ends with %v", err)
+		}
 	}},
 	{"a vm that is not there cannot start", func(s *suite) {
 		s.fails(drivers.NewStart(s.normalVM(s.vm("none"))), drivers.ErrNotFound)
