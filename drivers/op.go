@@ -39,6 +39,7 @@ type Update struct {
 
 // Delete removes the object: undefines a vm (off by then; with NVRAM, managed save and snapshot metadata) but none of its
 // volumes; stops and undefines a network or pool (a pool's folder is removed when it is empty); deletes a volume's bits.
+// What others stand on is ErrInUse and stays: a volume that a vm or another volume uses, a network that a running guest is on.
 type Delete struct{ target }
 
 // Start starts a vm.

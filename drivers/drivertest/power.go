@@ -54,10 +54,10 @@ var powerScenarios = []scenario{
 			}
 			return
 		}
-		vm.Ready.Timeout = resource.Duration(time.Second)
+		vm.Ready = &resource.Ready{SSH: &resource.ReadySSH{Port: 1}, Timeout: resource.Duration(time.Second)}
 		_, err := s.d.Do(s.t.Context(), drivers.NewWaitReady(s.normalVM(vm)), s.report)
 		if !errors.Is(err, drivers.ErrTimeout) && !errors.Is(err, drivers.ErrUnsupported) {
-			s.t.Errorf("waiting for an address that nobody gives ends with %v", err)
+			s.t.Errorf("waiting for what nobody answers ends with %v", err)
 		}
 	}},
 	{"a vm that is not there cannot start", func(s *suite) {
