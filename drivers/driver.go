@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 
@@ -143,6 +144,8 @@ type Env struct {
 	Dir    string // the project's folder, for relative paths in a URI
 	Images ImageStore
 	Log    *slog.Logger // debug detail; never nil
+	// Dial reaches the addresses of guests, for WaitReady; nil means straight from this machine.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Opener makes the driver for a host. It checks the URI and does no I/O.

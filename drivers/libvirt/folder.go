@@ -1,0 +1,140 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"libvirt.org/go/libvirt"
+)
+
+// folders knows which pools' folders this process can write to itself. Uploading through libvirt makes it read the whole
+// pool after every file, so that N seeds cost N² reads; a file that is written into the folder costs nothing but itself.
+type folders struct {
+	mu    sync.Mutex
+	paths map[string]string   // by pool: the folder, proven to be the host's
+	files map[string]diskFile // by volume id: written by this process; libvirt may not have looked since
+}
+
+// folderOf gives the folder of a pool when it is proven to be the same here and on the host, else "".
+func (c *call) folderOf(pool *libvirt.StoragePool) (string, error) {
+	if c.test || !c.isLocal() {
+		return "", nil
+	}
+	live, err := readPool(pool)
+	if err != nil {
+		return "", err
+	}
+	c.folders.mu.Lock()
+	defer c.folders.mu.Unlock()
+	if path, ok := c.folders.paths[live.name]; ok {
+		return path, nil
+	}
+	proven, err := sameFolder(pool, live)
+	if err != nil || !proven || unix.Access(live.path, unix.W_OK|unix.X_OK) != nil {
+		return "", err // not remembered: a pool without any file cannot be judged yet
+	}
+	if c.folders.paths == nil {
+		c.folders.paths = map[string]string{}
+	}
+	c.folders.paths[live.name] = live.path
+	return live.path, nil
+}
+
+// sameFolder compares a file of the pool as libvirt sees it with what is here. The daemon may run on this machine and yet
+// see other folders (a container, a mount namespace); the change time of a file, to the nanosecond, tells them apart.
+func sameFolder(pool *libvirt.StoragePool, live *livePool) (bool, error) {
+	list, err := pool.ListAllStorageVolumes(0)
+	if err != nil {
+		return false, fail(err, "list the volumes of pool %s", live.name)
+	}
+	same := false
+	for i, v := range pointers(list) {
+		if !same && i < 5 { // one that a guest writes to right now may fail the comparison
+			same = sameFile(v, live.path)
+		}
+		freeVolume(v)
+	}
+	return same, nil
+}
+
+func sameFile(v *libvirt.StorageVol, folder string) bool {
+	text, err := v.GetXMLDesc(0)
+	if err != nil {
+		return false
+	}
+	def, err := parseTree(text)
+	if err != nil {
+		return false
+	}
+	var st unix.Stat_t
+	if unix.Stat(filepath.Join(folder, def.get("name").value()), &st) != nil {
+		return false
+	}
+	changed := def.get("target", "timestamps", "ctime").value()
+	return changed != "" && changed == fmt.Sprintf("%d.%09d", st.Ctim.Sec, st.Ctim.Nsec)
+}
+
+// writeInto puts a file into a folder, whole or not at all. A file of that name is replaced.
+func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error) (err error) {
+	// The same name every time, so that a run that was killed leaves nothing that the next one does not replace.
+	temp := filepath.Join(folder, "."+name+".part")
+	if err := os.Remove(temp); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(temp)
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(folder, name))
+}
+
+// wrote remembers a file that libvirt may not know of yet.
+func (f *folders) wrote(id string, file diskFile) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.files == nil {
+		f.files = map[string]diskFile{}
+	}
+	f.files[id] = file
+}
+
+func (f *folders) file(id string) (diskFile, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	file, ok := f.files[id]
+	return file, ok
+}
+
+// gone forgets a volume, or all of a pool when id is "POOL/".
+func (f *folders) gone(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.files, id)
+	if pool, ok := strings.CutSuffix(id, "/"); ok {
+		delete(f.paths, pool)
+	}
+}

@@ -1,0 +1,282 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"fmt"
+	"net/netip"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// networkXML writes a normalised network.
+func networkXML(n *resource.Network, mark *drivers.Mark) (string, error) {
+	def := libvirtxml.Network{Name: n.Name, UUID: n.UUID}
+	if mark != nil {
+		def.Metadata = &libvirtxml.NetworkMetadata{XML: markNode(mark).String()}
+	}
+	if n.Mode != "isolated" {
+		def.Forward = &libvirtxml.NetworkForward{Mode: n.Mode}
+	}
+	if n.Mode == "bridge" {
+		def.Bridge = &libvirtxml.NetworkBridge{Name: n.Bridge}
+		return def.Marshal()
+	}
+	// With spanning tree or a delay, guests are off the network for their first seconds.
+	def.Bridge = &libvirtxml.NetworkBridge{Name: n.Bridge, STP: "off", Delay: "0"}
+	if n.Domain != "" {
+		def.Domain = &libvirtxml.NetworkDomain{Name: n.Domain, LocalOnly: "yes"}
+	}
+	prefix, err := netip.ParsePrefix(n.CIDR)
+	if err != nil {
+		return "", fmt.Errorf("cidr: %w", err)
+	}
+	ip := libvirtxml.NetworkIP{Address: prefix.Masked().Addr().Next().String(), Prefix: uint(prefix.Bits())}
+	if *n.DHCP {
+		ip.DHCP = &libvirtxml.NetworkDHCP{Ranges: []libvirtxml.NetworkDHCPRange{{Start: n.DHCPStart, End: n.DHCPEnd}}}
+		for _, r := range n.Reservations {
+			ip.DHCP.Hosts = append(ip.DHCP.Hosts, libvirtxml.NetworkDHCPHost{MAC: r.MAC, IP: r.Address, Name: r.Name})
+		}
+	}
+	def.IPs = []libvirtxml.NetworkIP{ip}
+	return def.Marshal()
+}
+
+// createNetwork defines, autostarts and starts the network.
+func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
+	net, err := c.conn.LookupNetworkByName(n.Name)
+	if missing(err) {
+		net, err = c.defineNetwork(n, mark)
+	} else if err == nil {
+		err = checkNetwork(net, n)
+	}
+	if err != nil {
+		return fail(err, "create network %s", n.Name)
+	}
+	defer freeNetwork(net)
+	if err := autostartNetwork(net, n); err != nil {
+		return err
+	}
+	return startNetwork(net, n.Name)
+}
+
+func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
+	text, err := networkXML(n, mark)
+	if err != nil {
+		return nil, err
+	}
+	return c.conn.NetworkDefineXML(text)
+}
+
+func checkNetwork(net *libvirt.Network, n *resource.Network) error {
+	uuid, err := net.GetUUIDString()
+	if err != nil || n.UUID == "" || uuid == n.UUID {
+		return err
+	}
+	return fmt.Errorf("%w: there is a network of that name already", drivers.ErrConflict)
+}
+
+func autostartNetwork(net *libvirt.Network, n *resource.Network) error {
+	if n.Autostart == nil {
+		return nil
+	}
+	on, err := net.GetAutostart()
+	if err == nil && on != *n.Autostart {
+		err = net.SetAutostart(*n.Autostart)
+	}
+	return fail(err, "set autostart of network %s", n.Name)
+}
+
+func startNetwork(net *libvirt.Network, name string) error {
+	active, err := net.IsActive()
+	if err == nil && !active {
+		err = net.Create()
+	}
+	return fail(err, "start network %s", name)
+}
+
+// updateNetwork tells a running network's DHCP server about fixed addresses; for other changes it defines the network anew
+// and restarts it.
+func (c *call) updateNetwork(before, after *resource.Network) error {
+	net, err := c.conn.LookupNetworkByName(after.Name)
+	if err != nil {
+		return fail(err, "update network %s", after.Name)
+	}
+	defer freeNetwork(net)
+	if err := autostartNetwork(net, after); err != nil {
+		return err
+	}
+	restart, hosts := false, false
+	for _, f := range c.Impact(before, after) {
+		switch {
+		case f.Impact > drivers.ImpactLive:
+			restart = true
+		case f.Path != "autostart":
+			hosts = true
+		}
+	}
+	switch {
+	case restart:
+		return c.redefineNetwork(net, after)
+	case hosts:
+		return updateReservations(net, after)
+	}
+	return nil
+}
+
+func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) error {
+	old, err := networkTree(net)
+	if err != nil {
+		return err
+	}
+	text, err := networkXML(after, readMark(old.get("metadata")))
+	if err != nil {
+		return err
+	}
+	return c.putNetwork(net, after.Name, text, true)
+}
+
+// putNetwork writes a network's definition, and restarts the network if wanted.
+func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool) error {
+	active, err := net.IsActive()
+	if err != nil {
+		return fail(err, "define network %s", name)
+	}
+	stop := func() error {
+		if err := net.Destroy(); err != nil {
+			return fail(err, "stop network %s", name)
+		}
+		return nil
+	}
+	// The test driver never shows what an active network was defined anew to.
+	if active && c.test {
+		if err := stop(); err != nil {
+			return err
+		}
+	}
+	defined, err := c.conn.NetworkDefineXML(text)
+	if err != nil {
+		return fail(err, "define network %s", name)
+	}
+	freeNetwork(defined)
+	if active && restart && !c.test {
+		if err := stop(); err != nil {
+			return err
+		}
+	}
+	if restart || active {
+		return startNetwork(net, name)
+	}
+	return nil
+}
+
+// updateReservations makes the network's fixed addresses those of after, without restarting it.
+func updateReservations(net *libvirt.Network, after *resource.Network) error {
+	tree, err := networkTree(net)
+	if err != nil {
+		return err
+	}
+	active, err := net.IsActive()
+	if err != nil {
+		return fail(err, "update network %s", after.Name)
+	}
+	flags := libvirt.NETWORK_UPDATE_AFFECT_CONFIG
+	if active {
+		flags |= libvirt.NETWORK_UPDATE_AFFECT_LIVE
+	}
+	wanted := map[string]resource.Reservation{}
+	for _, r := range after.Reservations {
+		wanted[r.MAC] = r
+	}
+	// What goes is taken out first, so that its address is free for another.
+	present := map[string]bool{}
+	for _, r := range readNetwork(tree).Reservations {
+		if wanted[r.MAC] == r {
+			present[r.MAC] = true
+			continue
+		}
+		if err := updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_DELETE, r, flags); err != nil {
+			return fail(err, "network %s: take back address %s", after.Name, r.Address)
+		}
+	}
+	for _, r := range after.Reservations {
+		if present[r.MAC] {
+			continue
+		}
+		if err := updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, r, flags); err != nil {
+			return fail(err, "network %s: reserve address %s", after.Name, r.Address)
+		}
+	}
+	return nil
+}
+
+func updateHost(net *libvirt.Network, command libvirt.NetworkUpdateCommand, r resource.Reservation, flags libvirt.NetworkUpdateFlags) error {
+	host := libvirtxml.NetworkDHCPHost{MAC: r.MAC, IP: r.Address, Name: r.Name}
+	text, err := host.Marshal()
+	if err != nil {
+		return err
+	}
+	return net.Update(command, libvirt.NETWORK_SECTION_IP_DHCP_HOST, -1, text, flags)
+}
+
+func (c *call) deleteNetwork(n *resource.Network) error {
+	net, err := c.conn.LookupNetworkByName(n.Name)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return fail(err, "delete network %s", n.Name)
+	}
+	defer freeNetwork(net)
+	if active, err := net.IsActive(); err != nil {
+		return fail(err, "delete network %s", n.Name)
+	} else if active {
+		if err := c.checkNobodyOn(n.Name); err != nil {
+			return err
+		}
+		if err := net.Destroy(); err != nil {
+			return fail(err, "stop network %s", n.Name)
+		}
+	}
+	err = net.Undefine()
+	if missing(err) {
+		return nil // it was transient
+	}
+	return fail(err, "undefine network %s", n.Name)
+}
+
+// checkNobodyOn makes sure that no running guest would lose its network.
+func (c *call) checkNobodyOn(network string) error {
+	var users []string
+	err := c.eachRunning(func(_ *libvirt.Domain, def *node) error {
+		for _, nic := range def.get("devices").all("interface") {
+			if nic.get("source").attr("network") == network {
+				users = append(users, string(resource.KindVM)+"/"+def.get("name").value())
+			}
+		}
+		return nil
+	})
+	if err == nil && len(users) > 0 {
+		err = fmt.Errorf("delete network %s: %w by %s", network, drivers.ErrInUse, joinUsers(union(nil, users)))
+	}
+	return err
+}
+
+// markNetwork rewrites the mark in the persistent definition; a running network is not touched.
+func (c *call) markNetwork(n *resource.Network, mark drivers.Mark) error {
+	net, err := c.conn.LookupNetworkByName(n.Name)
+	if err != nil {
+		return fail(err, "mark network %s", n.Name)
+	}
+	defer freeNetwork(net)
+	tree, err := networkTree(net)
+	if err != nil {
+		return err
+	}
+	putMark(tree, &mark)
+	return c.putNetwork(net, n.Name, tree.String(), false)
+}

@@ -1,0 +1,233 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// livePool is a storage pool as it was read.
+type livePool struct {
+	name, path, uuid string
+	kind             string // "dir", …
+	active           bool
+	autostart        bool
+	capacity, free   resource.Size
+}
+
+// poolIndex is all pools of a host, by name.
+type poolIndex map[string]*livePool
+
+func readPools(s *session) (poolIndex, error) {
+	list, err := s.conn.ListAllStoragePools(0)
+	if err != nil {
+		return nil, fail(err, "list pools")
+	}
+	started, err := s.conn.ListAllStoragePools(libvirt.CONNECT_LIST_STORAGE_POOLS_AUTOSTART)
+	if err != nil {
+		return nil, fail(err, "list pools")
+	}
+	autostart, err := nameSet(pointers(started), freePool)
+	if err != nil {
+		return nil, err
+	}
+	pools := make(poolIndex, len(list))
+	for _, p := range pointers(list) {
+		live, err := readPool(p)
+		freePool(p)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		live.autostart = autostart[live.name]
+		pools[live.name] = live
+	}
+	return pools, nil
+}
+
+func readPool(p *libvirt.StoragePool) (*livePool, error) {
+	text, err := p.GetXMLDesc(0)
+	if err != nil {
+		return nil, fail(err, "read the definition of a pool")
+	}
+	def, err := parseTree(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the definition of a pool: %w", err)
+	}
+	active, err := p.IsActive()
+	if err != nil {
+		return nil, fail(err, "read the state of a pool")
+	}
+	return &livePool{
+		name: def.get("name").value(), path: path.Clean(def.get("target", "path").value()), uuid: def.get("uuid").value(), kind: def.attr("type"),
+		active: active, capacity: sizeOf(def.get("capacity")), free: sizeOf(def.get("available")),
+	}, nil
+}
+
+// volumeID names a file of the host: "pool/file" when it lies in the folder of a pool, else its path.
+func (pools poolIndex) volumeID(file string) string {
+	if file == "" {
+		return ""
+	}
+	dir, base := path.Split(file)
+	dir = path.Clean(dir)
+	best := ""
+	for name, p := range pools {
+		// Two pools may share a folder; take the same one every time.
+		if p.path == dir && (best == "" || name < best) {
+			best = name
+		}
+	}
+	if best == "" {
+		return file
+	}
+	return best + "/" + base
+}
+
+func (o *observation) readStorage(ctx context.Context) error {
+	wanted := map[string]bool{} // pools that hold something wanted
+	for _, r := range o.want {
+		if id := resource.VolumeID(r); id != "" {
+			pool, _, _ := strings.Cut(id, "/")
+			wanted[pool] = true
+		}
+	}
+	for name, p := range o.pools {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !p.active && wanted[name] {
+			return fmt.Errorf("pool %s is not active, so what it holds cannot be seen: start it (virsh pool-start %s), or make sure that %s is there", name, name, p.path)
+		}
+		if p.active {
+			if err := o.readVolumes(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	for name, p := range o.pools {
+		key := string(resource.KindPool) + "/" + name
+		if o.ours(key, nil) {
+			o.add(p.object(o.address(key, nil)))
+		}
+	}
+	return nil
+}
+
+func (p *livePool) object(addr resource.Addr) *drivers.Object {
+	pool := &resource.Pool{UUID: p.uuid, Type: p.kind, Path: p.path, Autostart: new(p.autostart)}
+	pool.Addr, pool.Name = addr, p.name
+	power := drivers.PowerOff
+	if p.active {
+		power = drivers.PowerOn
+	}
+	return &drivers.Object{Resource: pool, Power: power, Capacity: p.capacity, Free: p.free, Path: p.path}
+}
+
+// readVolumes reads all volumes of an active pool, also those that are not ours, for their backing files.
+func (o *observation) readVolumes(ctx context.Context, p *livePool) error {
+	pool, err := o.conn.LookupStoragePoolByName(p.name)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return fail(err, "look up pool %s", p.name)
+	}
+	defer freePool(pool)
+	if err := refresh(pool, p.name); err != nil {
+		return err
+	}
+	if info, err := pool.GetInfo(); err == nil {
+		p.capacity, p.free = resource.Size(info.Capacity), resource.Size(info.Available)
+	}
+	list, err := pool.ListAllStorageVolumes(0)
+	if err != nil {
+		return fail(err, "list the volumes of pool %s", p.name)
+	}
+	volumes := pointers(list)
+	defer func() {
+		for _, v := range volumes {
+			freeVolume(v)
+		}
+	}()
+	return each(ctx, len(volumes), func(i int) error {
+		err := o.readVolume(volumes[i], p.name)
+		if missing(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// refresh lets libvirt look at the pool's folder again. While it works on a volume of the pool itself it refuses to; then
+// what it knows is what there is.
+func refresh(pool *libvirt.StoragePool, name string) error {
+	err := pool.Refresh(0)
+	if err != nil && strings.Contains(err.Error(), "asynchronous jobs") || notOffered(err) {
+		return nil
+	}
+	return fail(err, "refresh pool %s", name)
+}
+
+func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
+	live, err := readVolume(v)
+	if err != nil {
+		return err
+	}
+	id := pool + "/" + live.name
+	key := string(resource.KindVolume) + "/" + id
+	backing := o.pools.volumeID(live.backing)
+	if strings.Contains(backing, "/") && !strings.HasPrefix(backing, "/") {
+		o.addUser(key, []string{string(resource.KindVolume) + "/" + backing})
+	}
+	want := o.want[key]
+	if want == nil {
+		return nil
+	}
+	var r resource.Resource
+	switch want := want.(type) {
+	case *resource.Volume:
+		r = &resource.Volume{Size: live.size, Format: live.format, Backing: backing, PoolName: pool, File: live.name}
+	case *resource.Image:
+		// The name of the file changes with source and checksum, so that it is there says what they were.
+		r = &resource.Image{Source: want.Source, Checksum: want.Checksum, Format: live.format, PoolName: pool, File: live.name}
+	case *resource.Seed:
+		r = &resource.Seed{PoolName: pool, File: live.name}
+	}
+	r.Base().Addr, r.Base().Name = want.Base().Addr, want.Base().Name
+	o.add(&drivers.Object{Resource: r, Path: live.path})
+	return nil
+}
+
+// liveVolume is a volume as it was read.
+type liveVolume struct {
+	name, path, format string
+	size               resource.Size
+	backing            string // path of the backing file, or empty
+}
+
+func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
+	text, err := v.GetXMLDesc(0)
+	if err != nil {
+		name, _ := v.GetName()
+		return nil, fail(err, "read volume %s", name)
+	}
+	def, err := parseTree(text)
+	if err != nil {
+		return nil, fmt.Errorf("read a volume: %w", err)
+	}
+	return &liveVolume{
+		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
+		size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
+	}, nil
+}

@@ -1,0 +1,387 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// Aliases of our devices. libvirt keeps what begins with "ua-" and hands it to QEMU.
+const (
+	aliasDisk = "ua-disk-"
+	aliasNIC  = "ua-nic-"
+)
+
+// readDomains reads all domains: one list, and the XML of each, also of those that are not ours, for what they use.
+func (o *observation) readDomains(ctx context.Context) error {
+	list, err := o.conn.ListAllDomains(0)
+	if err != nil {
+		return fail(err, "list domains")
+	}
+	domains := pointers(list)
+	defer func() {
+		for _, dom := range domains {
+			freeDomain(dom)
+		}
+	}()
+	states, err := o.domainStates()
+	if err != nil {
+		return err
+	}
+	return each(ctx, len(domains), func(i int) error {
+		err := o.readDomain(domains[i], states)
+		if missing(err) {
+			return nil // gone since it was listed
+		}
+		return err
+	})
+}
+
+// domainStates asks for lists by state, which costs one call each instead of one call for each domain.
+type domainStates struct{ active, paused, autostart map[string]bool }
+
+func (o *observation) domainStates() (st domainStates, err error) {
+	for _, l := range []struct {
+		flag  libvirt.ConnectListAllDomainsFlags
+		names *map[string]bool
+	}{
+		{libvirt.CONNECT_LIST_DOMAINS_ACTIVE, &st.active},
+		{libvirt.CONNECT_LIST_DOMAINS_PAUSED, &st.paused},
+		{libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, &st.autostart},
+	} {
+		list, err := o.conn.ListAllDomains(l.flag)
+		if err != nil {
+			return st, fail(err, "list domains")
+		}
+		if *l.names, err = nameSet(pointers(list), freeDomain); err != nil {
+			return st, err
+		}
+	}
+	return st, nil
+}
+
+func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error {
+	name, err := dom.GetName()
+	if err != nil {
+		return fail(err, "read a domain's name")
+	}
+	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	var live *node
+	if states.active[name] {
+		if live, err = domainTree(dom, 0); err != nil {
+			return err
+		}
+	}
+	key := string(resource.KindVM) + "/" + name
+	used := o.usedBy(def)
+	if live != nil {
+		used = union(used, o.usedBy(live))
+	}
+	o.addUser(key, used)
+	mark := readMark(def.get("metadata"))
+	if !o.ours(key, mark) {
+		return nil
+	}
+	want, _ := o.want[key].(*resource.VM)
+	vm := o.pools.readVM(def, want)
+	vm.Addr, vm.Autostart = o.address(key, mark), new(states.autostart[name])
+	object := &drivers.Object{Resource: vm, Power: drivers.PowerOff, Mark: mark}
+	if live != nil {
+		running := o.pools.readVM(live, want)
+		running.Addr, running.Autostart = vm.Addr, vm.Autostart
+		if vm.CPU == "host-model" {
+			running.CPU = vm.CPU // libvirt expands it to a model with features when the guest starts
+		}
+		object.Running, object.Power = running, drivers.PowerOn
+		if states.paused[name] {
+			object.Power = drivers.PowerPaused
+		}
+		o.mu.Lock()
+		for _, n := range running.NICs {
+			if n.Source != "" {
+				o.leased = append(o.leased, n.Source)
+			}
+		}
+		o.mu.Unlock()
+	}
+	o.add(object)
+	return nil
+}
+
+func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error) {
+	text, err := dom.GetXMLDesc(flags)
+	if err != nil {
+		name, _ := dom.GetName()
+		return nil, fail(err, "read the definition of domain %s", name)
+	}
+	tree, err := parseTree(text)
+	if err != nil {
+		return nil, fmt.Errorf("read a domain's definition: %w", err)
+	}
+	return tree, nil
+}
+
+// usedBy lists the Keys of volumes and networks that a domain uses.
+func (o *observation) usedBy(def *node) []string {
+	var keys []string
+	for _, k := range def.get("devices").children() {
+		switch k.name {
+		case "disk":
+			for link := k; link != nil; link = link.get("backingStore") {
+				if id := o.pools.diskSource(link); strings.Contains(id, "/") && !strings.HasPrefix(id, "/") {
+					keys = append(keys, string(resource.KindVolume)+"/"+id)
+				}
+			}
+		case "interface":
+			if network := k.get("source").attr("network"); network != "" {
+				keys = append(keys, string(resource.KindNetwork)+"/"+network)
+			}
+		}
+	}
+	return union(nil, keys)
+}
+
+// union adds to a what is new in b.
+func union(a, b []string) []string {
+	seen := make(map[string]bool, len(a)+len(b))
+	for _, s := range a {
+		seen[s] = true
+	}
+	for _, s := range b {
+		if !seen[s] {
+			seen[s] = true
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+// readVM turns a domain into a vm in canonical form. want, which may be nil, tells whether a versioned machine is meant.
+func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
+	osNode := def.get("os")
+	vm := &resource.VM{
+		UUID:        def.get("uuid").value(),
+		Title:       def.get("title").value(),
+		Description: def.get("description").value(),
+		MaxVCPUs:    number(def.get("vcpu").value()),
+		MaxMemory:   sizeOf(def.get("memory")),
+		Memory:      sizeOf(def.get("currentMemory")),
+		CPU:         readCPU(def.get("cpu")),
+		DomainType:  readDomainType(def.attr("type")),
+		Arch:        osNode.get("type").attr("arch"),
+		Machine:     osNode.get("type").attr("machine"),
+	}
+	vm.Name = def.get("name").value()
+	vm.VCPUs = vm.MaxVCPUs
+	if current := def.get("vcpu").attr("current"); current != "" {
+		vm.VCPUs = number(current)
+	}
+	if vm.Memory == 0 {
+		vm.Memory = vm.MaxMemory
+	}
+	if want == nil || want.Machine != vm.Machine {
+		vm.Machine = machineFamily(vm.Machine)
+	}
+	readFirmware(osNode, vm)
+	nics := 0
+	for _, k := range def.get("devices").children() {
+		switch k.name {
+		case "disk":
+			if kind := k.attr("device"); kind == "" || kind == "disk" || kind == "cdrom" {
+				vm.Disks = append(vm.Disks, pools.readDisk(k))
+			}
+		case "interface":
+			vm.NICs = append(vm.NICs, readNIC(k, nics))
+			nics++
+		case "graphics":
+			if vm.Graphics == nil {
+				vm.Graphics = readGraphics(k)
+			}
+		}
+	}
+	return vm
+}
+
+func readDomainType(t string) string {
+	if t == "test" {
+		return "qemu"
+	}
+	return t
+}
+
+func readCPU(cpu *node) string {
+	switch mode := cpu.attr("mode"); {
+	case mode == "custom", mode == "" && cpu.get("model") != nil:
+		return cpu.get("model").value()
+	default:
+		return mode
+	}
+}
+
+// readFirmware understands both ways to say UEFI: by feature, and by the files that libvirt chose for it.
+func readFirmware(osNode *node, vm *resource.VM) {
+	loader := osNode.get("loader")
+	if osNode.attr("firmware") != "efi" && loader.attr("type") != "pflash" {
+		vm.Firmware = "bios"
+		return
+	}
+	secure := loader.attr("secure") == "yes"
+	for _, f := range osNode.get("firmware").all("feature") {
+		if f.attr("name") == "secure-boot" {
+			secure = f.attr("enabled") == "yes"
+		}
+	}
+	vm.Firmware, vm.SecureBoot = "uefi", &secure
+}
+
+func (pools poolIndex) readDisk(n *node) resource.Disk {
+	disk := resource.Disk{
+		Source:   pools.diskSource(n),
+		Bus:      n.get("target").attr("bus"),
+		Device:   "disk",
+		ReadOnly: new(n.get("readonly") != nil),
+		Cache:    n.get("driver").attr("cache"),
+	}
+	if device := n.attr("device"); device != "" {
+		disk.Device = device
+	}
+	disk.Label = label(n, aliasDisk, n.get("target").attr("dev"))
+	return disk
+}
+
+// label is the name that our alias holds, or other for a device that is not ours.
+func label(n *node, prefix, other string) string {
+	if l, ok := strings.CutPrefix(n.get("alias").attr("name"), prefix); ok {
+		return l
+	}
+	return other
+}
+
+// diskSource names a disk's (or one of its backing files') source: "pool/file" inside a pool, else what libvirt says.
+func (pools poolIndex) diskSource(disk *node) string {
+	source := disk.get("source")
+	switch disk.attr("type") {
+	case "volume":
+		return source.attr("pool") + "/" + source.attr("volume")
+	case "block":
+		return source.attr("dev")
+	case "network":
+		return source.attr("protocol") + ":" + source.attr("name")
+	}
+	return pools.volumeID(source.attr("file"))
+}
+
+func readNIC(n *node, index int) resource.NIC {
+	nic := resource.NIC{
+		Model: n.get("model").attr("type"),
+		MAC:   strings.ToLower(n.get("mac").attr("address")),
+		Link:  new(n.get("link").attr("state") != "down"),
+	}
+	switch n.attr("type") {
+	case "network":
+		nic.Source = n.get("source").attr("network")
+	case "bridge":
+		nic.Bridge = n.get("source").attr("bridge")
+	}
+	nic.Label = label(n, aliasNIC, "net"+strconv.Itoa(index))
+	return nic
+}
+
+func readGraphics(n *node) *resource.Graphics {
+	kind := n.attr("type")
+	if kind != "vnc" && kind != "spice" {
+		return nil
+	}
+	g := &resource.Graphics{Type: kind, Listen: n.attr("listen")}
+	if listen := n.get("listen").attr("address"); g.Listen == "" {
+		g.Listen = listen
+	}
+	if n.attr("autoport") != "yes" {
+		g.Port = max(number(n.attr("port")), 0)
+	}
+	return g
+}
+
+// sizeOf reads an element such as <memory unit='KiB'>.
+func sizeOf(n *node) resource.Size {
+	if n == nil {
+		return 0
+	}
+	v, _ := strconv.ParseUint(strings.TrimSpace(n.value()), 10, 64)
+	switch n.attr("unit") {
+	case "bytes", "b":
+		return resource.Size(v)
+	case "MiB", "M":
+		return resource.Size(v) * resource.MiB
+	case "GiB", "G":
+		return resource.Size(v) * resource.GiB
+	}
+	return resource.Size(v) * resource.KiB
+}
+
+func number(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
+// readLeases adds the addresses that the networks' DHCP servers gave to running guests.
+func (o *observation) readLeases(ctx context.Context) error {
+	if len(o.leased) == 0 || o.test {
+		return nil
+	}
+	addresses := map[string][]string{} // by network and MAC
+	for _, network := range union(nil, o.leased) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		leases, err := o.leases(network)
+		if err != nil {
+			return err
+		}
+		for _, l := range leases {
+			addresses[network+" "+l.Mac] = append(addresses[network+" "+l.Mac], l.IPaddr)
+		}
+	}
+	for _, object := range o.objects {
+		vm, ok := object.Running.(*resource.VM)
+		if !ok {
+			continue
+		}
+		for _, nic := range vm.NICs {
+			if ips := addresses[nic.Source+" "+nic.MAC]; len(ips) > 0 {
+				if object.Addresses == nil {
+					object.Addresses = map[string][]string{}
+				}
+				object.Addresses[nic.Label] = ips
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) leases(network string) ([]libvirt.NetworkDHCPLease, error) {
+	n, err := s.conn.LookupNetworkByName(network)
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fail(err, "look up network %s", network)
+	}
+	defer freeNetwork(n)
+	leases, err := n.GetDHCPLeases()
+	if hasCode(err, libvirt.ERR_OPERATION_INVALID, libvirt.ERR_NO_SUPPORT, libvirt.ERR_OPERATION_UNSUPPORTED) {
+		return nil, nil // inactive, or a network without a DHCP server of libvirt's
+	}
+	return leases, fail(err, "read the leases of network %s", network)
+}

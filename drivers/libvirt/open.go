@@ -1,0 +1,186 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// driver is one libvirt host.
+type driver struct {
+	host *resource.Host
+	env  drivers.Env
+	uri  *url.URL
+
+	turn chan struct{} // holds one token while somebody connects or looks at cur
+	cur  *session
+	old  []*session // whose connection died: closed at the end, since others may still be in a call on them
+
+	folders folders
+	usage   usageCache
+}
+
+var _ drivers.Consoler = (*driver)(nil)
+
+// session is one connection, with what does not change while it lasts.
+type session struct {
+	conn *libvirt.Connect
+	test bool // libvirt's test driver: no guests, no bits in volumes
+	caps func() (*hostFacts, error)
+}
+
+// Open makes the driver for host. It does no I/O: the first Observe or Do connects.
+func Open(host *resource.Host, env drivers.Env) (drivers.Driver, error) {
+	uri, err := url.Parse(host.URI)
+	if err != nil {
+		return nil, fmt.Errorf("uri of host %s: %w", host.Name, err)
+	}
+	d := &driver{host: host, env: env, uri: uri, turn: make(chan struct{}, 1)}
+	if os.Geteuid() == 0 && d.isLocal() && uri.Path == "/session" && uri.Query().Get("socket") == "" {
+		return nil, fmt.Errorf("uri %q: %w: for root libvirt answers qemu:///session with the system's daemon; write qemu:///system, or run as the user whose session is meant",
+			host.URI, drivers.ErrUnsupported)
+	}
+	return d, nil
+}
+
+// isLocal tells whether the daemon runs on this machine, as far as the URI tells.
+func (d *driver) isLocal() bool {
+	_, transport, _ := strings.Cut(d.uri.Scheme, "+")
+	return d.uri.Host == "" && (transport == "" || transport == "unix")
+}
+
+// session gives the connection, made on first use and again when it has died.
+func (d *driver) session(ctx context.Context) (*session, error) {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if d.cur != nil {
+		if alive, err := d.cur.conn.IsAlive(); err == nil && alive {
+			return d.cur, nil
+		}
+		d.env.Log.Debug("the connection died, connecting again", "uri", d.host.URI)
+		d.old = append(d.old, d.cur)
+		d.cur = nil
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := conn.GetType()
+	if err != nil {
+		return nil, fail(err, "connect to %s", d.host.URI)
+	}
+	s := &session{conn: conn, test: strings.EqualFold(kind, "test")}
+	s.caps = sync.OnceValues(func() (*hostFacts, error) { return readFacts(s, d.isLocal()) })
+	d.cur = s
+	return s, nil
+}
+
+// reconnectTime is how long a daemon that was there may take to come back.
+const reconnectTime = 5 * time.Second
+
+func (d *driver) connect(ctx context.Context) (*libvirt.Connect, error) {
+	deadline := time.Now().Add(reconnectTime)
+	for {
+		conn, err := open(ctx, d.host.URI)
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if len(d.old) == 0 || time.Now().After(deadline) {
+			return nil, d.connectError(err)
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// open connects; libvirt cannot be interrupted, so a cancelled attempt is left to end by itself.
+func open(ctx context.Context, uri string) (*libvirt.Connect, error) {
+	type answer struct {
+		conn *libvirt.Connect
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		conn, err := libvirt.NewConnect(uri)
+		answers <- answer{conn, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.conn, a.err
+	case <-ctx.Done():
+		go func() {
+			if a := <-answers; a.err == nil {
+				_, _ = a.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// connectError explains why there is no connection; whatever the reason, the host cannot be reached.
+func (d *driver) connectError(err error) error {
+	text := err.Error()
+	if e, ok := errors.AsType[libvirt.Error](err); ok {
+		text = e.Message
+	}
+	hint := ""
+	switch {
+	case strings.Contains(text, "libvirt.so"):
+		hint = installLibrary
+	case strings.Contains(text, "Failed to connect socket") && d.isLocal():
+		hint = installDaemon
+	case strings.Contains(text, "Permission denied") && d.isLocal():
+		hint = "\nRun as root or as a member of the group libvirt, or use qemu:///session."
+	}
+	return fmt.Errorf("connect to %s: %w: %s%s", d.host.URI, drivers.ErrUnavailable, text, hint)
+}
+
+const (
+	installLibrary = "\nThe libvirt client library is not installed. Debian and Ubuntu: apt install libvirt0; Fedora: dnf install libvirt-libs; Arch: pacman -S libvirt; macOS: brew install libvirt."
+	installDaemon  = "\nIs libvirt's daemon installed and running? Debian and Ubuntu: apt install libvirt-daemon-system qemu-system-x86; Fedora: dnf install libvirt-daemon-kvm; Arch: pacman -S libvirt qemu-base; then systemctl enable --now libvirtd."
+)
+
+// Close implements drivers.Driver.
+func (d *driver) Close() error {
+	sessions := d.old
+	if d.cur != nil {
+		sessions = append(sessions, d.cur)
+	}
+	d.old, d.cur = nil, nil
+	for _, s := range sessions {
+		_, _ = s.conn.Close() // a connection that is already dead has nothing to tell
+	}
+	return nil
+}
+
+// pause waits, or ends early with ctx's error.
+func pause(ctx context.Context, t time.Duration) error {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,138 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// createPool makes the folder if it is missing, defines, starts and autostarts the pool. Each of that may have been done.
+func (c *call) createPool(p *resource.Pool) error {
+	pool, err := c.conn.LookupStoragePoolByName(p.Name)
+	if missing(err) {
+		pool, err = c.definePool(p)
+	} else if err == nil {
+		err = checkPool(pool, p)
+	}
+	if err != nil {
+		return fail(err, "create pool %s", p.Name)
+	}
+	defer freePool(pool)
+	active, err := pool.IsActive()
+	if err != nil {
+		return fail(err, "create pool %s", p.Name)
+	}
+	if !active {
+		if err := startPool(pool, p.Name); err != nil {
+			return err
+		}
+	}
+	return autostartPool(pool, p)
+}
+
+func (c *call) definePool(p *resource.Pool) (*libvirt.StoragePool, error) {
+	folder := p.Path
+	if folder == "" {
+		var err error
+		if folder, err = c.defaultPoolPath(); err != nil {
+			return nil, err
+		}
+	}
+	def := libvirtxml.StoragePool{Type: "dir", Name: p.Name, UUID: p.UUID, Target: &libvirtxml.StoragePoolTarget{Path: folder}}
+	text, err := def.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return c.conn.StoragePoolDefineXML(text, 0)
+}
+
+// defaultPoolPath is where the pool "default" lives when no file says otherwise.
+func (c *call) defaultPoolPath() (string, error) {
+	if c.uri.Path != "/session" {
+		return "/var/lib/libvirt/images", nil
+	}
+	if !c.isLocal() {
+		return "", fmt.Errorf("a pool of a session on another machine needs a path: %w", drivers.ErrUnsupported)
+	}
+	home, err := os.UserHomeDir()
+	return path.Join(home, ".local/share/libvirt/images"), err
+}
+
+// checkPool tells whether the pool that is there is the one meant.
+func checkPool(pool *libvirt.StoragePool, p *resource.Pool) error {
+	live, err := readPool(pool)
+	if err != nil || p.Implicit || p.UUID == "" || live.uuid == p.UUID {
+		return err
+	}
+	return fmt.Errorf("%w: there is a pool of that name already, at %s", drivers.ErrConflict, live.path)
+}
+
+func startPool(pool *libvirt.StoragePool, name string) error {
+	// Building makes the folder; one that exists is fine.
+	if err := pool.Build(libvirt.STORAGE_POOL_BUILD_NEW); err != nil && !notOffered(err) {
+		return fail(err, "make the folder of pool %s", name)
+	}
+	err := pool.Create(libvirt.STORAGE_POOL_CREATE_NORMAL)
+	if err != nil {
+		if active, aliveErr := pool.IsActive(); aliveErr == nil && active {
+			return nil // somebody else was faster
+		}
+	}
+	return fail(err, "start pool %s", name)
+}
+
+func autostartPool(pool *libvirt.StoragePool, p *resource.Pool) error {
+	if p.Autostart == nil {
+		return nil
+	}
+	on, err := pool.GetAutostart()
+	if err == nil && on != *p.Autostart {
+		err = pool.SetAutostart(*p.Autostart)
+	}
+	return fail(err, "set autostart of pool %s", p.Name)
+}
+
+func (c *call) updatePool(after *resource.Pool) error {
+	pool, err := c.conn.LookupStoragePoolByName(after.Name)
+	if err != nil {
+		return fail(err, "update pool %s", after.Name)
+	}
+	defer freePool(pool)
+	return autostartPool(pool, after)
+}
+
+// deletePool stops and undefines the pool, and removes its folder when that is empty.
+func (c *call) deletePool(p *resource.Pool) error {
+	pool, err := c.conn.LookupStoragePoolByName(p.Name)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return fail(err, "delete pool %s", p.Name)
+	}
+	defer freePool(pool)
+	if active, err := pool.IsActive(); err != nil {
+		return fail(err, "delete pool %s", p.Name)
+	} else if active {
+		if err := pool.Destroy(); err != nil {
+			return fail(err, "stop pool %s", p.Name)
+		}
+	}
+	// libvirt removes the folder only if it is empty, which is what is wanted; otherwise what is in it stays.
+	if err := pool.Delete(libvirt.STORAGE_POOL_DELETE_NORMAL); err != nil {
+		c.env.Log.Debug("the folder of the pool stays", "pool", p.Name, "reason", err)
+		if errors.Is(fail(err, "delete"), drivers.ErrUnavailable) {
+			return fail(err, "remove the folder of pool %s", p.Name)
+		}
+	}
+	return fail(pool.Undefine(), "undefine pool %s", p.Name)
+}

@@ -1,0 +1,256 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// pool looks a pool up by name.
+func (c *call) pool(name string) (*libvirt.StoragePool, error) {
+	pool, err := c.conn.LookupStoragePoolByName(name)
+	return pool, fail(err, "look up pool %s", name)
+}
+
+// volume looks a volume up by its id "pool/file". It believes what libvirt knows of the folder; see findVolume.
+func (c *call) volume(id string) (*libvirt.StorageVol, error) {
+	name, file, ok := splitSource(id)
+	if !ok {
+		return nil, fmt.Errorf("%q names no volume of a pool: %w", id, drivers.ErrNotFound)
+	}
+	pool, err := c.pool(name)
+	if err != nil {
+		return nil, err
+	}
+	defer freePool(pool)
+	v, err := pool.LookupStorageVolByName(file)
+	return v, fail(err, "look up volume %s", id)
+}
+
+// readVolumeByID reads a volume that has to be there; one that libvirt does not know of may have been put into the folder
+// since it last looked.
+func (c *call) readVolumeByID(id string) (*liveVolume, error) {
+	v, err := c.volume(id)
+	if missing(err) {
+		if err := c.refreshPoolOf(id); err != nil {
+			return nil, err
+		}
+		v, err = c.volume(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer freeVolume(v)
+	return readVolume(v)
+}
+
+func (c *call) refreshPoolOf(id string) error {
+	name, _, _ := splitSource(id)
+	pool, err := c.pool(name)
+	if err != nil {
+		return err
+	}
+	defer freePool(pool)
+	return refresh(pool, name)
+}
+
+// createVolume allocates an empty disk or an overlay.
+func (c *call) createVolume(v *resource.Volume) error {
+	id := resource.VolumeID(v)
+	pool, err := c.pool(v.PoolName)
+	if err != nil {
+		return fmt.Errorf("create volume %s: %w", id, err)
+	}
+	defer freePool(pool)
+	def, err := c.volumeDef(v)
+	if err != nil {
+		return fmt.Errorf("create volume %s: %w", id, err)
+	}
+	text, err := def.Marshal()
+	if err != nil {
+		return err
+	}
+	vol, err := pool.StorageVolCreateXML(text, 0)
+	if err == nil {
+		freeVolume(vol)
+		return nil
+	}
+	if is, checkErr := c.isVolume(v); is || checkErr != nil {
+		return checkErr
+	}
+	return fail(err, "create volume %s", id)
+}
+
+func (c *call) volumeDef(v *resource.Volume) (*libvirtxml.StorageVolume, error) {
+	def := &libvirtxml.StorageVolume{
+		Name:       v.File,
+		Capacity:   &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(v.Size)},
+		Allocation: &libvirtxml.StorageVolumeSize{},
+		Target:     &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: v.Format}},
+	}
+	if v.Format == "qcow2" {
+		def.Allocation, def.Target.Compat = nil, "1.1"
+	}
+	if v.Backing != "" {
+		base, err := c.readVolumeByID(v.Backing)
+		if err != nil {
+			return nil, fmt.Errorf("backing file: %w", err)
+		}
+		if v.Size == 0 {
+			def.Capacity.Value = uint64(base.size)
+		}
+		if def.Capacity.Value < uint64(base.size) {
+			return nil, fmt.Errorf("size: %s is less than the %s of its image", v.Size, base.size)
+		}
+		def.BackingStore = &libvirtxml.StorageVolumeBackingStore{Path: base.path, Format: &libvirtxml.StorageVolumeTargetFormat{Type: base.format}}
+	} else if v.Size == 0 {
+		return nil, errors.New("size: an empty disk needs one")
+	}
+	return def, nil
+}
+
+// isVolume tells whether v is there as wanted. Another volume in its place is ErrConflict.
+func (c *call) isVolume(v *resource.Volume) (bool, error) {
+	id := resource.VolumeID(v)
+	live, err := c.readVolumeByID(id)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	pools, err := readPools(c.session)
+	if err != nil {
+		return false, err
+	}
+	backing := pools.volumeID(live.backing)
+	if live.format != v.Format || backing != v.Backing || v.Size != 0 && live.size != v.Size {
+		return false, fmt.Errorf("create volume %s: %w: there is a file of that name already, %s of %s over %q", id, drivers.ErrConflict, live.format, live.size, backing)
+	}
+	return true, nil
+}
+
+// growVolume makes the volume as large as after says. While a guest runs on it, QEMU has to do it.
+func (c *call) growVolume(after *resource.Volume) error {
+	id := resource.VolumeID(after)
+	vol, err := c.volume(id)
+	if err != nil {
+		return fmt.Errorf("grow volume: %w", err)
+	}
+	defer freeVolume(vol)
+	live, err := readVolume(vol)
+	if err != nil {
+		return err
+	}
+	switch {
+	case live.size > after.Size:
+		return fmt.Errorf("grow volume %s: %w: it has %s already, and volumes do not shrink", id, drivers.ErrConflict, live.size)
+	case live.size == after.Size:
+		return nil
+	}
+	dom, dev, err := c.runningUser(live.path)
+	if err != nil {
+		return err
+	}
+	if dom == nil {
+		return fail(vol.Resize(uint64(after.Size), 0), "grow volume %s", id)
+	}
+	defer freeDomain(dom)
+	if err := dom.BlockResize(dev, uint64(after.Size), libvirt.DOMAIN_BLOCK_RESIZE_BYTES); err != nil {
+		return fail(err, "grow volume %s under its running guest", id)
+	}
+	return c.refreshPoolOf(id)
+}
+
+// runningUser finds the running domain that has the file as a disk, and the disk's target; nil when there is none.
+func (c *call) runningUser(path string) (user *libvirt.Domain, dev string, err error) {
+	err = c.eachRunning(func(dom *libvirt.Domain, def *node) error {
+		for _, disk := range def.get("devices").all("disk") {
+			if user == nil && disk.get("source").attr("file") == path {
+				user, dev = dom, disk.get("target").attr("dev")
+				return dom.Ref()
+			}
+		}
+		return nil
+	})
+	return user, dev, err
+}
+
+// eachRunning calls do for each running domain, with its live definition.
+func (c *call) eachRunning(do func(*libvirt.Domain, *node) error) error {
+	list, err := c.conn.ListAllDomains(libvirt.CONNECT_LIST_DOMAINS_ACTIVE)
+	if err != nil {
+		return fail(err, "list running domains")
+	}
+	domains := pointers(list)
+	defer func() {
+		for _, dom := range domains {
+			freeDomain(dom)
+		}
+	}()
+	for _, dom := range domains {
+		def, err := domainTree(dom, 0)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := do(dom, def); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteVolume deletes the bits of a volume, image or seed, unless something uses them.
+func (c *call) deleteVolume(r resource.Resource) error {
+	id := resource.VolumeID(r)
+	vol, err := c.volume(id)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return c.deleteUnseen(r, err)
+	}
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	defer freeVolume(vol)
+	_, seed := r.(*resource.Seed)
+	if users, err := c.usersOf(id, !seed); err != nil {
+		return err
+	} else if len(users) > 0 {
+		return fmt.Errorf("delete volume %s: %w by %s", id, drivers.ErrInUse, joinUsers(users))
+	}
+	err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+	if missing(err) {
+		return nil
+	}
+	return fail(err, "delete volume %s", id)
+}
+
+// deleteUnseen makes sure that a volume which libvirt does not know of is gone indeed: the file may be in the folder all the
+// same, put there by a run that was cut off.
+func (c *call) deleteUnseen(r resource.Resource, notFound error) error {
+	if hasCode(notFound, libvirt.ERR_NO_STORAGE_POOL) {
+		return nil
+	}
+	id := resource.VolumeID(r)
+	if err := c.refreshPoolOf(id); err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	vol, err := c.volume(id)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	freeVolume(vol)
+	return c.deleteVolume(r)
+}
