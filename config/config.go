@@ -51,7 +51,7 @@ type Project struct {
 	opts   Options
 	root   *module
 	state  StateSettings
-	values []namedValues // variable values from files, in rising precedence
+	values map[string]given // of the root's variables, from outside the .hcl files
 	files  *fileSet
 }
 

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -15,7 +17,34 @@ type Sources struct {
 // Range gives the place where field path of the object at a was written, or the nearest thing around it: the block in the
 // object, then the object, then the owner. ok is false when the files do not mention it.
 func (s *Sources) Range(a resource.Addr, path string) (r hcl.Range, ok bool) {
-	panic("to be written")
+	ranges := s.ranges[a.Owner()]
+	if ranges == nil {
+		return hcl.Range{}, false
+	}
+	switch {
+	case a.Part == seedPart:
+		path = joinPath("cloud_init", path)
+	case a.Part != "":
+		path = joinPath(a.Part, path)
+	}
+	return nearest(ranges, path), true
+}
+
+// nearest looks a path up, then what is around it; the empty path is the block itself.
+func nearest(ranges map[string]hcl.Range, path string) hcl.Range {
+	for {
+		if r, ok := ranges[path]; ok || path == "" {
+			return r
+		}
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+	}
+}
+
+func joinPath(prefix, path string) string {
+	if path == "" {
+		return prefix
+	}
+	return prefix + "." + path
 }
 
 // Files gives the parsed files by name, for snippets.

@@ -1,0 +1,288 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// Texts of the language that are compared with.
+const (
+	autoAddress = "auto"
+	modeBridge  = "bridge"
+	uefi        = "uefi"
+	rootDisk    = "root"
+)
+
+// complete gives an object the defaults that follow from it and from what it refers to, so that references to it see them,
+// and checks it alone.
+func (e *evaluator) complete(o *object) {
+	switch r := o.res.(type) {
+	case *resource.Host:
+		r.Name = r.Label()
+	case *resource.Pool:
+		e.completePool(o, r)
+	case *resource.Network:
+		e.completeNetwork(o, r)
+	case *resource.Image:
+		e.completeImage(o, r)
+	case *resource.Volume:
+		e.completeVolume(o, r)
+	case *resource.VM:
+		e.completeVM(o, r)
+	}
+}
+
+// orElse sets a text, number or span that is not set.
+func orElse[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func orTrue(field **bool) {
+	if *field == nil {
+		yes := true
+		*field = &yes
+	}
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+func (e *evaluator) completePool(o *object, p *resource.Pool) {
+	if !p.IsManaged() {
+		return
+	}
+	orElse(&p.Type, "dir")
+	orTrue(&p.Autostart)
+	switch {
+	case o.bad["path"]:
+	case p.Path == "":
+		e.rep.add(mistake(o.block.header, "Missing attribute", "%s needs path, the folder on its host. For a pool that exists already write managed = false.", o.addr))
+		o.fail("path")
+	case !strings.HasPrefix(p.Path, "/"):
+		e.rep.add(mistake(o.at("path"), "Bad path", "%q is not a folder of the host: begin it with /.", p.Path))
+		o.fail("path")
+	default:
+		p.Path = filepath.ToSlash(filepath.Clean(p.Path))
+	}
+}
+
+func (e *evaluator) completeImage(o *object, img *resource.Image) {
+	if img.Source == "" || o.bad["source"] {
+		return
+	}
+	scheme, _, isURL := strings.Cut(img.Source, "://")
+	switch {
+	case isURL && !slices.Contains([]string{"http", "https", "file"}, scheme):
+		e.rep.add(mistake(o.at("source"), "Unknown image source", "%q begins with %s://. Images come from http(s):// and file:// URLs and from paths.", img.Source, scheme))
+		o.fail("source")
+	case !isURL && !filepath.IsAbs(img.Source):
+		img.Source = e.fromRoot(o.scope, img.Source)
+	}
+	if sum := img.Checksum; sum != "" && !o.bad["checksum"] && !goodChecksum(sum) {
+		e.rep.add(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
+		o.fail("checksum")
+	}
+}
+
+// fromRoot makes a path that is relative to the folder of a module relative to the project's.
+func (e *evaluator) fromRoot(sc *scope, path string) string {
+	if sc.parent == nil {
+		return path
+	}
+	rel, err := filepath.Rel(e.project.root.dir, filepath.Join(sc.mod.dir, path))
+	if err != nil {
+		return path
+	}
+	return filepath.ToSlash(rel)
+}
+
+func goodChecksum(sum string) bool {
+	if strings.Contains(sum, "://") {
+		return true
+	}
+	algorithm, digits, ok := strings.Cut(sum, ":")
+	length := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
+	return ok && len(digits) == length && strings.Trim(strings.ToLower(digits), "0123456789abcdef") == ""
+}
+
+func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
+	if !v.IsManaged() {
+		return
+	}
+	orElse(&v.Format, "qcow2")
+	orElse(&v.OnDelete, "delete")
+	if v.Size == 0 && v.Image.IsZero() && !o.bad["size"] && !o.bad["image"] {
+		e.rep.add(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image, or one with managed = false, can do without.", o.addr))
+		o.fail("size")
+	}
+	if v.Format == "raw" && !v.Image.IsZero() {
+		e.rep.add(mistake(o.at("format"), "Raw overlay", "%s is an overlay of %s, and the raw format cannot hold one. Leave format out, or image.", o.addr, v.Image))
+	}
+}
+
+func (e *evaluator) completeVM(o *object, vm *resource.VM) {
+	if !vm.IsManaged() {
+		return
+	}
+	pref := e.hardware(vm)
+	if vm.Running == nil && !o.nulls["running"] && !o.bad["running"] {
+		orTrue(&vm.Running)
+	}
+	orElse(&vm.ShutdownTimeout, resource.Duration(time.Minute))
+	orElse(&vm.OnDelete, "cascade")
+	if r := vm.Ready; r != nil {
+		orElse(&r.Timeout, resource.Duration(5*time.Minute))
+		if r.SSH != nil {
+			orElse(&r.SSH.Port, 22)
+		}
+	}
+	if g := vm.Graphics; g != nil {
+		orElse(&g.Type, "vnc")
+		orElse(&g.Listen, "127.0.0.1")
+	}
+	if !vm.Image.IsZero() && len(vm.Disks) == 0 {
+		vm.Disks = []resource.Disk{{Label: rootDisk}}
+	}
+	for i := range vm.Disks {
+		e.completeDisk(o, vm, i, pref)
+	}
+	for i := range vm.NICs {
+		e.completeNIC(o, vm, &vm.NICs[i], pref)
+	}
+	e.checkVM(o, vm)
+}
+
+// hardware fills in size and models of a vm: its own attributes first, then its instancetype and preference or else its
+// image's, then the built-in ones.
+func (e *evaluator) hardware(vm *resource.VM) Preference {
+	var imgType, imgPref string
+	if img := e.byID[vm.Image.String()]; img != nil && !vm.Image.IsZero() {
+		image := img.res.(*resource.Image)
+		imgType, imgPref = image.Instancetype, image.Preference
+	}
+	orElse(&vm.Instancetype, imgType)
+	orElse(&vm.Preference, imgPref)
+	if o := e.byID[vm.Instancetype]; o != nil {
+		t := o.value.(*Instancetype)
+		orElse(&vm.VCPUs, t.VCPUs)
+		orElse(&vm.Memory, t.Memory)
+		if t.MaxVCPUs >= vm.VCPUs {
+			orElse(&vm.MaxVCPUs, t.MaxVCPUs)
+		}
+		if t.MaxMemory >= vm.Memory {
+			orElse(&vm.MaxMemory, t.MaxMemory)
+		}
+	}
+	orElse(&vm.VCPUs, defaultVCPUs)
+	orElse(&vm.Memory, defaultMemory)
+
+	pref := builtinPreferences[defaultPreference]
+	if o := e.byID[vm.Preference]; o != nil {
+		pref = o.value.(*Preference).over(pref)
+	}
+	orElse(&vm.Machine, pref.Machine)
+	orElse(&vm.Firmware, pref.Firmware)
+	orElse(&vm.CPU, pref.CPU)
+	if vm.SecureBoot == nil && vm.Firmware == uefi {
+		vm.SecureBoot = pref.SecureBoot
+	}
+	return pref
+}
+
+// over gives p with what it leaves open taken from base.
+func (p Preference) over(base Preference) Preference {
+	orElse(&p.Machine, base.Machine)
+	orElse(&p.Firmware, base.Firmware)
+	orElse(&p.CPU, base.CPU)
+	orElse(&p.DiskBus, base.DiskBus)
+	orElse(&p.NICModel, base.NICModel)
+	if p.SecureBoot == nil {
+		p.SecureBoot = base.SecureBoot
+	}
+	return p
+}
+
+func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Preference) {
+	d := &vm.Disks[i]
+	path := "disk." + d.Label
+	orElse(&d.Bus, pref.DiskBus)
+	orElse(&d.Device, "disk")
+	if d.Device == "cdrom" {
+		orTrue(&d.ReadOnly)
+		if d.Bus == "virtio" && o.block.ranges[path+".bus"].Empty() {
+			d.Bus = "sata"
+		}
+	}
+	if o.bad[path+".volume"] || o.bad[path+".image"] || o.bad["image"] || o.bad[path+".size"] {
+		return
+	}
+	owned := d.Size != 0 || d.Format != "" || d.OnDelete != "" || !d.Pool.IsZero() || !d.Image.IsZero()
+	switch {
+	case !d.Volume.IsZero() && owned:
+		e.rep.add(mistake(o.at(path), "Disk owned and not", "disk %q uses %s, whose block says size, format, pool, image and on_delete. Take these out here, or take volume out for a disk that the vm owns.", d.Label, d.Volume))
+	case !d.Volume.IsZero():
+		if i == 0 && !vm.Image.IsZero() {
+			e.rep.add(mistake(o.at(path), "Image not used", "%s has an image, which would lie under its first disk %q, but that is %s. Set image on the volume instead of the vm, or put a disk of the vm's own first.", o.addr, d.Label, d.Volume))
+		}
+	default:
+		if i == 0 {
+			orElse(&d.Image, vm.Image)
+		}
+		orElse(&d.Format, "qcow2")
+		orElse(&d.OnDelete, "delete")
+		switch {
+		case d.Size == 0 && d.Image.IsZero() && i == 0:
+			e.rep.add(mistake(o.at(path), "Disk without size", "The first disk %q of %s has neither size nor image, so there is nothing to make it from. Set image on the vm, or size for an empty disk, or volume.", d.Label, o.addr))
+			o.fail(path)
+		case d.Size == 0 && d.Image.IsZero():
+			e.rep.add(mistake(o.at(path), "Disk without size", "disk %q needs size, or image, or volume for one with a block of its own.", d.Label))
+			o.fail(path)
+		case d.Format == "raw" && !d.Image.IsZero():
+			e.rep.add(mistake(o.at(path+".format"), "Raw overlay", "disk %q is an overlay of %s, and the raw format cannot hold one. Leave format out.", d.Label, d.Image))
+		}
+	}
+}
+
+func (e *evaluator) completeNIC(o *object, vm *resource.VM, n *resource.NIC, pref Preference) {
+	orElse(&n.Model, pref.NICModel)
+	path := "nic." + n.Label
+	if o.bad[path+".network"] || o.bad[path+".bridge"] {
+		return
+	}
+	switch {
+	case n.Network.IsZero() && n.Bridge == "":
+		e.rep.add(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host.", n.Label))
+		o.fail(path + ".network")
+	case !n.Network.IsZero() && n.Bridge != "":
+		e.rep.add(mistake(o.at(path+".bridge"), "Both network and bridge", "nic %q is on %s, so bridge has no meaning. Keep one of the two.", n.Label, n.Network))
+	case n.Bridge != "" && n.Address != "":
+		e.rep.add(mistake(o.at(path+".address"), "Address without a network", "The range of bridge %s is not known, so an address cannot be given. Declare network \"NAME\" { mode = \"bridge\"  bridge = %q  cidr = … } and put the nic on it.", n.Bridge, n.Bridge))
+		o.fail(path + ".address")
+	}
+}
+
+// checkVM checks what holds for a vm alone.
+func (e *evaluator) checkVM(o *object, vm *resource.VM) {
+	if len(vm.Disks) == 0 && vm.Image.IsZero() && !o.bad["image"] {
+		e.rep.add(mistake(o.block.header, "Nothing to boot from", "%s has neither image nor disk. Set image, or write disk \"root\" { … }.", o.addr))
+		o.fail("image")
+	}
+	if isTrue(vm.SecureBoot) && vm.Firmware != uefi && !o.bad["firmware"] {
+		e.rep.add(mistake(o.at("secure_boot"), "Secure boot without UEFI", "secure_boot needs firmware = \"uefi\"."))
+	}
+	if vm.MaxVCPUs != 0 && vm.MaxVCPUs < vm.VCPUs && !o.bad["vcpus"] {
+		e.rep.add(mistake(o.at("max_vcpus"), "Limit below the value", "max_vcpus is %d, and vcpus is %d.", vm.MaxVCPUs, vm.VCPUs))
+	}
+	if vm.MaxMemory != 0 && vm.MaxMemory < vm.Memory && !o.bad["memory"] {
+		e.rep.add(mistake(o.at("max_memory"), "Limit below the value", "max_memory is %s, and memory is %s.", vm.MaxMemory, vm.Memory))
+	}
+	if r := vm.Ready; r != nil && len(vm.NICs) == 0 && (r.SSH != nil || r.Address != nil) {
+		e.rep.add(mistake(o.at("ready"), "Ready without a nic", "%s has no nic, so nothing in it can ever answer over a network. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
+	}
+}

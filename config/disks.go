@@ -1,0 +1,133 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// Labels of what a vm owns.
+const (
+	diskPart  = "disk."
+	seedPart  = "seed"
+	seedLabel = "seed"
+)
+
+// expand replaces what a vm's block says in short by the objects that come of it: volumes for the disks it owns, a seed for
+// cloud_init; and points disks and nics at what they use. Fields that are only input are cleared.
+func (p *placement) expand(o *object, vm *resource.VM) {
+	vm.Instancetype, vm.Preference = "", ""
+	if h := p.host(vm.Host); h != nil {
+		vm.DomainType = h.DomainType
+	}
+	p.target(o, "image", vm.Image)
+	var own *resource.Pool // of the first disk that the vm owns
+	for i := range vm.Disks {
+		if pool := p.disk(o, vm, &vm.Disks[i]); own == nil {
+			own = pool
+		}
+	}
+	for i := range vm.NICs {
+		p.nic(o, &vm.NICs[i])
+	}
+	if vm.CloudInit != nil {
+		p.seed(o, vm, own)
+		vm.CloudInit = nil
+	}
+}
+
+// disk completes one disk, and gives the pool of the volume that it becomes if the vm owns it.
+func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource.Pool {
+	path := diskPart + d.Label
+	if !d.Volume.IsZero() {
+		if t := p.target(o, path+".volume", d.Volume); t != nil {
+			d.Source = resource.VolumeID(t.res)
+		}
+		return nil
+	}
+	pool := p.pool(o, path+".pool", d.Pool)
+	if pool == nil || o.bad[path] {
+		return nil
+	}
+	v := &resource.Volume{
+		Meta: p.part(vm, path, vm.Name+"-"+d.Label),
+		Size: d.Size, Format: d.Format, Image: d.Image, OnDelete: d.OnDelete,
+		Pool: pool.Addr, PoolName: pool.Name, File: vm.Name + "-" + d.Label + "." + d.Format,
+	}
+	if t := p.target(o, path+".image", d.Image); t != nil {
+		v.Backing = resource.VolumeID(t.res)
+	}
+	p.extra = append(p.extra, v)
+	d.Size, d.Format, d.OnDelete, d.Pool, d.Image = 0, "", "", resource.Addr{}, resource.Addr{}
+	d.Volume, d.Source = v.Addr, resource.VolumeID(v)
+	return pool
+}
+
+// part is the Meta of something that a vm owns. The vm's lifecycle holds for it too.
+func (p *placement) part(vm *resource.VM, part, name string) resource.Meta {
+	meta := resource.Meta{Addr: vm.Addr.WithPart(part), Host: vm.Host, Name: name}
+	if l := vm.Lifecycle; l != nil {
+		own := &resource.Lifecycle{PreventDestroy: l.PreventDestroy && part != seedPart}
+		for _, field := range l.IgnoreChanges {
+			if rest, ok := strings.CutPrefix(field, part+"."); ok {
+				own.IgnoreChanges = append(own.IgnoreChanges, rest)
+			}
+		}
+		if own.PreventDestroy || own.IgnoreChanges != nil {
+			meta.Lifecycle = own
+		}
+	}
+	return meta
+}
+
+func (p *placement) nic(o *object, n *resource.NIC) {
+	t := p.target(o, "nic."+n.Label+".network", n.Network)
+	if t == nil {
+		return
+	}
+	net := t.res.(*resource.Network)
+	if net.Mode == modeBridge {
+		n.Bridge = net.Bridge
+		return
+	}
+	n.Source = net.Name
+}
+
+// reserves tells whether a network's own DHCP server gives fixed addresses. Where it does not, the guest must be told.
+func reserves(n *resource.Network) bool {
+	return n.IsManaged() && n.Mode != modeBridge && isTrue(n.DHCP)
+}
+
+// reserve writes the fixed addresses of nics into their networks.
+func (p *placement) reserve(vms []*object) {
+	names := map[resource.Addr]map[string]bool{}
+	eachNIC(vms, func(o *object, vm *resource.VM, nic *resource.NIC) {
+		t := p.byID[nic.Network.String()]
+		if nic.Network.IsZero() || t == nil || nic.Address == "" || o.bad["nic."+nic.Label+".address"] {
+			return
+		}
+		net := t.res.(*resource.Network)
+		if !reserves(net) {
+			if o.block.ranges["cloud_init"].Empty() {
+				p.rep.add(mistake(o.at("nic."+nic.Label+".address"), "Address cannot be given", "%s has no DHCP server of vmplan's, so the guest must be told its address, and that takes cloud-init. Add cloud_init {} to %s, or take the address out.", nic.Network, o.addr))
+			}
+			return
+		}
+		if names[nic.Network] == nil {
+			names[nic.Network] = map[string]bool{}
+		}
+		// A DNS name stands for one address of a network: the first nic has it.
+		name := hostname(vm)
+		if names[nic.Network][name] {
+			name = ""
+		}
+		names[nic.Network][name] = true
+		net.Reservations = append(net.Reservations, resource.Reservation{MAC: nic.MAC, Address: nic.Address, Name: name})
+	})
+	for _, o := range p.objects {
+		if net, ok := o.res.(*resource.Network); ok {
+			slices.SortStableFunc(net.Reservations, func(a, b resource.Reservation) int { return compareAddresses(a.Address, b.Address) })
+		}
+	}
+}

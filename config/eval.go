@@ -1,0 +1,292 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	ctyfunction "github.com/zclconf/go-cty/cty/function"
+
+	"vmplan.dev/vmplan/config/function"
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// maxChain bounds how many names may stand on one another.
+const maxChain = 5000
+
+// evaluator holds one evaluation of a project. Everything is evaluated on demand and once: a name that an expression refers
+// to is evaluated before the expression is, and one that is asked for while it is being evaluated stands in a cycle. What
+// fails is not known (cty.DynamicVal) to everything that builds on it, which then stays silent.
+type evaluator struct {
+	project   *Project
+	prior     Prior
+	rep       *reporter
+	scopes    []*scope // the root first, callers before the called
+	stack     []frame
+	objects   []*object // in the order of evaluation
+	byID      map[string]*object
+	instances int
+	functions map[string]map[string]ctyfunction.Function // by folder
+	namespace identity
+	nics      nicDecisions
+	live      map[resource.Addr]map[string][]string // addresses of running guests; nil before apply
+}
+
+// frame is a name under evaluation and where it was referred to.
+type frame struct {
+	name string
+	from hcl.Range
+}
+
+// scope is one instance of a module: where names have a meaning.
+type scope struct {
+	eval     *evaluator
+	mod      *module
+	path     string // as in resource.Addr.Module
+	names    string // what the names of objects on the host begin with
+	parent   *scope
+	call     *call
+	instance instance // of the call
+	nodes    map[string]*node
+	objects  map[string][]*object // by block name, once decoded
+	children map[string][]*scope  // by call name, once expanded
+	needs    []reference          // depends_on of the call, seen from parent
+}
+
+// node is the value of a name.
+type node struct {
+	busy, done bool
+	value      cty.Value
+}
+
+func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
+	e := &evaluator{
+		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics,
+		functions: map[string]map[string]ctyfunction.Function{}, namespace: newIdentity(prior.Lineage),
+	}
+	e.addBuiltins()
+	e.newScope(&scope{mod: p.root})
+	return e
+}
+
+func (e *evaluator) newScope(sc *scope) *scope {
+	sc.eval = e
+	sc.nodes, sc.objects, sc.children = map[string]*node{}, map[string][]*object{}, map[string][]*scope{}
+	e.scopes = append(e.scopes, sc)
+	return sc
+}
+
+// run evaluates everything.
+func (e *evaluator) run() {
+	for i := 0; i < len(e.scopes); i++ {
+		sc := e.scopes[i]
+		for _, name := range sc.mod.variables.order {
+			sc.variable(name, sc.mod.variables.byName[name].header)
+		}
+		for _, name := range sc.mod.locals.order {
+			sc.local(name, sc.mod.locals.byName[name].NameRange)
+		}
+		for _, name := range sc.mod.calls.order {
+			sc.instancesOf(sc.mod.calls.byName[name], sc.mod.calls.byName[name].header)
+		}
+		for _, name := range sc.mod.blocks.order {
+			sc.decodeBlock(sc.mod.blocks.byName[name], sc.mod.blocks.byName[name].header)
+		}
+		for _, name := range sc.mod.outputs.order {
+			sc.output(name, sc.mod.outputs.byName[name].header)
+		}
+		for _, name := range sc.mod.variables.order {
+			sc.validate(sc.mod.variables.byName[name])
+		}
+	}
+}
+
+// demand gives the value of a name, evaluating it if nobody has yet; from is the reference to it.
+func (sc *scope) demand(name string, from hcl.Range, evaluate func() cty.Value) cty.Value {
+	e := sc.eval
+	n := sc.nodes[name]
+	switch {
+	case n == nil:
+		n = &node{}
+		sc.nodes[name] = n
+	case n.done:
+		return n.value
+	case n.busy:
+		e.cycle(sc.address(name), from)
+		return cty.DynamicVal
+	}
+	if len(e.stack) >= maxChain {
+		e.rep.add(mistake(from, "Chain too long", "More than %d names stand on one another here.", maxChain))
+		n.done, n.value = true, cty.DynamicVal
+		return n.value
+	}
+	n.busy = true
+	e.stack = append(e.stack, frame{sc.address(name), from})
+	n.value = evaluate()
+	e.stack = e.stack[:len(e.stack)-1]
+	n.busy, n.done = false, true
+	return n.value
+}
+
+func (sc *scope) address(name string) string {
+	if sc.path == "" {
+		return name
+	}
+	return sc.path + "." + name
+}
+
+// cycle reports that name, referred to at from, is under evaluation already, with the whole way round.
+func (e *evaluator) cycle(name string, from hcl.Range) {
+	first := len(e.stack) - 1
+	for first > 0 && e.stack[first].name != name {
+		first--
+	}
+	var way strings.Builder
+	for i := first; i < len(e.stack); i++ {
+		next := frame{name, from}
+		if i+1 < len(e.stack) {
+			next = e.stack[i+1]
+		}
+		fmt.Fprintf(&way, "\n  %s refers to %s (%s)", e.stack[i].name, next.name, place(next.from))
+	}
+	e.rep.add(mistake(from, "Cycle", "These need one another, so none can come first:%s\nTake one of the references out, or move the value that both need to a local value.", way.String()))
+}
+
+// value evaluates an expression; with ok = false it was wrong, which has been reported.
+func (e *evaluator) value(expr hclsyntax.Expression, ctx *hcl.EvalContext) (v cty.Value, ok bool) {
+	v, diags := expr.Value(ctx)
+	if !diags.HasErrors() {
+		return v, true
+	}
+	for _, d := range diags {
+		if usesSensitive(expr, ctx) {
+			d.Detail = "What is wrong is not shown, because the expression uses a sensitive value."
+			d.Expression, d.EvalContext = nil, nil
+		}
+		e.rep.add(d)
+	}
+	return cty.DynamicVal, false
+}
+
+func usesSensitive(expr hclsyntax.Expression, ctx *hcl.EvalContext) bool {
+	for _, t := range expr.Variables() {
+		if v, diags := t.TraverseAbs(ctx); !diags.HasErrors() && v.HasMarkDeep(sensitive) {
+			return true
+		}
+	}
+	return false
+}
+
+// local gives the value of local.NAME.
+func (sc *scope) local(name string, from hcl.Range) cty.Value {
+	return sc.demand("local."+name, from, func() cty.Value {
+		expr := sc.mod.locals.byName[name].Expr
+		v, _ := sc.eval.value(expr, sc.context(referencesIn(expr), repetition{}))
+		return v
+	})
+}
+
+// context is the names that refs need, each evaluated. Those that cannot be referred to are reported, and not known.
+func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
+	values := map[string]map[string]cty.Value{}
+	vars := map[string]cty.Value{}
+	outputs := map[string]*wanted{}
+	for _, r := range refs {
+		if r.root == "each" || r.root == "count" {
+			if d := repeat.allows(r); d != nil {
+				sc.eval.rep.add(d)
+				vars[r.root] = cty.DynamicVal
+			}
+			continue
+		}
+		if r.name == "" || !sc.declared(r) {
+			if !sc.mod.broken {
+				sc.eval.rep.add(sc.missing(r))
+			}
+			vars[r.root] = cty.DynamicVal
+			continue
+		}
+		if values[r.root] == nil {
+			values[r.root] = map[string]cty.Value{}
+		}
+		if r.root == "module" {
+			sc.wantOutputs(r, outputs)
+			continue
+		}
+		values[r.root][r.name] = sc.resolve(r)
+	}
+	for name, wanted := range outputs {
+		values["module"][name] = sc.moduleValue(sc.mod.calls.byName[name], wanted)
+	}
+	for root, byName := range values {
+		if _, unknown := vars[root]; !unknown {
+			vars[root] = cty.ObjectVal(byName)
+		}
+	}
+	ctx := &hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod.dir)}
+	ctx = ctx.NewChild()
+	ctx.Variables = vars
+	return ctx
+}
+
+func (e *evaluator) functionsIn(dir string) map[string]ctyfunction.Function {
+	if e.functions[dir] == nil {
+		e.functions[dir] = function.Table(dir)
+	}
+	return e.functions[dir]
+}
+
+// declared tells whether what r names exists.
+func (sc *scope) declared(r reference) bool {
+	name := r.String()
+	switch r.root {
+	case "var":
+		return sc.mod.variables.byName[r.name] != nil
+	case "local":
+		return sc.mod.locals.byName[r.name] != nil
+	case "module":
+		return sc.mod.calls.byName[r.name] != nil
+	case "path":
+		return r.name == "module" || r.name == "root" || r.name == "cwd"
+	}
+	return sc.mod.blocks.byName[name] != nil || isBuiltin(name)
+}
+
+// resolve gives the value of what r names, which is declared.
+func (sc *scope) resolve(r reference) cty.Value {
+	switch r.root {
+	case "var":
+		return sc.variable(r.name, r.rng)
+	case "local":
+		return sc.local(r.name, r.rng)
+	case "path":
+		return cty.StringVal(sc.folder(r.name))
+	}
+	b := sc.mod.blocks.byName[r.String()]
+	if b == nil {
+		return builtinValue(r.String())
+	}
+	if d := b.checkSteps(r); d != nil {
+		sc.eval.rep.add(d)
+		return cty.DynamicVal
+	}
+	return sc.blockValue(b, r.rng)
+}
+
+func (sc *scope) folder(name string) string {
+	switch name {
+	case "module":
+		return filepath.ToSlash(sc.mod.dir)
+	case "root":
+		return filepath.ToSlash(sc.eval.project.root.dir)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	return filepath.ToSlash(cwd)
+}

@@ -1,0 +1,140 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// variable gives the value of var.NAME.
+func (sc *scope) variable(name string, from hcl.Range) cty.Value {
+	return sc.demand("var."+name, from, func() cty.Value {
+		v := sc.mod.variables.byName[name]
+		val := sc.variableValue(v)
+		if v.sensitive {
+			val = val.Mark(sensitive)
+		}
+		return val
+	})
+}
+
+// variableValue is what is given, or the default, in the variable's type.
+func (sc *scope) variableValue(v *variable) cty.Value {
+	val, rng, from := sc.givenValue(v)
+	if val == cty.NilVal {
+		return v.value
+	}
+	if val.IsNull() && !v.nullable {
+		if v.value != cty.NilVal {
+			return v.value
+		}
+		sc.eval.rep.add(mistake(rng, "Value is null", "var.%s has nullable = false and no default, so it must be given a value.", v.name))
+		return cty.DynamicVal
+	}
+	converted, err := v.convertMarked(val)
+	if err != nil {
+		sc.eval.rep.add(mistake(rng, "Wrong type", "%s: the value of var.%s does not fit its type: %s.", from, v.name, typeError(err)))
+		return cty.DynamicVal
+	}
+	return converted
+}
+
+// givenValue is the value from outside: the files and the command line for the root, the call for a module. NilVal when
+// there is none, and the default is to be used; a missing value is reported.
+func (sc *scope) givenValue(v *variable) (val cty.Value, rng hcl.Range, from string) {
+	if sc.parent == nil {
+		g, ok := sc.eval.project.values[v.name]
+		if ok {
+			return g.value, g.rng, g.from
+		}
+		if v.value == cty.NilVal {
+			sc.eval.rep.add(mistake(v.header, "Missing variable", "var.%s has no default and no value was given. Give one with --var %s=…, in %s.hcl, or as %s%s in the environment.", v.name, v.name, valuesName, envPrefix, v.name))
+			return cty.DynamicVal, v.header, ""
+		}
+		return cty.NilVal, v.header, ""
+	}
+	attr := sc.call.inputs[v.name]
+	if attr == nil {
+		if v.value == cty.NilVal {
+			return cty.DynamicVal, v.header, "" // reported at the call
+		}
+		return cty.NilVal, v.header, ""
+	}
+	ctx := sc.parent.context(referencesIn(attr.Expr), sc.call.repeat).NewChild()
+	ctx.Variables = sc.instance.vars
+	val, _ = sc.eval.value(attr.Expr, ctx)
+	return val, attr.Expr.Range(), "module." + sc.call.name
+}
+
+// convertMarked is convert for values that may bear marks, which the defaults of optional attributes cannot look through.
+func (v *variable) convertMarked(val cty.Value) (cty.Value, error) {
+	if v.defaults == nil || !val.ContainsMarked() {
+		return v.convert(val)
+	}
+	plain, paths := val.UnmarkDeepWithPaths()
+	converted, err := v.convert(plain)
+	if err != nil {
+		return converted, err
+	}
+	for _, pvm := range paths {
+		if _, err := pvm.Path.Apply(converted); err != nil {
+			_, all := val.UnmarkDeep()
+			return converted.WithMarks(all), nil
+		}
+	}
+	return converted.MarkWithPaths(paths), nil
+}
+
+// validate checks the validation blocks of a variable.
+func (sc *scope) validate(v *variable) {
+	for _, rule := range v.rules {
+		ctx := sc.context(referencesIn(rule.condition, rule.message), repetition{})
+		cond, ok := sc.eval.value(rule.condition, ctx)
+		if !ok {
+			continue
+		}
+		cond, _ = cond.UnmarkDeep()
+		cond, err := convert.Convert(cond, cty.Bool)
+		if err != nil || cond.IsNull() {
+			sc.eval.rep.add(mistake(rule.condition.Range(), "Wrong type", "The condition of a validation is true or false."))
+			continue
+		}
+		if !cond.IsKnown() || cond.True() {
+			continue
+		}
+		sc.eval.rep.add(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", sc.message(rule, ctx), place(rule.condition.Range())))
+	}
+}
+
+func (sc *scope) message(rule validation, ctx *hcl.EvalContext) string {
+	val, ok := sc.eval.value(rule.message, ctx)
+	if !ok {
+		return "The value is refused."
+	}
+	if val.HasMarkDeep(sensitive) {
+		return "The value is refused; the message uses a sensitive value and is not shown."
+	}
+	val, _ = val.UnmarkDeep()
+	text, err := convert.Convert(val, cty.String)
+	if err != nil || text.IsNull() || !text.IsKnown() {
+		sc.eval.rep.add(mistake(rule.message.Range(), "Wrong type", "error_message is a text."))
+		return "The value is refused."
+	}
+	return strings.TrimSpace(text.AsString())
+}
+
+// valueRange is where the value of a variable was written, or the variable itself.
+func (sc *scope) valueRange(v *variable) hcl.Range {
+	if sc.parent != nil {
+		if attr := sc.call.inputs[v.name]; attr != nil {
+			return attr.Expr.Range()
+		}
+		return v.header
+	}
+	if g, ok := sc.eval.project.values[v.name]; ok && sc.eval.project.files.parsed[g.rng.Filename] != nil {
+		return g.rng
+	}
+	return v.header
+}

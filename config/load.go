@@ -1,0 +1,47 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// Load evaluates the project. The Config is never nil; its Set is what could be made sense of when there were errors.
+func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
+	e := newEvaluator(p, prior, nicDecisions{})
+	e.run()
+	d := e.decide()
+	if e.nics.asked || e.nics.looked && len(d.mac) > 0 {
+		e = newEvaluator(p, prior, d)
+		e.run()
+		d = e.decide()
+	}
+	e.settle(d)
+	e.depend()
+	placed := e.place()
+	vms := e.vms()
+	placed.reserve(vms)
+	for _, o := range vms {
+		placed.expand(o, o.res.(*resource.VM))
+	}
+	placed.check()
+
+	c := &Config{Set: resource.NewSet(), Sources: &Sources{files: p.Files(), ranges: map[resource.Addr]map[string]hcl.Range{}}, Hash: p.Hash(), eval: e}
+	for _, o := range e.objects {
+		c.Set.Add(o.res)
+		c.Sources.ranges[o.addr] = o.block.ranges
+	}
+	for _, pool := range placed.implicit {
+		c.Set.Add(pool)
+	}
+	for _, r := range placed.extra {
+		c.Set.Add(r)
+	}
+	return c, e.rep.sorted()
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,232 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// placement decides where objects live: host, pool and file.
+type placement struct {
+	*evaluator
+	hosts    []*resource.Host
+	fallback *resource.Host            // host of objects that name none
+	pools    map[string]*resource.Pool // default pool by host; nil when that cannot be told
+	implicit []*resource.Pool
+	extra    []resource.Resource // parts of vms
+}
+
+// place gives every object its host, and images and volumes their pool and file.
+func (e *evaluator) place() *placement {
+	p := &placement{evaluator: e, pools: map[string]*resource.Pool{}}
+	p.findHosts()
+	for _, o := range e.objects {
+		p.onHost(o)
+	}
+	for _, o := range e.objects {
+		if img, ok := o.res.(*resource.Image); ok {
+			p.image(o, img)
+		}
+	}
+	for _, o := range e.objects {
+		if v, ok := o.res.(*resource.Volume); ok {
+			p.volume(o, v)
+		}
+	}
+	return p
+}
+
+func (p *placement) findHosts() {
+	var preferred *object
+	for _, o := range p.objects {
+		h, ok := o.res.(*resource.Host)
+		if !ok {
+			continue
+		}
+		p.hosts = append(p.hosts, h)
+		if h.Default && preferred != nil {
+			p.rep.add(mistake(o.at("default"), "Two defaults", "%s is the default host already (%s).", preferred.addr, place(preferred.at("default"))))
+		} else if h.Default {
+			preferred, p.fallback = o, h
+		}
+	}
+	if len(p.hosts) == 1 {
+		p.fallback = p.hosts[0]
+	}
+}
+
+// onHost gives an object the default host if it names none.
+func (p *placement) onHost(o *object) {
+	meta := o.res.Base()
+	switch {
+	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
+	case p.fallback != nil:
+		meta.Host = p.fallback.Label()
+	case p.undecodedHosts():
+	case len(p.hosts) == 0:
+		if !p.project.root.broken {
+			p.rep.add(mistake(p.firstObject().block.header, "No host", "Nothing says where %s should live. Declare a host: host \"lab\" { uri = \"qemu:///system\" }.", p.firstObject().addr))
+		}
+	default:
+		p.rep.add(mistake(o.block.header, "Host not named", "There are %d hosts, so %s must say on which it lives: host = host.%s. Or mark one host with default = true.", len(p.hosts), o.addr, p.hosts[0].Addr.Name))
+	}
+}
+
+// undecodedHosts tells whether there are host blocks that made no objects because of a mistake.
+func (p *placement) undecodedHosts() bool {
+	return slices.ContainsFunc(p.root().mod.blocks.order, func(name string) bool {
+		b := p.root().mod.blocks.byName[name]
+		return b.kind == resource.KindHost && p.root().objects[name] == nil
+	})
+}
+
+func (e *evaluator) root() *scope { return e.scopes[0] }
+
+func (p *placement) firstObject() *object {
+	return slices.MinFunc(p.objects, func(a, b *object) int { return resource.Compare(a.addr, b.addr) })
+}
+
+// host gives the host with a label, or nil.
+func (p *placement) host(label string) *resource.Host {
+	i := slices.IndexFunc(p.hosts, func(h *resource.Host) bool { return h.Label() == label })
+	if i < 0 {
+		return nil
+	}
+	return p.hosts[i]
+}
+
+// target gives what field path of o refers to, or nil when it refers to nothing or to something on another host, which is
+// reported.
+func (p *placement) target(o *object, path string, to resource.Addr) *object {
+	t := p.byID[to.String()]
+	if to.IsZero() || t == nil {
+		return nil
+	}
+	here, there := o.res.Base().Host, t.res.Base().Host
+	if here == "" || there == "" {
+		return nil
+	}
+	if here != there {
+		p.rep.add(mistake(o.at(path), "Object of another host", "%s lives on host.%s and %s on host.%s: they cannot be used together. Declare one on the same host, or move one with host = ….", o.addr, here, to, there))
+		return nil
+	}
+	return t
+}
+
+// pool gives the pool that field path of o names, or the host's default. Nil when there is none, which is reported.
+func (p *placement) pool(o *object, path string, named resource.Addr) *resource.Pool {
+	if !named.IsZero() {
+		if t := p.target(o, path, named); t != nil {
+			return t.res.(*resource.Pool)
+		}
+		return nil
+	}
+	host := o.res.Base().Host
+	if host == "" || o.bad[path] {
+		return nil
+	}
+	pool, known := p.pools[host]
+	if !known {
+		pool = p.defaultPool(o, host)
+		p.pools[host] = pool
+	}
+	return pool
+}
+
+// defaultPool is the one marked as default, or the only one, or the implicit one.
+func (p *placement) defaultPool(o *object, host string) *resource.Pool {
+	var all []*resource.Pool
+	var preferred *object
+	for _, c := range p.objects {
+		pool, ok := c.res.(*resource.Pool)
+		if !ok || pool.Host != host {
+			continue
+		}
+		all = append(all, pool)
+		switch {
+		case pool.Default && preferred != nil:
+			p.rep.add(mistake(c.at("default"), "Two defaults", "%s is the default pool of host.%s already (%s).", preferred.addr, host, place(preferred.at("default"))))
+		case pool.Default:
+			preferred = c
+		}
+	}
+	switch {
+	case preferred != nil:
+		return preferred.res.(*resource.Pool)
+	case len(all) == 1:
+		return all[0]
+	case len(all) > 1:
+		p.rep.add(mistake(o.block.header, "Pool not named", "host.%s has %d pools, so %s must say in which it lives: pool = %s. Or mark one pool with default = true.", host, len(all), o.addr, all[0].Addr))
+		return nil
+	}
+	return p.implicitPool(host)
+}
+
+// Where libvirt keeps its storage unless told otherwise.
+const (
+	implicitPoolName = "default"
+	implicitPoolPath = "/var/lib/libvirt/images"
+)
+
+// implicitPool is the pool "default" that no file declares.
+func (p *placement) implicitPool(host string) *resource.Pool {
+	addr := resource.Addr{Kind: resource.KindPool, Name: implicitPoolName}
+	if len(p.hosts) > 1 {
+		addr.Key = resource.StringKey(host)
+	}
+	pool := &resource.Pool{
+		Meta: resource.Meta{Addr: addr, Host: host, Name: implicitPoolName},
+		Type: "dir", Path: implicitPoolPath, Implicit: true,
+	}
+	orTrue(&pool.Autostart)
+	p.implicit = append(p.implicit, pool)
+	return pool
+}
+
+func (p *placement) image(o *object, img *resource.Image) {
+	img.Instancetype, img.Preference = "", ""
+	pool := p.pool(o, "pool", img.Pool)
+	if pool == nil {
+		return
+	}
+	img.Pool, img.PoolName = pool.Addr, pool.Name
+	if !img.IsManaged() {
+		img.File = img.Name
+		return
+	}
+	format := img.Format
+	if format == "" {
+		format = "qcow2"
+		if strings.HasSuffix(uncompressed(img.Source), ".raw") {
+			format = "raw"
+		}
+	}
+	sum := sha256.Sum256([]byte(img.Source + "\x00" + img.Checksum + "\x00" + img.Format))
+	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
+}
+
+func uncompressed(source string) string {
+	for _, suffix := range []string{".xz", ".gz", ".zst", ".bz2"} {
+		source = strings.TrimSuffix(source, suffix)
+	}
+	return source
+}
+
+func (p *placement) volume(o *object, v *resource.Volume) {
+	pool := p.pool(o, "pool", v.Pool)
+	if pool == nil {
+		return
+	}
+	v.Pool, v.PoolName = pool.Addr, pool.Name
+	v.File = v.Name
+	if v.IsManaged() {
+		v.File = v.Name + "." + v.Format
+	}
+	if t := p.target(o, "image", v.Image); t != nil {
+		v.Backing = resource.VolumeID(t.res)
+	}
+}

@@ -1,0 +1,167 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// reference is a name in an expression that stands for something declared elsewhere: var.x, local.x, vm.web["a"].name.
+type reference struct {
+	root  string // "var", "local", "module", "path", "each", "count", a kind, or what was written instead of one
+	name  string // behind the root; empty when there is none
+	steps hcl.Traversal
+	rng   hcl.Range
+}
+
+func (r reference) String() string {
+	if r.name == "" {
+		return r.root
+	}
+	return r.root + "." + r.name
+}
+
+// referencesIn lists the references of expressions.
+func referencesIn(exprs ...hclsyntax.Expression) []reference {
+	var out []reference
+	for _, expr := range exprs {
+		for _, t := range expr.Variables() {
+			out = append(out, newReference(t))
+		}
+	}
+	return out
+}
+
+func newReference(t hcl.Traversal) reference {
+	r := reference{root: t.RootName(), rng: t.SourceRange()}
+	if len(t) > 1 {
+		switch step := t[1].(type) {
+		case hcl.TraverseAttr:
+			r.name, r.steps = step.Name, t[2:]
+		case hcl.TraverseIndex:
+			// local["x"] is local.x
+			if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+				r.name, r.steps = step.Key.AsString(), t[2:]
+			}
+		}
+	}
+	return r
+}
+
+// staticReferences reads depends_on: a list of objects and modules, which is not evaluated.
+func staticReferences(attr *hclsyntax.Attribute, rep *reporter) []reference {
+	items, diags := hcl.ExprList(attr.Expr)
+	if diags.HasErrors() {
+		rep.add(mistake(attr.Expr.Range(), "Wrong type", "depends_on is a list of objects and modules, such as [vm.db, module.net]."))
+		return nil
+	}
+	var out []reference
+	for _, item := range items {
+		t, diags := hcl.AbsTraversalForExpr(item)
+		if diags.HasErrors() {
+			rep.add(mistake(item.Range(), "Not a reference", "depends_on names objects and modules as they are, without quotes or calculation: [vm.db, module.net]."))
+			continue
+		}
+		r := newReference(t)
+		kind := resource.Kind(r.root)
+		if r.name == "" || r.root != "module" && (blockTypes[kind] == nil || kind == kindInstancetype || kind == kindPreference) {
+			rep.add(mistake(item.Range(), "Not a reference", "depends_on names objects and modules: %s is neither.", r))
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// instanceKey gives the key that a reference to a repeated block goes on with: `["a"]`, `[0]`, or nothing.
+func (r reference) instanceKey() string {
+	if len(r.steps) == 0 {
+		return ""
+	}
+	step, ok := r.steps[0].(hcl.TraverseIndex)
+	if !ok || !step.Key.IsKnown() || step.Key.IsNull() {
+		return ""
+	}
+	switch step.Key.Type() {
+	case cty.String:
+		return resource.StringKey(step.Key.AsString())
+	case cty.Number:
+		if i, acc := step.Key.AsBigFloat().Int64(); acc == 0 {
+			return resource.IndexKey(int(i))
+		}
+	}
+	return ""
+}
+
+// missing says what is wrong with a reference to something that is not declared.
+func (sc *scope) missing(r reference) *hcl.Diagnostic {
+	names := func(order []string, prefix string) string {
+		var all []string
+		for _, n := range order {
+			all = append(all, prefix+n)
+		}
+		return didYouMean(r.String(), all)
+	}
+	mod := sc.mod
+	switch {
+	case r.root == "var":
+		return mistake(r.rng, "Undeclared variable", "There is no variable %q. Declare it: variable %q {}.%s", r.name, r.name, names(mod.variables.order, "var."))
+	case r.root == "local":
+		return mistake(r.rng, "Undeclared local value", "There is no local value %q. Declare it: locals { %s = … }.%s", r.name, r.name, names(mod.locals.order, "local."))
+	case r.root == "module":
+		return mistake(r.rng, "Undeclared module", "There is no module %q.%s", r.name, names(mod.calls.order, "module."))
+	case r.root == "path":
+		return mistake(r.rng, "Unknown name", "There are path.module, path.root and path.cwd.")
+	}
+	kind := resource.Kind(r.root)
+	if blockTypes[kind] == nil {
+		return sc.unknownName(r)
+	}
+	candidates := names(mod.blocks.order, "")
+	if kind == kindInstancetype || kind == kindPreference {
+		candidates = names(append(mod.blocks.order, builtinNames(kind)...), "")
+	}
+	where := ""
+	if sc.path != "" {
+		where = " in this module (a module sees nothing of its caller's but its inputs)"
+	}
+	return mistake(r.rng, "Missing object", "%s is not declared%s.%s", r, where, candidates)
+}
+
+func (sc *scope) unknownName(r reference) *hcl.Diagnostic {
+	if r.name == "" {
+		return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. A text is written in quotes: %q.%s", r.root, r.root, didYouMean(r.root, roots()))
+	}
+	return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. There are: %s.%s", r.root, strings.Join(roots(), ", "), didYouMean(r.root, roots()))
+}
+
+func roots() []string {
+	names := []string{"var", "local", "module", "each", "count", "path"}
+	return append(names, kindNames()...)
+}
+
+func kindNames() []string {
+	var out []string
+	for _, k := range sortedKeys(blockTypes) {
+		out = append(out, string(k))
+	}
+	return out
+}
+
+func builtinNames(kind resource.Kind) []string {
+	var out []string
+	if kind == kindInstancetype {
+		for _, n := range sortedKeys(builtinInstancetypes) {
+			out = append(out, string(kind)+"."+n)
+		}
+		return out
+	}
+	for _, n := range sortedKeys(builtinPreferences) {
+		out = append(out, string(kind)+"."+n)
+	}
+	return out
+}

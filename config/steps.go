@@ -1,0 +1,119 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// checkSteps compares what a reference goes on with behind the block's name with what the block has: an instance key where
+// it is repeated, then an attribute. Anything it cannot tell is left to the evaluation.
+func (b *block) checkSteps(r reference) *hcl.Diagnostic {
+	steps := r.steps
+	if len(steps) == 0 {
+		return nil
+	}
+	if _, isIndex := stepIndex(steps[0]); isIndex && b.repeat.single() {
+		return mistake(r.rng, "No instances", "%s is one object: it has neither count nor for_each. Write it without brackets.", r)
+	}
+	if !b.repeat.single() {
+		name, isAttr := stepName(steps[0])
+		if _, isKey := stepIndex(steps[0]); !isKey && isAttr && b.member(b.typ, name) != nil {
+			return mistake(r.rng, "Instance not named", "%s has count or for_each: say which one, such as %s.%s.", r, exampleInstance(b), name)
+		}
+		steps = steps[1:]
+	}
+	t, body := b.typ, b.body
+	for len(steps) > 0 {
+		name, ok := stepName(steps[0])
+		if !ok {
+			return nil
+		}
+		m := b.member(t, name)
+		if m == nil {
+			return mistake(r.rng, "Unknown attribute", "%s has no attribute %q.%s", r, name, didYouMean(name, b.members(t)))
+		}
+		steps = steps[1:]
+		if m.attr == nil || m.attr.Block == resource.NotBlock {
+			return nil
+		}
+		t = m.attr.Type
+		if m.attr.Block == resource.SingleBlock {
+			continue
+		}
+		if len(steps) == 0 {
+			return nil
+		}
+		label, ok := stepName(steps[0])
+		if !ok {
+			return nil
+		}
+		var labels []string
+		for _, n := range body.labelled {
+			if n.attr.Name == name {
+				labels = append(labels, n.label)
+			}
+		}
+		if !contains(labels, label) {
+			return mistake(r.rng, "Unknown name", "%s has no %s %q.%s", r, name, label, didYouMean(label, labels))
+		}
+		steps = steps[1:]
+	}
+	return nil
+}
+
+// member is an attribute that expressions see; attr is nil for those that only expressions know.
+type member struct{ attr *resource.Attr }
+
+func (b *block) member(t reflect.Type, name string) *member {
+	if t == b.typ && (name == idName || name == "address" && b.kind == resource.KindVM) {
+		return &member{}
+	}
+	if a := resource.SchemaOf(t).Attr(name); a != nil && a.Type != secretType {
+		return &member{a}
+	}
+	return nil
+}
+
+func (b *block) members(t reflect.Type) []string {
+	var names []string
+	for _, a := range resource.SchemaOf(t).Attrs {
+		if a.Type != secretType {
+			names = append(names, a.Name)
+		}
+	}
+	if t == b.typ && b.kind == resource.KindVM {
+		names = append(names, "address")
+	}
+	return names
+}
+
+// stepName reads .name or ["name"].
+func stepName(step hcl.Traverser) (string, bool) {
+	switch s := step.(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+func stepIndex(step hcl.Traverser) (cty.Value, bool) {
+	s, ok := step.(hcl.TraverseIndex)
+	return s.Key, ok
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
