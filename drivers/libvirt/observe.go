@@ -32,11 +32,11 @@ func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (*drivers.O
 		return nil, err
 	}
 	var facts *hostFacts
-	all, ctx := errgroup.WithContext(ctx)
+	all, reading := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { facts, err = s.caps(); return err })
-	all.Go(func() error { return o.readStorage(ctx) })
-	all.Go(func() error { return o.readNetworks(ctx) })
-	all.Go(func() error { return o.readDomains(ctx) })
+	all.Go(func() error { return o.readStorage(reading) })
+	all.Go(func() error { return o.readNetworks(reading) })
+	all.Go(func() error { return o.readDomains(reading) })
 	if err := all.Wait(); err != nil {
 		return nil, err
 	}

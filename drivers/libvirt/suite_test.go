@@ -5,16 +5,20 @@ package libvirt
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/drivertest"
+	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
 // openURI opens a driver on a host for a test.
@@ -72,4 +76,44 @@ func TestTestHostPassesTheSuite(t *testing.T) {
 		Image:    &resource.Image{Source: "tiny.qcow2"},
 		Lacks:    []drivertest.Ability{drivertest.Resize, drivertest.LiveDevices},
 	})
+}
+
+func TestQEMUPassesTheSuite(t *testing.T) {
+	host := libvirttest.Start(t)
+	guest := libvirttest.Guest(t)
+	store := imageAt(t, guest.Disk, "qcow2", virtualSize(t, guest.Disk))
+	drivertest.Run(t, drivertest.Harness{
+		Open: func(t *testing.T) drivers.Driver {
+			d := openURI(t, host.URI, store)
+			d.env.Dial = host.Dial
+			return d
+		},
+		Nowhere:  func(t *testing.T) drivers.Driver { return openURI(t, "qemu+unix:///system?socket=/nowhere", nil) },
+		PoolPath: filepath.Join(host.Dir, "pool"),
+		Image:    &resource.Image{Source: guest.Disk},
+		Guest:    true,
+		Patience: 3 * time.Minute,
+		Listing: func(t *testing.T) string {
+			all, err := host.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Join(all, "\n")
+		},
+	})
+}
+
+func virtualSize(t *testing.T, path string) resource.Size {
+	t.Helper()
+	out, err := exec.Command("qemu-img", "info", "--output=json", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		Size resource.Size `json:"virtual-size"`
+	}
+	if err := json.Unmarshal(out, &info); err != nil {
+		t.Fatal(err)
+	}
+	return info.Size
 }
