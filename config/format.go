@@ -28,6 +28,17 @@ func Format(src []byte) []byte {
 	return out
 }
 
+// FormatFile is Format for a file whose mistakes matter: with syntax errors it gives these, as Diagnostics, and no text.
+func FormatFile(name string, src []byte) ([]byte, error) {
+	if d := tooDeep(src, name); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
+	if _, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos); diags.HasErrors() {
+		return nil, diags
+	}
+	return Format(src), nil
+}
+
 func unwrapValues(body *hclwrite.Body) {
 	for name, attr := range body.Attributes() {
 		if inner := unwrapped(attr.Expr().BuildTokens(nil)); inner != nil {

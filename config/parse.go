@@ -23,13 +23,19 @@ const maxNesting = 200
 
 // fileSet is all files that were read, by the name that diagnostics use.
 type fileSet struct {
+	dir    string // of the project
 	parsed map[string]*hcl.File
 }
 
 func (s *fileSet) hash() string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(s.parsed)) {
-		for _, part := range [][]byte{[]byte(filepath.ToSlash(name)), s.parsed[name].Bytes} {
+		// The place of the checkout does not count.
+		path, err := filepath.Rel(s.dir, name)
+		if err != nil {
+			path = name
+		}
+		for _, part := range [][]byte{[]byte(filepath.ToSlash(path)), s.parsed[name].Bytes} {
 			sum := sha256.Sum256(part)
 			h.Write(sum[:])
 		}
@@ -42,19 +48,19 @@ func (s *fileSet) read(name string) (*hcl.File, *hcl.Diagnostic) {
 	if f := s.parsed[name]; f != nil {
 		return f, nil
 	}
-	start := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+	at := start(name)
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, mistake(start, "Cannot read file", "%s: %s.", name, reason(err))
+		return nil, mistake(at, "Cannot read file", "%s: %s.", name, reason(err))
 	case info.IsDir() || !info.Mode().IsRegular():
-		return nil, mistake(start, "Cannot read file", "%s is not a file.", name)
+		return nil, mistake(at, "Cannot read file", "%s is not a file.", name)
 	case info.Size() > maxFileSize:
-		return nil, mistake(start, "File too large", "%s has %d bytes, which is more than the %d that are read. Is it the right file?", name, info.Size(), maxFileSize)
+		return nil, mistake(at, "File too large", "%s has %d bytes, which is more than the %d that are read. Is it the right file?", name, info.Size(), maxFileSize)
 	}
 	src, err := os.ReadFile(name)
 	if err != nil {
-		return nil, mistake(start, "Cannot read file", "%s: %s.", name, reason(err))
+		return nil, mistake(at, "Cannot read file", "%s: %s.", name, reason(err))
 	}
 	f := &hcl.File{Bytes: src}
 	s.parsed[name] = f

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -9,11 +11,36 @@ import (
 // Open reads and parses the project in folder dir, with the local modules it calls. The Project is never nil, and Load may
 // be called on it also when there were errors, to find what else is wrong.
 func Open(dir string, opts Options) (*Project, Diagnostics) {
-	p := &Project{dir: dir, opts: opts, files: &fileSet{parsed: map[string]*hcl.File{}}}
+	dir = fromHere(dir)
+	p := &Project{dir: dir, opts: opts, files: &fileSet{dir: dir, parsed: map[string]*hcl.File{}}}
 	var rep reporter
 	l := &loader{files: p.files, rep: &rep, version: opts.Version, modules: map[string]*module{}}
-	p.root = l.load(filepath.Clean(dir), nil, hcl.Range{Filename: dir})
+	p.root = l.load(dir, nil, start(dir))
 	p.state = l.stateSettings(p.root)
 	p.values = l.readValues(p.root, opts)
 	return p, rep.sorted()
+}
+
+// Sensitive tells whether the root module declares the variable as sensitive: its value must not be kept in clear.
+func (p *Project) Sensitive(variable string) bool {
+	v := p.root.variables.byName[variable]
+	return v != nil && v.sensitive
+}
+
+// fromHere writes a folder at or below the current one relative to it, as people would in a message.
+func fromHere(dir string) string {
+	dir = filepath.Clean(dir)
+	cwd, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return dir
+	}
+	if rel, err := filepath.Rel(cwd, dir); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return rel
+	}
+	return dir
+}
+
+// start is the range of a whole file, or of what is not in a file at all.
+func start(name string) hcl.Range {
+	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }

@@ -39,7 +39,7 @@ func (l *loader) readValues(m *module, opts Options) map[string]given {
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Vars)) {
 		if m.variables.byName[name] == nil && !m.broken {
-			l.rep.add(mistake(hcl.Range{Filename: "--var " + name, Start: hcl.InitialPos, End: hcl.InitialPos}, "Undeclared variable",
+			l.rep.add(mistake(start("--var "+name), "Undeclared variable",
 				"--var gives %q a value, and no variable block declares it.%s", name, didYouMean(name, m.variables.order)))
 			continue
 		}
@@ -61,7 +61,7 @@ func valueRank(path string) int {
 // text takes a value from the command line or the environment: as it is for a variable whose type is string or not given,
 // else as an expression.
 func (l *loader) text(m *module, values map[string]given, name, text, from string) {
-	rng := hcl.Range{Filename: from, Start: hcl.InitialPos, End: hcl.InitialPos}
+	rng := start(from)
 	v := m.variables.byName[name]
 	if v == nil {
 		return

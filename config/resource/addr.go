@@ -134,8 +134,18 @@ func (k Kind) rank() int {
 	return len(kindOrder)
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (a Addr) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+// MarshalText implements encoding.TextMarshaler. An address that could not be read back is an error: it would make the file
+// it is written to unreadable.
+func (a Addr) MarshalText() ([]byte, error) {
+	text := a.String()
+	if a.IsZero() {
+		return nil, nil
+	}
+	if back, err := ParseAddr(text); err != nil || back != a {
+		return nil, fmt.Errorf("%q is not an address", text)
+	}
+	return []byte(text), nil
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler; empty text is the zero address.
 func (a *Addr) UnmarshalText(text []byte) error {
