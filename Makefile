@@ -2,7 +2,7 @@
 GO        ?= go
 TAGS      ?= libvirt_dlopen
 FUZZTIME  ?= 30s
-VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION   ?= $(shell git describe --tags --dirty 2>/dev/null)
 GOFLAGS   := -buildvcs=false -tags=$(TAGS)
 GOTESTSUM := $(GO) run gotest.tools/gotestsum@v1.13.0 --format standard-quiet
 GOLANGCI  := bin/golangci-lint-v2.11.0
@@ -11,7 +11,7 @@ export GOFLAGS
 .PHONY: build setup test demo bench lint fmt docs fuzz clean
 
 build: ## bin/vmplan
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/vmplan ./cmd/vmplan
+	$(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION:v%=%))' -o bin/vmplan ./cmd/vmplan
 
 setup: ## install what building and testing take, if it is missing
 	sh .ci/setup
@@ -37,8 +37,8 @@ $(GOLANGCI):
 	mv bin/golangci-lint $@
 
 fmt: ## format Go and the examples
-	gofmt -w cmd config drivers planner state
-	$(GO) run ./cmd/vmplan fmt --chdir examples
+	$(GO) run mvdan.cc/gofumpt@v0.9.2 -w cmd config drivers planner state
+	for dir in examples/* examples/*/*/; do $(GO) run ./cmd/vmplan fmt --chdir $$dir; done
 
 docs: ## the reference pages, from the schema
 	$(GO) generate ./...

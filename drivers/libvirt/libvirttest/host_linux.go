@@ -83,8 +83,7 @@ func New(ctx context.Context, opts ...Option) (*Host, error) {
 		return nil, err
 	}
 	if err := h.start(o, caps); err != nil {
-		h.removeDir()
-		return nil, err
+		return nil, errors.Join(err, h.removeDir())
 	}
 	if err := h.Wait(ctx); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -100,8 +99,7 @@ func prepare() (*Host, error) {
 	}
 	h := &Host{Dir: dir, URI: "qemu+unix:///system?socket=" + dir + "/sock/libvirt-sock", done: make(chan error, 1)}
 	if err := h.fill(); err != nil {
-		h.removeDir()
-		return nil, err
+		return nil, errors.Join(err, h.removeDir())
 	}
 	return h, nil
 }
@@ -189,7 +187,7 @@ func (h *Host) Wait(ctx context.Context) error {
 		select {
 		case err := <-h.done:
 			h.done <- err // for Close
-			return fmt.Errorf("private libvirt host: its first process ended (%v):\n%s", err, h.Log())
+			return fmt.Errorf("private libvirt host: its first process ended: %w\n%s", err, h.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("private libvirt host: %w: %w:\n%s", err, ctx.Err(), h.Log())
 		case <-tick.C:
