@@ -81,10 +81,7 @@ func (p *planner) emitCreate(o *object) {
 	}
 	power := ""
 	if o.kind == resource.KindVM {
-		power = state.PowerOff
-		if o.start {
-			power = state.PowerStarting
-		}
+		power = o.nextPower()
 	}
 	s := p.step(o, drivers.NewCreate(o.want, mark), o.goal.host, impact)
 	s.Intent = o.recorded(o.want, state.StatusCreating, power)
@@ -127,6 +124,13 @@ func (p *planner) emitDelete(o *object) {
 	s.Intent = o.recordNow()
 	s.Intent.Status = state.StatusDeleting
 	s.Loses = o.loses()
+	if o.fate == fateReplace {
+		// Until the new one begins, the record of the old one holds what the vm's power is to be.
+		s.KeepRecord = true
+		if o.kind == resource.KindVM {
+			s.Intent.Power = o.nextPower()
+		}
+	}
 	o.gone = s
 }
 
@@ -136,15 +140,24 @@ func (p *planner) emitStop(o *object, vm *resource.VM, rec *state.Record, impact
 		vm.ShutdownTimeout = want.ShutdownTimeout
 	}
 	s := p.step(o, drivers.NewStop(vm, false), o.at.host, impact)
-	rec.Power = state.PowerOff
-	if o.start {
-		rec.Power = state.PowerStarting
-	}
+	rec.Power = o.nextPower()
 	s.Record = rec
+	if o.start {
+		intent := *rec // that the guest is to come back must not be lost
+		s.Intent = &intent
+	}
 	o.off = s
 	if o.fate == fateKeep {
 		p.causeOfPower(o, s)
 	}
+}
+
+// nextPower is what is recorded of the power of a vm that is off for now.
+func (o *object) nextPower() string {
+	if o.start {
+		return state.PowerStarting
+	}
+	return state.PowerOff
 }
 
 func (p *planner) causeOfPower(o *object, s *step) {

@@ -106,6 +106,8 @@ func (o *object) summariseKept(c *Change) {
 		c.Action, c.Cause = ActionStop, o.powerCause
 	case o.start || o.wait:
 		c.Action, c.Cause = ActionStart, o.powerCause
+	case o.unrecorded && !o.rewrite:
+		c.Cause = o.powerCause
 	}
 	switch {
 	case o.stop:

@@ -57,6 +57,15 @@ func (p *planner) linkBack(o *object) {
 		return
 	}
 	head := o.steps[0]
+	if o.fate == fateRelease && o.rec != nil {
+		// What it stands on first: otherwise a run that is cut short could find that used by nobody it knows.
+		for _, a := range o.rec.DependsOn {
+			if n := p.objects[a]; n != nil && n.fate == fateRelease && len(n.steps) > 0 {
+				head.after(n.steps[0])
+			}
+		}
+		return
+	}
 	switch {
 	case o.fate == fateDelete, o.fate == fateReplace && !o.deferred:
 		p.linkUsers(head, o, o.leans)

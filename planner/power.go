@@ -9,6 +9,7 @@ import (
 // power is what a plan does to a vm's power.
 type power struct {
 	stop, start, wait bool
+	unrecorded        bool          // its power is as it should be, but the record says otherwise
 	bounce            string        // why the guest must be off for a while, when its own changes do not ask for it
 	pending           []FieldChange // what the guest takes up when it next starts
 	powerCause        string
@@ -23,7 +24,10 @@ func (p *planner) decidePower(o *object) {
 	case fateDelete:
 		o.stop = o.on()
 	case fateCreate:
-		o.start = !isFalse(o.want.(*resource.VM).Running)
+		running := o.want.(*resource.VM).Running
+		keptOff := running == nil && o.recordedPower() == state.PowerOff &&
+			(o.rec.Status == state.StatusDeleting || o.rec.Status == state.StatusCreating)
+		o.start = !isFalse(running) && !keptOff
 	case fateReplace:
 		o.stop = o.on()
 		running := o.want.(*resource.VM).Running
@@ -35,7 +39,7 @@ func (p *planner) decidePower(o *object) {
 		unready := o.fate == fateKeep && o.on() && !o.stop && o.recordedPower() == state.PowerStarting
 		o.wait = o.start || unready
 		if unready {
-			o.powerCause = "was started, but not seen ready"
+			o.powerCause, o.unrecorded = "was started, but not seen ready", false
 		}
 	}
 }
@@ -54,6 +58,9 @@ func (p *planner) decideKeptPower(o *object) {
 	case !o.on():
 		o.start = running != nil || o.recordedPower() == state.PowerStarting
 	}
+	if !o.stop && !o.start && o.rec != nil && o.rec.Power != "" && o.rec.Power != o.livePower() {
+		o.unrecorded = running != nil || o.on() && o.rec.Power == state.PowerStarting
+	}
 	o.powerCause = p.whyPower(o)
 	if p.movedByOthers(o) {
 		was, now := state.PowerOn, state.PowerOff
@@ -70,7 +77,7 @@ func (p *planner) movedByOthers(o *object) bool {
 		return false
 	}
 	was := o.recordedPower()
-	return was == state.PowerOn && !o.on() || was == state.PowerOff && o.on()
+	return was == state.PowerOn && o.start && !o.stop || was == state.PowerOff && o.on() && o.stop && !o.start
 }
 
 func (p *planner) whyPower(o *object) string {
@@ -78,6 +85,10 @@ func (p *planner) whyPower(o *object) string {
 	switch {
 	case o.bounce != "":
 		return o.bounce
+	case o.unrecorded && o.on():
+		return "was started already, which is not recorded"
+	case o.unrecorded:
+		return "was stopped already, which is not recorded"
 	case o.stop && o.start:
 		return o.cause
 	case o.stop && was == state.PowerOff:

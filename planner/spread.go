@@ -5,6 +5,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
 )
 
 // spread lets the fates of objects act on those around them: what lies in a pool or upon an image goes with it, what a
@@ -16,7 +17,8 @@ func (p *planner) spread() {
 		}
 	}
 	for _, o := range p.sorted {
-		if o.fate == fateRelease && o.kind == resource.KindVM && o.want == nil {
+		released := o.fate == fateNone && o.rec != nil && o.rec.Status == state.StatusReleased
+		if o.want == nil && o.live != nil && (o.fate == fateRelease || released) {
 			p.spreadRelease(o, o)
 		}
 	}
@@ -68,8 +70,8 @@ func (o *object) was0() resource.Resource {
 	return o.live.Resource
 }
 
-// spreadRelease releases what a released object stands on, unless the files still have it.
-func (p *planner) spreadRelease(o, vm *object) {
+// spreadRelease releases what an object that stays on the host stands on, unless the files still have it.
+func (p *planner) spreadRelease(o, stays *object) {
 	if o.rec == nil {
 		return
 	}
@@ -77,8 +79,8 @@ func (p *planner) spreadRelease(o, vm *object) {
 		n := p.objects[a]
 		if n != nil && n.fate == fateDelete {
 			n.fate = fateRelease
-			n.cause = fmt.Sprintf("%s is left as it is, and stands on it", vm.addr)
-			p.spreadRelease(n, vm)
+			n.cause = fmt.Sprintf("%s is left as it is, and stands on it", stays.addr)
+			p.spreadRelease(n, stays)
 		}
 	}
 }

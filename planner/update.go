@@ -34,7 +34,7 @@ func (p *planner) emitKeep(o *object) {
 		p.emitStart(o, vm, o.record)
 		written = true
 	}
-	if o.rewrite && !written {
+	if (o.rewrite || o.unrecorded) && !written {
 		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
 		o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
 	}
@@ -63,7 +63,7 @@ func (o *object) keptPower() string {
 		return state.PowerStarting
 	case o.stop:
 		return state.PowerOff
-	case o.rec == nil || o.rec.Power == "":
+	case o.rec == nil || o.rec.Power == "" || o.unrecorded:
 		return o.livePower()
 	}
 	return o.rec.Power

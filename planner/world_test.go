@@ -23,6 +23,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, edit ...func(*sim.Data)) *world {
+	edit = append([]func(*sim.Data){func(d *sim.Data) { d.UUID = "20000000-0000-4000-8000-000000000001" }}, edit...)
 	w := &world{t: t, host: sim.New(edit...), snap: &state.Snapshot{Lineage: lineage, Salt: []byte("salt")}}
 	driver, err := w.host.Open(&resource.Host{}, drivers.Env{})
 	if err != nil {
@@ -152,7 +153,6 @@ func (w *world) text() string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d.UUID = ""
 	for _, vm := range d.VMs {
 		vm.Boots = 0
 	}
