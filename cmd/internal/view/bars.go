@@ -47,7 +47,7 @@ type row struct {
 }
 
 func (b *bars) began(e apply.Event, text string) {
-	if len(b.running) >= mostBars {
+	if len(b.running) >= mostBars || b.running[e.Step] != nil {
 		return
 	}
 	r := &row{style: b.style, started: time.Now(), text: text}

@@ -24,8 +24,8 @@ func (d *Downloads) Add(ctx context.Context, prober Prober, img *resource.Image)
 		d.unknown++
 		return
 	}
-	n, err := prober.Probe(ctx, img)
-	if err != nil || n < 0 {
+	n, known, err := prober.Probe(ctx, img)
+	if err != nil || !known {
 		d.unknown++
 		return
 	}

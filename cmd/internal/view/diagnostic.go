@@ -50,7 +50,7 @@ func (p *Printer) Error(err error) {
 	var step *apply.StepError
 	if errors.As(err, &step) {
 		what := verbOf(step.Verb).failed
-		p.message(message{severity: "Error", summary: fmt.Sprintf("%s: %s", step.Addr, what), detail: step.Err.Error()})
+		p.message(message{severity: "Error", summary: fmt.Sprintf("%s: %s", step.Addr, what), detail: strings.TrimPrefix(step.Err.Error(), step.Addr.String()+": ")})
 		return
 	}
 	summary, detail, _ := strings.Cut(err.Error(), "\n")

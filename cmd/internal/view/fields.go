@@ -41,14 +41,14 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 	return l
 }
 
-// changeText writes what becomes of a field: "new", "old → new", or a diff when either is a text of several lines.
+// changeText writes what becomes of a field: "new" or "old → new"; for texts of several lines the text, or how it differs.
 func changeText(f *planner.FieldChange) (value string, diff []string) {
 	if f.Sensitive {
 		return sensitiveText(f), nil
 	}
 	oldText, newText := unquote(f.Old), unquote(f.New)
 	if strings.Contains(oldText+newText, "\n") {
-		return "", unified(oldText, newText, 3, "")
+		return "", textLines(f, oldText, newText)
 	}
 	switch {
 	case f.Old == "":
@@ -57,6 +57,16 @@ func changeText(f *planner.FieldChange) (value string, diff []string) {
 		return clean(f.Old) + " → (not set)", nil
 	}
 	return clean(f.Old) + " → " + clean(f.New), nil
+}
+
+func textLines(f *planner.FieldChange, oldText, newText string) []string {
+	switch {
+	case f.Old == "":
+		return strings.Split("| "+strings.ReplaceAll(strings.TrimSuffix(newText, "\n"), "\n", "\n| "), "\n")
+	case f.New == "":
+		return strings.Split("- "+strings.ReplaceAll(strings.TrimSuffix(oldText, "\n"), "\n", "\n- "), "\n")
+	}
+	return unified(oldText, newText, 3, "")
 }
 
 func sensitiveText(f *planner.FieldChange) string {
@@ -81,54 +91,46 @@ func unquote(text string) string {
 
 func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string, s changeStyle) {
 	lines := make([]fieldLine, len(c.Fields))
-	pathWidth, valueWidth := 0, 0
+	pathWidth, valueWidth, tailWidth := 0, 0, 0
 	for i := range c.Fields {
-		lines[i] = v.fieldLine(c, &c.Fields[i], s)
-		pathWidth = max(pathWidth, min(width(lines[i].path), widestPath))
-		valueWidth = max(valueWidth, min(width(lines[i].value), widestValue))
+		l := v.fieldLine(c, &c.Fields[i], s)
+		lines[i] = l
+		pathWidth = max(pathWidth, min(width(l.path), widestPath))
+		valueWidth = max(valueWidth, min(width(l.value), widestValue))
+		tailWidth = max(tailWidth, width(l.tail(style{})))
 	}
-	for _, l := range lines {
-		v.writeField(b, l, in, pathWidth, valueWidth)
-	}
-}
-
-func (v *PlanView) writeField(b *strings.Builder, l fieldLine, in string, pathWidth, valueWidth int) {
-	st := v.printer.style
-	tail, plain := l.tail(st), l.tail(style{})
-	value := l.value
+	limit := 0
 	if w := v.printer.Width; w > 0 {
-		value = cut(value, max(w-len(in)-pathWidth-2-width(plain)-2, 20))
+		limit = max(w-len(in)-pathWidth-2-tailWidth-2, 20)
+		valueWidth = min(valueWidth, limit)
 	}
-	if tail != "" && l.diff == nil {
-		value = pad(value, valueWidth)
-	}
-	line := in + pad(l.path, pathWidth) + "  " + value
-	if tail != "" {
-		line = strings.TrimRight(line, " ") + strings.Repeat(" ", 2+max(width(line)-width(strings.TrimRight(line, " ")), 0)) + tail
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
-	for _, d := range l.diff {
-		fmt.Fprintf(b, "%s  %s\n", in, paintDiff(st, clean(d)))
+	st := v.printer.style
+	for _, l := range lines {
+		line := in + pad(l.path, pathWidth) + "  "
+		if l.diff == nil {
+			line += pad(cut(l.value, limit), valueWidth) + "  "
+		}
+		b.WriteString(strings.TrimRight(line+l.tail(st), " ") + "\n")
+		if l.note != "" {
+			fmt.Fprintf(b, "%s%s  %s\n", in, pad("", pathWidth), st.dim("("+l.note+")"))
+		}
+		for _, d := range l.diff {
+			fmt.Fprintf(b, "%s  %s\n", in, paintDiff(st, clean(d)))
+		}
 	}
 }
 
-// tail is what follows the value: impact, note, place.
+// tail is what follows the value: impact and place.
 func (l fieldLine) tail(st style) string {
-	var parts []string
+	text := l.impact
 	switch l.impact {
-	case "":
 	case "restart", "replace", "destroy":
-		parts = append(parts, st.red(l.impact))
+		text = st.red(text)
 	case "at next boot":
-		parts = append(parts, st.yellow(l.impact))
-	default:
-		parts = append(parts, l.impact)
+		text = st.yellow(text)
 	}
-	if l.note != "" {
-		parts = append(parts, "("+l.note+")")
+	if l.place == "" {
+		return text
 	}
-	if l.place != "" {
-		parts = append(parts, st.dim(l.place))
-	}
-	return strings.Join(parts, "  ")
+	return strings.TrimLeft(text+"  "+st.dim(l.place), " ")
 }

@@ -11,6 +11,9 @@ import (
 // markdownLimit keeps a plan within what a comment on a pull request may hold (65,536 bytes at the usual places).
 const markdownLimit = 60 << 10
 
+// markdownReserve is room for the line that says how many objects are left out.
+const markdownReserve = 80
+
 // markdownPart is a piece of the document whose detail can be left out.
 type markdownPart struct {
 	head   string
@@ -34,7 +37,7 @@ func (v *PlanView) markdown(limit int) string {
 		total += len(parts[i].String())
 	}
 	for _, i := range longestFirst(parts) {
-		if total <= limit {
+		if total <= limit-markdownReserve {
 			break
 		}
 		total -= len(parts[i].String())
@@ -42,11 +45,10 @@ func (v *PlanView) markdown(limit int) string {
 		total += len(parts[i].String())
 	}
 	var b strings.Builder
-	const more = "\n_…and %d more objects: see `vmplan plan`._\n"
 	for i, p := range parts {
 		text := p.String()
-		if b.Len()+len(text)+len(more)+8 > limit {
-			fmt.Fprintf(&b, more, len(parts)-i)
+		if b.Len()+len(text) > limit-markdownReserve {
+			fmt.Fprintf(&b, "\n_…and %d more objects: see `vmplan plan`._\n", len(parts)-i)
 			break
 		}
 		b.WriteString(text)
@@ -126,7 +128,7 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 			head.WriteString(" and " + c.Power)
 		}
 		if c.Cause != "" {
-			head.WriteString(": " + escapeMarkdown(clean(c.Cause)))
+			head.WriteString(": " + escapeMarkdown(c.Cause))
 		}
 		if at := v.place(c, ""); at != "" {
 			head.WriteString(" (" + code(at) + ")")
@@ -143,7 +145,7 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 		v.writeChange(&detail, c, changeStyle{})
 	}
 	if len(lost) > 0 {
-		fmt.Fprintf(&head, " — **loses %s**", escapeMarkdown(clean(strings.Join(lost, ", "))))
+		fmt.Fprintf(&head, " — **loses %s**", escapeMarkdown(strings.Join(lost, ", ")))
 	}
 	return markdownPart{head: head.String() + "\n", detail: outdent(detail.String())}
 }
@@ -158,7 +160,7 @@ func outdent(text string) string {
 			line = "- " + strings.TrimPrefix(strings.TrimPrefix(bare, "-/+"), "-")[1:]
 		case strings.HasPrefix(bare, "+ "):
 			line = "+ " + bare[2:]
-		case strings.HasPrefix(bare, "~ "):
+		case strings.HasPrefix(bare, "~ "), strings.HasPrefix(bare, "! "):
 			line = "! " + bare[2:]
 		case strings.HasPrefix(bare, "loses "):
 			line = "- " + strings.TrimSuffix(line, bare) + bare
@@ -175,7 +177,7 @@ func outdent(text string) string {
 // escapeMarkdown keeps text from being read as markup, HTML or a mention of somebody.
 func escapeMarkdown(text string) string {
 	var b strings.Builder
-	for _, r := range strings.ReplaceAll(text, "\n", " ") {
+	for _, r := range strings.ReplaceAll(clean(text), "\n", " ") {
 		if strings.ContainsRune("\\`*_[]<>#|~@", r) {
 			b.WriteByte('\\')
 		}

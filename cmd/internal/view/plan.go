@@ -146,6 +146,8 @@ func (v *PlanView) what(c *planner.Change, s changeStyle) string {
 	}
 	text := wordOf(c.Action)
 	switch {
+	case c.Power == "stop" && c.Action == planner.ActionDelete:
+		text = "shut down and delete"
 	case c.Power != "" && c.Power != string(c.Action):
 		text += " and " + c.Power
 	case c.Action == planner.ActionUpdate && c.Impact != drivers.ImpactLive:
@@ -167,7 +169,7 @@ func because(cause string) string {
 func (v *PlanView) symbol(c *planner.Change, s changeStyle) (string, func(string) string) {
 	st := v.printer.style
 	if s.drift {
-		return "!", st.cyan
+		return "  !", st.cyan
 	}
 	switch c.Action {
 	case planner.ActionCreate:

@@ -127,6 +127,16 @@ func (p *Printer) summaryText(s apply.Summary) string {
 	return p.style.red(head) + " " + strings.Join(parts, ", ") + "." + hint
 }
 
+// due tells whether so much time has gone by since the step was last spoken of, and counts from now on if so.
+func (g *Progress) due(step string, every time.Duration) bool {
+	now := g.now()
+	if now.Sub(g.said[step]) < every {
+		return false
+	}
+	g.said[step] = now
+	return true
+}
+
 // lines shows running steps as lines of a log.
 type lines Progress
 
@@ -136,8 +146,7 @@ func (l *lines) began(e apply.Event, text string) {
 }
 
 func (l *lines) moved(e apply.Event, text string) {
-	if now := l.now(); now.Sub(l.said[e.Step]) >= progressEvery {
-		l.said[e.Step] = now
+	if (*Progress)(l).due(e.Step, progressEvery) {
 		fmt.Fprintln(l.plain, clean(text))
 	}
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"errors"
+	"time"
 
 	"vmplan.dev/vmplan/planner/apply"
 )
@@ -36,6 +37,9 @@ type errorLine struct {
 	Error string `json:"error"`
 }
 
+// jsonProgressEvery is how often a line says how far a step is, at most.
+const jsonProgressEvery = 5 * time.Second
+
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 func (g *Progress) stamp() string { return g.now().Format(timeFormat) }
@@ -52,6 +56,9 @@ func (g *Progress) eventJSON(e apply.Event) {
 	l := eventLine{Type: eventNames[e.Kind], Time: g.stamp(), Step: e.Step, Addr: e.Addr.String(), Verb: e.Verb}
 	switch e.Kind {
 	case apply.EventProgress:
+		if !g.due(e.Step, jsonProgressEvery) {
+			return
+		}
 		l.Phase, l.Done, l.Total = e.Progress.Phase, &e.Progress.Done, e.Progress.Total
 	case apply.EventDone, apply.EventFailed:
 		seconds := e.Elapsed.Seconds()

@@ -57,8 +57,8 @@ func lookup(environ []string, name string) string {
 
 // Prober says how much fetching an image would download.
 type Prober interface {
-	// Probe gives the number of bytes: 0 when nothing needs to be, negative when that cannot be known.
-	Probe(ctx context.Context, img *resource.Image) (int64, error)
+	// Probe gives the number of bytes, 0 when nothing needs to be fetched. known is false when it cannot be told beforehand.
+	Probe(ctx context.Context, img *resource.Image) (size int64, known bool, err error)
 }
 
 // Printer prints to Streams.

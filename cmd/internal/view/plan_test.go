@@ -1,0 +1,179 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+func TestAPlanAsText(t *testing.T) {
+	for name, streams := range map[string]Streams{
+		"plan.txt":        {},
+		"plan-narrow.txt": {Width: 60},
+		"plan-color.txt":  {Color: true, Width: 120},
+	} {
+		s := newScreen(streams)
+		if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).Text(); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, s.out.String()+"=== errors\n"+s.err.String())
+	}
+}
+
+func TestNothingToDo(t *testing.T) {
+	s := newScreen(Streams{})
+	if err := s.Plan(&planner.Plan{}, nil, Downloads{}).Text(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.out.String(), "No changes. The hosts are as the files say.\n"; got != want || s.err.Len() > 0 {
+		t.Errorf("got %q and %q, want %q", got, &s.err, want)
+	}
+}
+
+func TestAPlanAsJSON(t *testing.T) {
+	s := newScreen(Streams{})
+	if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).JSON(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(s.out.String(), "\n"); n != 1 {
+		t.Errorf("%d lines, want one", n)
+	}
+	var v any
+	if err := json.Unmarshal(s.out.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	pretty, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan.json", string(pretty)+"\n")
+}
+
+func TestAPlanAsMarkdown(t *testing.T) {
+	s := newScreen(Streams{Color: true, Width: 40})
+	if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).Markdown(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan.md", s.out.String())
+}
+
+// A comment on a pull request has a limit: the longest details go first, losses are never left out.
+func TestALongPlanAsMarkdownKeepsWhatMatters(t *testing.T) {
+	p := bigPlan()
+	for i := range 400 {
+		c := planner.Change{Addr: addr(fmt.Sprintf("vm.fleet[%d]", i)), Kind: "vm", Action: planner.ActionCreate, Cause: "not on the host"}
+		for j := range 20 {
+			c.Fields = append(c.Fields, planner.FieldChange{Path: fmt.Sprintf("disk.d%d.source", j), New: `"default/some-volume.qcow2"`})
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	s := newScreen(Streams{})
+	if err := s.Plan(p, nil, Downloads{}).Markdown(); err != nil {
+		t.Fatal(err)
+	}
+	got := s.out.String()
+	if len(got) > markdownLimit || len(got) < markdownLimit/2 {
+		t.Errorf("%d bytes, limit %d", len(got), markdownLimit)
+	}
+	for _, want := range []string{"disk root (20 GiB)", "volume default/cache.qcow2 (20 GiB)", "_21 lines cut: see `vmplan plan`._", "`vm.fleet[399]`"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	for i := range 5000 {
+		p.Changes = append(p.Changes, planner.Change{Addr: addr(fmt.Sprintf("vm.crowd[%d]", i)), Kind: "vm", Action: planner.ActionCreate})
+	}
+	s = newScreen(Streams{})
+	if err := s.Plan(p, nil, Downloads{}).Markdown(); err != nil {
+		t.Fatal(err)
+	}
+	got = s.out.String()
+	if len(got) > markdownLimit || !strings.Contains(got, "more objects: see") || !strings.Contains(got, "disk root (20 GiB)") {
+		t.Errorf("%d bytes, end %q", len(got), got[max(0, len(got)-100):])
+	}
+}
+
+func TestCounts(t *testing.T) {
+	create := planner.Change{Addr: addr("vm.web"), Action: planner.ActionCreate}
+	for want, c := range map[string]struct {
+		changes []planner.Change
+		d       Downloads
+	}{
+		"1 to create": {changes: []planner.Change{create, {Addr: addr("vm.web.disk.root"), Action: planner.ActionCreate}}},
+		"1 to create, at least 1.5 GiB to download": {[]planner.Change{create}, Downloads{total: 3 << 29, unknown: 1}},
+		"1 to create, an unknown size to download":  {[]planner.Change{create}, Downloads{unknown: 1}},
+		"1 to change (1 at next boot), 0 disks lost": {changes: []planner.Change{
+			{Addr: addr("vm.web"), Action: planner.ActionUpdate, Impact: drivers.ImpactNextBoot},
+			{Addr: addr("vm.web.seed"), Kind: "seed", Action: planner.ActionReplace, Impact: drivers.ImpactReplace}}},
+		"1 to change (1 live), 0 disks lost": {changes: []planner.Change{{Addr: addr("vm.web.disk.data"), Action: planner.ActionCreate}}},
+		"5 restarts (vm.m[0], vm.m[1], vm.m[2], 2 more), 0 disks lost": {changes: func() (cs []planner.Change) {
+			for i := range 5 {
+				cs = append(cs, planner.Change{Addr: addr(fmt.Sprintf("vm.m[%d]", i)), Action: planner.ActionUpdate, Impact: drivers.ImpactRestart, Power: "restart"})
+			}
+			return cs
+		}()},
+	} {
+		if got := count(groups(c.changes), c.d).String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Names and messages come from hosts and images, that is, from strangers.
+func TestNothingDrivesTheTerminal(t *testing.T) {
+	evil := "\x1b]0;owned\x07\u202e"
+	p := &planner.Plan{
+		Changes: []planner.Change{{
+			Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Cause: evil, Loses: []string{evil}, Keeps: []string{evil},
+			Fields: []planner.FieldChange{{Path: "title", Old: evil, New: evil, Note: evil}, {Path: "description", Old: fmt.Sprintf("%q", "a\n"+evil), New: `""`}},
+		}},
+		Findings: []planner.Finding{{Severity: planner.SeverityWarning, Summary: evil, Detail: evil}},
+	}
+	s := newScreen(Streams{})
+	v := s.Plan(p, nil, Downloads{})
+	if err := v.Text(); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Markdown(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.out.String() + s.err.String(); strings.ContainsAny(got, "\x1b\x07\u202e") {
+		t.Errorf("control characters in\n%q", got)
+	}
+}
+
+func TestUnifiedDiffs(t *testing.T) {
+	var a, b []string
+	for i := range 30 {
+		a = append(a, fmt.Sprint("line ", i))
+		b = append(b, fmt.Sprint("line ", i))
+	}
+	b[4] = "other"
+	b = append(b[:20], b[21:]...)
+	got := strings.Join(unified(strings.Join(a, "\n")+"\n", strings.Join(b, "\n")+"\n", 2, "main.hcl"), "\n")
+	want := `--- main.hcl
++++ main.hcl
+@@ -3,5 +3,5 @@
+ line 2
+ line 3
+-line 4
++other
+ line 5
+ line 6
+@@ -19,5 +19,4 @@
+ line 18
+ line 19
+-line 20
+ line 21
+ line 22`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if same := unified("a\nb\n", "a\nb\n", 3, ""); len(same) != 0 {
+		t.Errorf("no change gives %q", same)
+	}
+}
