@@ -12,9 +12,7 @@ import (
 func (sc *scope) await(needs []reference) {
 	for _, r := range needs {
 		if !sc.declared(r) {
-			if !sc.mod.broken {
-				sc.eval.rep.add(sc.missing(r))
-			}
+			sc.eval.refuse(r, sc.missing(r))
 			continue
 		}
 		if r.root != "module" {

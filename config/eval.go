@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -34,6 +35,7 @@ type evaluator struct {
 	namespace identity
 	nics      nicDecisions
 	live      map[resource.Addr]map[string][]string // addresses of running guests; nil before apply
+	wrong     map[hcl.Range]bool                    // references that were reported
 }
 
 // frame is a name under evaluation and where it was referred to.
@@ -65,7 +67,7 @@ type node struct {
 
 func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
 	e := &evaluator{
-		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics,
+		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics, wrong: map[hcl.Range]bool{},
 		functions: map[string]map[string]ctyfunction.Function{}, namespace: newIdentity(prior.Lineage),
 	}
 	e.addBuiltins()
@@ -158,6 +160,9 @@ func (e *evaluator) cycle(name string, from hcl.Range) {
 
 // value evaluates an expression; with ok = false it was wrong, which has been reported.
 func (e *evaluator) value(expr hclsyntax.Expression, ctx *hcl.EvalContext) (v cty.Value, ok bool) {
+	if e.hasWrongReference(expr) {
+		return cty.DynamicVal, false
+	}
 	v, diags := expr.Value(ctx)
 	if !diags.HasErrors() {
 		return v, true
@@ -170,6 +175,18 @@ func (e *evaluator) value(expr hclsyntax.Expression, ctx *hcl.EvalContext) (v ct
 		e.rep.add(d)
 	}
 	return cty.DynamicVal, false
+}
+
+// refuse reports a reference; expressions with it are not evaluated.
+func (e *evaluator) refuse(r reference, d *hcl.Diagnostic) {
+	if d != quiet {
+		e.rep.add(d)
+	}
+	e.wrong[r.rng] = true
+}
+
+func (e *evaluator) hasWrongReference(expr hclsyntax.Expression) bool {
+	return len(e.wrong) > 0 && slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool { return e.wrong[t.SourceRange()] })
 }
 
 func usesSensitive(expr hclsyntax.Expression, ctx *hcl.EvalContext) bool {
@@ -190,24 +207,16 @@ func (sc *scope) local(name string, from hcl.Range) cty.Value {
 	})
 }
 
-// context is the names that refs need, each evaluated. Those that cannot be referred to are reported, and not known.
+// context is the names that refs need, each evaluated. What cannot be referred to is reported.
 func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 	values := map[string]map[string]cty.Value{}
-	vars := map[string]cty.Value{}
 	outputs := map[string]*wanted{}
 	for _, r := range refs {
-		if r.root == "each" || r.root == "count" {
-			if d := repeat.allows(r); d != nil {
-				sc.eval.rep.add(d)
-				vars[r.root] = cty.DynamicVal
-			}
+		if d := sc.check(r, repeat); d != nil {
+			sc.eval.refuse(r, d)
 			continue
 		}
-		if r.name == "" || !sc.declared(r) {
-			if !sc.mod.broken {
-				sc.eval.rep.add(sc.missing(r))
-			}
-			vars[r.root] = cty.DynamicVal
+		if r.root == "each" || r.root == "count" {
 			continue
 		}
 		if values[r.root] == nil {
@@ -215,22 +224,36 @@ func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 		}
 		if r.root == "module" {
 			sc.wantOutputs(r, outputs)
-			continue
+		} else {
+			values[r.root][r.name] = sc.resolve(r)
 		}
-		values[r.root][r.name] = sc.resolve(r)
 	}
-	for name, wanted := range outputs {
-		values["module"][name] = sc.moduleValue(sc.mod.calls.byName[name], wanted)
+	for name, w := range outputs {
+		values["module"][name] = sc.moduleValue(sc.mod.calls.byName[name], w)
 	}
+	ctx := (&hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod.dir)}).NewChild()
+	ctx.Variables = make(map[string]cty.Value, len(values))
 	for root, byName := range values {
-		if _, unknown := vars[root]; !unknown {
-			vars[root] = cty.ObjectVal(byName)
-		}
+		ctx.Variables[root] = cty.ObjectVal(byName)
 	}
-	ctx := &hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod.dir)}
-	ctx = ctx.NewChild()
-	ctx.Variables = vars
 	return ctx
+}
+
+// check says what is wrong with a reference, before anything is evaluated.
+func (sc *scope) check(r reference, repeat repetition) *hcl.Diagnostic {
+	if r.root == "each" || r.root == "count" {
+		return repeat.allows(r)
+	}
+	if r.name == "" || !sc.declared(r) {
+		return sc.missing(r)
+	}
+	if r.root == "module" {
+		return sc.mod.calls.byName[r.name].checkSteps(r)
+	}
+	if b := sc.mod.blocks.byName[r.String()]; b != nil {
+		return b.checkSteps(r)
+	}
+	return nil
 }
 
 func (e *evaluator) functionsIn(dir string) map[string]ctyfunction.Function {
@@ -269,10 +292,6 @@ func (sc *scope) resolve(r reference) cty.Value {
 	b := sc.mod.blocks.byName[r.String()]
 	if b == nil {
 		return builtinValue(r.String())
-	}
-	if d := b.checkSteps(r); d != nil {
-		sc.eval.rep.add(d)
-		return cty.DynamicVal
 	}
 	return sc.blockValue(b, r.rng)
 }

@@ -198,29 +198,43 @@ func (sc *scope) wantOutputs(r reference, all map[string]*wanted) {
 	if c.target == nil {
 		return
 	}
+	if name, ok := c.outputName(r); ok {
+		w.names[name] = true
+		return
+	}
+	for _, name := range c.target.outputs.order {
+		w.names[name] = true
+	}
+}
+
+// outputName is the output that r reads of the module, if it says which.
+func (c *call) outputName(r reference) (string, bool) {
 	steps := r.steps
 	if !c.repeat.single() && len(steps) > 0 {
-		if step, ok := steps[0].(hcl.TraverseAttr); ok && c.target.outputs.byName[step.Name] != nil {
-			sc.eval.rep.add(mistake(r.rng, "Instance not named", "module.%s has count or for_each: say which one, such as module.%s[%s].%s, or all: [for m in module.%s : m.%s].", c.name, c.name, c.repeat.exampleKey(), step.Name, c.name, step.Name))
-			return
-		}
 		steps = steps[1:]
 	}
 	if len(steps) == 0 {
-		for _, name := range c.target.outputs.order {
-			w.names[name] = true
-		}
-		return
+		return "", false
 	}
-	step, ok := steps[0].(hcl.TraverseAttr)
+	return stepName(steps[0])
+}
+
+// checkSteps compares what a reference goes on with behind the module's name with the module's outputs.
+func (c *call) checkSteps(r reference) *hcl.Diagnostic {
+	if c.target == nil || len(r.steps) == 0 {
+		return nil
+	}
+	if step, ok := r.steps[0].(hcl.TraverseAttr); ok && !c.repeat.single() && c.target.outputs.byName[step.Name] != nil {
+		return mistake(r.rng, "Instance not named", "module.%s has count or for_each: say which one, such as module.%s[%s].%s, or all: [for m in module.%s : m.%s].", c.name, c.name, c.repeat.exampleKey(), step.Name, c.name, step.Name)
+	}
+	name, ok := c.outputName(r)
 	switch {
-	case !ok:
-	case c.target.outputs.byName[step.Name] != nil:
-		w.names[step.Name] = true
-	case !c.target.broken:
-		sc.eval.rep.add(mistake(r.rng, "Undeclared output", "The module in %s has no output %q.%s", c.target.dir, step.Name, didYouMean(step.Name, c.target.outputs.order)))
-		w.names[step.Name] = true
+	case !ok || c.target.outputs.byName[name] != nil:
+		return nil
+	case c.target.broken:
+		return quiet
 	}
+	return mistake(r.rng, "Undeclared output", "The module in %s has no output %q.%s", c.target.dir, name, didYouMean(name, c.target.outputs.order))
 }
 
 func (r repetition) exampleKey() string {
@@ -240,10 +254,7 @@ func (sc *scope) moduleValue(c *call, w *wanted) cty.Value {
 	for i, child := range children {
 		outs := map[string]cty.Value{}
 		for name := range w.names {
-			outs[name] = cty.DynamicVal
-			if o := child.mod.outputs.byName[name]; o != nil {
-				outs[name] = child.output(name, w.from)
-			}
+			outs[name] = child.output(name, w.from)
 		}
 		values[i] = cty.ObjectVal(outs)
 	}

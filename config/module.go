@@ -129,7 +129,7 @@ func (l *loader) callee(m *module, c *call, path []string) {
 		l.rep.add(mistake(attr.Expr.Range(), "Bad module source", "The source of a module is needed before anything is evaluated, so it is a plain text such as \"./FOLDER\"."))
 		return
 	case !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../"):
-		l.rep.add(mistake(attr.Expr.Range(), "Bad module source", "%q is not a local folder: begin it with ./ or ../, and mind that it is relative to %s.", source, m.dir))
+		l.rep.add(mistake(attr.Expr.Range(), "Bad module source", "%q is not a local folder: begin it with ./ or ../. It starts at the folder of this file.", source))
 		return
 	}
 	dir := filepath.Join(m.dir, filepath.FromSlash(source))

@@ -97,8 +97,14 @@ func (r reference) instanceKey() string {
 	return ""
 }
 
+// quiet stands for a mistake that is not worth a word: it may come of another, which was reported.
+var quiet = &hcl.Diagnostic{}
+
 // missing says what is wrong with a reference to something that is not declared.
 func (sc *scope) missing(r reference) *hcl.Diagnostic {
+	if sc.mod.broken {
+		return quiet
+	}
 	names := func(order []string, prefix string) string {
 		var all []string
 		for _, n := range order {
