@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -184,7 +186,7 @@ func (w *world) settle(set *resource.Set, opts planner.Options) bool {
 // A project goes from one random form to another; the apply is killed at any moment; the next one ends where an undisturbed
 // one would have.
 func TestAnyCrashConverges(t *testing.T) {
-	for seed := range uint64(120) {
+	for seed := range crashSeeds() {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			from, to := randomLab(r), randomLab(r)
@@ -248,4 +250,12 @@ func difference(got, want string) string {
 		}
 	}
 	return out
+}
+
+// crashSeeds is how many projects are tried: VMPLAN_CRASH_SEEDS, or as many as take some seconds.
+func crashSeeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("VMPLAN_CRASH_SEEDS"), 10, 64); err == nil {
+		return n
+	}
+	return 60
 }

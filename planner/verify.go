@@ -1,0 +1,84 @@
+package planner
+
+import (
+	"fmt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// Verify tells what has moved since p was made, in of what is now: the state, the files, or a live object that a step is about.
+// Nothing means that p may be carried out.
+func Verify(p *Plan, in Input) []string {
+	var moved []string
+	if in.State.Lineage != p.Lineage {
+		return []string{fmt.Sprintf("the plan is of another project (lineage %s, not %s)", p.Lineage, in.State.Lineage)}
+	}
+	if in.State.Serial != p.Serial {
+		moved = append(moved, fmt.Sprintf("the state was changed since the plan (serial %d → %d)", p.Serial, in.State.Serial))
+	}
+	if in.ConfigHash != p.Config {
+		moved = append(moved, "the files, or the values of variables, were changed since the plan")
+	}
+	for _, t := range p.Touched {
+		h, ok := in.Hosts[t.Host]
+		if !ok || h.Observed == nil {
+			moved = append(moved, fmt.Sprintf("%s: host %q is not there since the plan", t.Addr, t.Host))
+			continue
+		}
+		now := touched(t.Addr, place{t.Host, t.Key}, h.Observed.Objects[t.Key])
+		moved = append(moved, t.moved(now)...)
+	}
+	return moved
+}
+
+// moved tells how the object is otherwise than it was.
+func (t *Touched) moved(now Touched) []string {
+	was, is := t.Object.Resource, now.Object.Resource
+	switch {
+	case was == nil && is == nil:
+		return nil
+	case was == nil:
+		return []string{fmt.Sprintf("%s: %s was created since the plan", t.Addr, t.Key)}
+	case is == nil:
+		return []string{fmt.Sprintf("%s: %s was deleted since the plan", t.Addr, t.Key)}
+	case was.Kind() != is.Kind():
+		return []string{fmt.Sprintf("%s: %s is a %s and was a %s when the plan was made", t.Addr, t.Key, is.Kind(), was.Kind())}
+	}
+	out := movedFields(t.Addr, "", was, is)
+	switch was, is := t.Running.Resource, now.Running.Resource; {
+	case was != nil && is != nil && was.Kind() == is.Kind():
+		out = append(out, movedFields(t.Addr, " of the running guest", was, is)...)
+	}
+	if t.Power != now.Power {
+		out = append(out, fmt.Sprintf("%s: power %s → %s since the plan", t.Addr, t.Power, now.Power))
+	}
+	if !sameMark(t.Mark, now.Mark) {
+		out = append(out, fmt.Sprintf("%s: its ownership mark was changed since the plan", t.Addr))
+	}
+	return out
+}
+
+func movedFields(addr resource.Addr, of string, was, is resource.Resource) []string {
+	var out []string
+	for _, c := range hostChanges(resource.Diff(was, is)) {
+		for _, f := range fieldChanges(c, drivers.ImpactRecord, "") {
+			out = append(out, fmt.Sprintf("%s: %s%s %s → %s since the plan", addr, f.Path, of, orNotSet(f.Old), orNotSet(f.New)))
+		}
+	}
+	return out
+}
+
+func orNotSet(text string) string {
+	if text == "" {
+		return resource.Format(nil)
+	}
+	return text
+}
+
+func sameMark(a, b *drivers.Mark) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
