@@ -19,18 +19,21 @@ type call struct {
 }
 
 // Do implements drivers.Driver.
-func (d *driver) Do(ctx context.Context, op drivers.Op, report func(drivers.Progress)) (drivers.Result, error) {
+func (d *driver) Do(ctx context.Context, op drivers.Op, report func(drivers.Progress)) (result drivers.Result, err error) {
 	if err := ctx.Err(); err != nil {
-		return drivers.Result{}, err
-	}
-	s, err := d.session(ctx)
-	if err != nil {
 		return drivers.Result{}, err
 	}
 	if report == nil {
 		report = func(drivers.Progress) {}
 	}
-	c := &call{driver: d, session: s, ctx: ctx, report: report}
+	err = d.twice(ctx, func(s *session) error {
+		result, err = (&call{driver: d, session: s, ctx: ctx, report: report}).do(op)
+		return err
+	})
+	return result, err
+}
+
+func (c *call) do(op drivers.Op) (drivers.Result, error) {
 	switch op := op.(type) {
 	case *drivers.Create:
 		return c.create(op)
@@ -45,6 +48,7 @@ func (d *driver) Do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	if !ok {
 		return drivers.Result{}, c.noSuchOp(op)
 	}
+	var err error
 	switch op := op.(type) {
 	case *drivers.Start:
 		err = c.startVM(vm)

@@ -19,11 +19,15 @@ import (
 const workers = 4
 
 // Observe implements drivers.Driver.
-func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (*drivers.Observed, error) {
-	s, err := d.session(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers.Observed, err error) {
+	err = d.twice(ctx, func(s *session) error {
+		o, err = observe(ctx, s, sel)
+		return err
+	})
+	return o, err
+}
+
+func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers.Observed, err error) {
 	o := &observation{session: s, lineage: sel.Lineage, want: make(map[string]resource.Resource, len(sel.Want)), objects: map[string]*drivers.Object{}, users: map[string][]string{}}
 	for _, r := range sel.Want {
 		o.want[resource.Key(r)] = r

@@ -226,8 +226,12 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a volume: %w", err)
 	}
+	format := def.get("target", "format").attr("type")
+	if format == "iso" {
+		format = "raw" // libvirt looks into raw files; QEMU does not
+	}
 	return &liveVolume{
-		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
+		name: def.get("name").value(), path: def.get("target", "path").value(), format: format,
 		size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
 	}, nil
 }

@@ -91,6 +91,41 @@ func (d *driver) session(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// twice does something on the host, and once more on a new connection when the one it had turns out to be dead: libvirt
+// notices that only when it is used. All that is done on a host can be repeated.
+func (d *driver) twice(ctx context.Context, do func(*session) error) error {
+	s, err := d.session(ctx)
+	if err != nil {
+		return err
+	}
+	err = do(s)
+	if err == nil || !errors.Is(err, drivers.ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	d.env.Log.Debug("the connection died", "uri", d.host.URI, "error", err)
+	if dropErr := d.drop(ctx, s); dropErr != nil {
+		return err
+	}
+	if s, reconnectErr := d.session(ctx); reconnectErr == nil {
+		return do(s)
+	}
+	return err
+}
+
+// drop gives a dead connection up, unless that has been done.
+func (d *driver) drop(ctx context.Context, s *session) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.cur == s {
+		d.old, d.cur = append(d.old, s), nil
+	}
+	return nil
+}
+
 // reconnectTime is how long a daemon that was there may take to come back.
 const reconnectTime = 5 * time.Second
 

@@ -22,7 +22,7 @@ import (
 )
 
 // openURI opens a driver on a host for a test.
-func openURI(t *testing.T, uri string, images drivers.ImageStore) *driver {
+func openURI(t testing.TB, uri string, images drivers.ImageStore) *driver {
 	t.Helper()
 	d, err := Open(&resource.Host{URI: uri}, drivers.Env{Dir: t.TempDir(), Images: images, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
