@@ -15,9 +15,11 @@ const (
 	widestValue = 60
 )
 
-// fieldLine is a field ready to be set: its text, or the diff of a text of several lines.
+// fieldLine is a field ready to be set: its text, or the diff of a text of several lines. A block of a new object is one
+// line too.
 type fieldLine struct {
 	path   string
+	block  bool
 	value  string
 	diff   []string
 	impact string
@@ -89,12 +91,30 @@ func unquote(text string) string {
 	return text
 }
 
-func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string, s changeStyle) {
-	lines := make([]fieldLine, len(c.Fields))
-	pathWidth, valueWidth, tailWidth := 0, 0, 0
+// fieldLines are the lines of c. The attributes of a new object's block share one.
+func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
+	var lines []fieldLine
 	for i := range c.Fields {
 		l := v.fieldLine(c, &c.Fields[i], s)
-		lines[i] = l
+		dot := strings.LastIndexByte(l.path, '.')
+		if s.drift || c.Action != planner.ActionCreate || dot < 0 || l.diff != nil {
+			lines = append(lines, l)
+			continue
+		}
+		l.path, l.value, l.block = l.path[:dot], l.path[dot+1:]+" "+l.value, true
+		if n := len(lines) - 1; n >= 0 && lines[n].block && lines[n].path == l.path {
+			lines[n].value += ", " + l.value
+			continue
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string, s changeStyle) {
+	lines := v.fieldLines(c, s)
+	pathWidth, valueWidth, tailWidth := 0, 0, 0
+	for _, l := range lines {
 		pathWidth = max(pathWidth, min(width(l.path), widestPath))
 		valueWidth = max(valueWidth, min(width(l.value), widestValue))
 		tailWidth = max(tailWidth, width(l.tail(style{})))
@@ -104,19 +124,33 @@ func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string,
 		limit = max(w-len(in)-pathWidth-2-tailWidth-2, 20)
 		valueWidth = min(valueWidth, limit)
 	}
-	st := v.printer.style
 	for _, l := range lines {
-		line := in + pad(l.path, pathWidth) + "  "
-		if l.diff == nil {
-			line += pad(cut(l.value, limit), valueWidth) + "  "
-		}
-		b.WriteString(strings.TrimRight(line+l.tail(st), " ") + "\n")
-		if l.note != "" {
-			fmt.Fprintf(b, "%s%s  %s\n", in, pad("", pathWidth), st.dim("("+l.note+")"))
-		}
-		for _, d := range l.diff {
-			fmt.Fprintf(b, "%s  %s\n", in, paintDiff(st, clean(d)))
-		}
+		l.write(b, v.printer.style, fieldColumns{in, pathWidth, valueWidth, limit})
+	}
+}
+
+// fieldColumns are where the columns of an object's fields stand. limit is the widest a value may be; 0 means no limit.
+type fieldColumns struct {
+	in                 string
+	path, value, limit int
+}
+
+func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
+	line, under := col.in+pad(l.path, col.path)+"  ", col.in+pad("", col.path)+"  "
+	switch {
+	case l.diff != nil:
+		line += l.tail(st)
+	case l.block:
+		line += strings.Join(wrap(l.value, col.limit), "\n"+under)
+	default:
+		line += pad(cut(l.value, col.limit), col.value) + "  " + l.tail(st)
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	if l.note != "" {
+		fmt.Fprintf(b, "%s%s\n", under, st.dim("("+l.note+")"))
+	}
+	for _, d := range l.diff {
+		fmt.Fprintf(b, "%s  %s\n", col.in, paintDiff(st, clean(d)))
 	}
 }
 

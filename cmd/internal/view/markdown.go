@@ -102,12 +102,19 @@ func (v *PlanView) markdownParts() []markdownPart {
 		name := map[planner.Severity]string{planner.SeverityError: "Error", planner.SeverityWarning: "Warning"}[f.Severity]
 		parts = append(parts, markdownPart{head: fmt.Sprintf("> **%s:** %s%s. %s\n\n", name, at, escapeMarkdown(f.Summary), escapeMarkdown(f.Detail))})
 	}
-	if len(v.plan.Drift) > 0 {
-		var b strings.Builder
-		for i := range v.plan.Drift {
-			v.writeChange(&b, &v.plan.Drift[i], changeStyle{drift: true})
+	for _, p := range []struct {
+		title   string
+		changes []planner.Change
+		style   changeStyle
+	}{{driftTitle, v.plan.Drift, changeStyle{drift: true}}, {pendingTitle, v.plan.Pending, changeStyle{drift: true, pending: true}}} {
+		if len(p.changes) == 0 {
+			continue
 		}
-		parts = append(parts, markdownPart{head: "#### Changed outside of vmplan\n", detail: b.String()})
+		var b strings.Builder
+		for i := range p.changes {
+			v.writeChange(&b, &p.changes[i], p.style)
+		}
+		parts = append(parts, markdownPart{head: "#### " + p.title + "\n\n", detail: outdent(b.String())})
 	}
 	for i, g := range v.groups {
 		title := ""

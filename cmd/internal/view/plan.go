@@ -69,15 +69,25 @@ func (v *PlanView) headline() string {
 	return v.printer.style.bold("Plan:") + " " + text
 }
 
+// The titles of what is so already.
+const (
+	driftTitle   = "Changed outside of vmplan"
+	pendingTitle = "Pending restart: what running guests take up when they next start"
+)
+
 func (v *PlanView) writeDrift(b *strings.Builder) {
-	if len(v.plan.Drift) == 0 {
-		return
+	write := func(title string, changes []planner.Change, s changeStyle) {
+		if len(changes) == 0 {
+			return
+		}
+		b.WriteString(v.printer.style.bold(title+":") + "\n\n")
+		for i := range changes {
+			v.writeChange(b, &changes[i], s)
+		}
+		b.WriteString("\n")
 	}
-	b.WriteString(v.printer.style.bold("Changed outside of vmplan:") + "\n\n")
-	for i := range v.plan.Drift {
-		v.writeChange(b, &v.plan.Drift[i], changeStyle{indent: "  ", drift: true})
-	}
-	b.WriteString("\n")
+	write(driftTitle, v.plan.Drift, changeStyle{indent: "  ", drift: true})
+	write(pendingTitle, v.plan.Pending, changeStyle{indent: "  ", drift: true, pending: true})
 }
 
 func (v *PlanView) writeChanges(b *strings.Builder) {
@@ -108,8 +118,9 @@ func (v *PlanView) writeGroup(b *strings.Builder, g *group) {
 
 // changeStyle says how a change is set.
 type changeStyle struct {
-	indent string
-	drift  bool // it happened already: no impact, no place in the files
+	indent  string
+	drift   bool // it happened already: no impact, no place in the files
+	pending bool // drift too, but by vmplan: it waits for a guest to start
 }
 
 // writeChange writes the line of an object and what belongs to it.
@@ -138,10 +149,12 @@ func (v *PlanView) writeChange(b *strings.Builder, c *planner.Change, s changeSt
 
 // what says what happens to the object, and why.
 func (v *PlanView) what(c *planner.Change, s changeStyle) string {
-	if s.drift {
-		if c.Action == planner.ActionUpdate {
-			return "was changed" + because(c.Cause)
-		}
+	switch {
+	case s.pending:
+		return "waits" // the heading says for what
+	case s.drift && c.Action == planner.ActionUpdate:
+		return "was changed" // the heading says by whom
+	case s.drift:
 		return "is gone" + because(c.Cause)
 	}
 	text := wordOf(c.Action)

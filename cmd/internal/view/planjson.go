@@ -15,6 +15,7 @@ type planJSON struct {
 	Summary       summaryJSON      `json:"summary"`
 	Changes       []changeJSON     `json:"changes"`
 	Drift         []changeJSON     `json:"drift"`
+	Pending       []changeJSON     `json:"pending"`
 	Steps         []stepJSON       `json:"steps"`
 	Diagnostics   []diagnosticJSON `json:"diagnostics"`
 }
@@ -71,7 +72,8 @@ func (v *PlanView) JSON() error {
 	p := v.plan
 	out := planJSON{
 		FormatVersion: formatVersion, Type: "plan", Lineage: p.Lineage, Serial: p.Serial, Empty: p.Empty(), Refused: p.Refused(),
-		Summary: v.summaryJSON(), Changes: v.changesJSON(p.Changes), Drift: v.changesJSON(p.Drift), Steps: []stepJSON{},
+		Summary: v.summaryJSON(), Changes: v.changesJSON(p.Changes), Drift: v.changesJSON(p.Drift),
+		Pending: v.changesJSON(p.Pending), Steps: []stepJSON{},
 		Diagnostics: []diagnosticJSON{},
 	}
 	for _, s := range p.Steps {

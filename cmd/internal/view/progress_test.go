@@ -102,7 +102,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		if time.Now().After(until) {
 			t.Fatalf("no bar was drawn: %q", out.String())
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	g.Close(story(g.Event, func(time.Duration) {}))
 	for _, want := range []string{"✓ image.debian: created (31.2s)\n", "✗ vm.web: could not be started (1m35s)\n", "\nApply failed: 2 done, 1 failed, 1 not started.\n"} {

@@ -98,8 +98,11 @@ func (o Object) liveProperties() []property {
 		return []property{{"on the host", "absent"}}
 	}
 	var out []property
-	if l.Power != "" {
+	switch o.Record.Object.Kind() {
+	case resource.KindVM:
 		out = append(out, property{"power", string(l.Power)})
+	case resource.KindPool, resource.KindNetwork:
+		out = append(out, property{"active", fmt.Sprint(l.Power == drivers.PowerOn)})
 	}
 	for _, nic := range slices.Sorted(maps.Keys(l.Addresses)) {
 		out = append(out, property{"address on " + nic, strings.Join(l.Addresses[nic], ", ")})

@@ -153,6 +153,9 @@ func bigPlan() *planner.Plan {
 			change("network.lan", "network", planner.ActionUpdate, drivers.ImpactLive, "", moved("domain", `"lab.example"`, `"a.example"`, drivers.ImpactLive)),
 			change("vm.lost", "vm", planner.ActionDelete, drivers.ImpactDestroy, ""),
 		},
+		Pending: []planner.Change{
+			change("vm.busy", "vm", planner.ActionUpdate, drivers.ImpactNextBoot, "waits for the guest's next start", moved("cpu", `"host-model"`, `"qemu64"`, drivers.ImpactNextBoot)),
+		},
 		Steps: []planner.Step{{
 			ID: "stop vm.old", Op: drivers.Encoded{Op: drivers.NewStop(&resource.VM{Meta: resource.Meta{Addr: addr("vm.old")}}, false)},
 			Addr: addr("vm.old"), Host: "lab", Cause: "no longer in the files",
