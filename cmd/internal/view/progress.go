@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -24,7 +25,7 @@ type Progress struct {
 	plain   io.Writer // where finished lines go
 	said    map[string]time.Time
 	now     func() time.Time
-	brief   bool // nothing to sum up when all went well
+	name    string // of the whole run; empty when there is nothing to sum up if all went well
 }
 
 // shower is how running steps are shown.
@@ -38,8 +39,13 @@ type shower interface {
 // Progress starts the display for plan: bars on a terminal, plain lines elsewhere, and with asJSON an object a line. A plan
 // without changes, as power actions are, gets no summary when all went well.
 func (p *Printer) Progress(plan *planner.Plan, asJSON bool) *Progress {
-	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now,
-		brief: len(plan.Changes) == 0}
+	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now}
+	switch {
+	case plan.Options.Destroy:
+		g.name = "Destroy"
+	case len(plan.Changes) > 0:
+		g.name = "Apply"
+	}
 	switch {
 	case asJSON:
 		g.show = nil // see eventJSON
@@ -97,10 +103,10 @@ func (g *Progress) Close(s apply.Summary) {
 		return
 	}
 	g.show.close()
-	if s.Done+s.Failed+s.Skipped == 0 || g.brief && s.OK() {
+	if s.Done+s.Failed+s.Skipped == 0 || g.name == "" && s.OK() {
 		return
 	}
-	fmt.Fprintf(g.printer.Out, "\n%s\n", g.printer.summaryText(s))
+	fmt.Fprintf(g.printer.Out, "\n%s\n", g.printer.summaryText(cmp.Or(g.name, "Run"), s))
 	if len(s.Errors) > 0 {
 		fmt.Fprintln(g.printer.Err)
 	}
@@ -109,13 +115,13 @@ func (g *Progress) Close(s apply.Summary) {
 	}
 }
 
-func (p *Printer) summaryText(s apply.Summary) string {
+func (p *Printer) summaryText(name string, s apply.Summary) string {
 	if s.OK() {
-		return p.style.green("Apply complete:") + fmt.Sprintf(" %d done.", s.Done)
+		return p.style.green(name+" complete:") + fmt.Sprintf(" %d done.", s.Done)
 	}
-	head, hint := "Apply failed:", ""
+	head, hint := name+" failed:", ""
 	if s.Interrupted && s.Failed == 0 {
-		head, hint = "Apply interrupted:", " Apply again to finish."
+		head, hint = name+" interrupted:", " The same command finishes it."
 	}
 	parts := []string{fmt.Sprintf("%d done", s.Done)}
 	if s.Failed > 0 {

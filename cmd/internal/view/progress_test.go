@@ -117,12 +117,12 @@ func TestProgressOnATerminal(t *testing.T) {
 
 func TestSummaries(t *testing.T) {
 	for want, s := range map[string]apply.Summary{
-		"Apply complete: 5 done.":                                          {Done: 5},
-		"Apply failed: 3 done, 1 failed, 2 not started.":                   {Done: 3, Failed: 1, Skipped: 2},
-		"Apply interrupted: 3 done, 2 not started. Apply again to finish.": {Done: 3, Skipped: 2, Interrupted: true},
-		"Apply failed: 0 done, 1 failed, 2 not started.":                   {Failed: 1, Skipped: 2, Interrupted: true},
+		"Apply complete: 5 done.":                                                 {Done: 5},
+		"Apply failed: 3 done, 1 failed, 2 not started.":                          {Done: 3, Failed: 1, Skipped: 2},
+		"Apply interrupted: 3 done, 2 not started. The same command finishes it.": {Done: 3, Skipped: 2, Interrupted: true},
+		"Apply failed: 0 done, 1 failed, 2 not started.":                          {Failed: 1, Skipped: 2, Interrupted: true},
 	} {
-		if got := New(Streams{}).summaryText(s); got != want {
+		if got := New(Streams{}).summaryText("Apply", s); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

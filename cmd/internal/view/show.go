@@ -24,7 +24,7 @@ func (p *Printer) Objects(objects []Object, asJSON bool) error {
 		return p.JSON(forms)
 	}
 	if len(objects) == 0 {
-		p.Note("Nothing is recorded.")
+		fmt.Fprintln(p.Err, "Nothing is recorded.")
 		return nil
 	}
 	var b strings.Builder

@@ -98,7 +98,7 @@ func (p *Printer) VMs(objects []Object, asJSON bool) error {
 		return p.JSON(forms)
 	}
 	if len(rows) == 0 {
-		p.Note("No vms.")
+		fmt.Fprintln(p.Err, "No vms.")
 		return nil
 	}
 	return p.table([]string{"VM", "HOST", "POWER", "VCPUS", "MEMORY", "ADDRESSES"}, rows)
@@ -150,7 +150,7 @@ func (p *Printer) Records(records []*state.Record, asJSON bool) error {
 		return p.recordList(records)
 	}
 	if len(records) == 0 {
-		p.Note("Nothing is recorded.")
+		fmt.Fprintln(p.Err, "Nothing is recorded.")
 		return nil
 	}
 	var rows [][]string

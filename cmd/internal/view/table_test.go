@@ -39,7 +39,7 @@ func TestTables(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "tables.txt", s.out.String())
+	golden(t, "tables.txt", s.out.String()+"=== errors\n"+s.err.String())
 }
 
 func TestTablesAsJSON(t *testing.T) {
