@@ -1,0 +1,302 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/apply"
+)
+
+type applyOptions struct {
+	planOptions
+	autoApprove bool
+	parallelism int
+	json        bool
+	maxImpact   string
+}
+
+func (o *applyOptions) addTo(f *pflag.FlagSet) {
+	o.planOptions.addTo(f)
+	f.BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	f.IntVar(&o.parallelism, "parallelism", apply.DefaultParallelism, "how many `STEPS` may run at once")
+	f.BoolVar(&o.json, "json", false, "print the plan and what happens as JSON, an object a line (needs --auto-approve or a plan file)")
+}
+
+func (a *App) applyCommand() *cobra.Command {
+	var o applyOptions
+	c := &cobra.Command{
+		Use:   "apply [PLANFILE | DIR]",
+		Short: "Make the hosts what the files say",
+		Long: `Plans, asks, and carries the plan out. With a PLANFILE that "vmplan plan --out" wrote, exactly that plan is carried out,
+without asking, unless something it touches has changed since.
+
+A run that was interrupted or failed is finished by the next apply.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.lock.operation = "apply"
+			if len(args) == 1 && isFile(args[0]) {
+				return a.runApplyFile(c.Context(), args[0], o)
+			}
+			return a.runApply(c.Context(), dirArg(args), o)
+		},
+	}
+	o.addTo(c.Flags())
+	c.Flags().StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
+	c.Flags().BoolVar(&o.destroy, "destroy", false, "delete everything, as destroy does")
+	c.Flags().BoolVar(&o.restart, "restart-pending", false, "restart guests that have not taken up their definition yet")
+	c.Flags().StringVar(&o.maxImpact, "max-impact", "", "refuse, with exit code 3, a plan that goes beyond `IMPACT`: live, next-boot, restart, replace or destroy")
+	return c
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (a *App) destroyCommand() *cobra.Command {
+	var o applyOptions
+	var cascade string
+	c := &cobra.Command{
+		Use:   "destroy [ADDR…]",
+		Short: "Delete what the project made",
+		Long: `Deletes everything that vmplan made for this project, or the objects named and what depends on them. Guests are shut down
+gracefully. With --cascade=false guests are left running and their disks stay: they are only no longer managed.`,
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			o.lock.operation, o.destroy, o.targets = "destroy", true, append(o.targets, args...)
+			if o.orphan, err = parseCascade(cascade); err != nil {
+				return err
+			}
+			return a.runApply(c.Context(), ".", o)
+		},
+	}
+	o.addTo(c.Flags())
+	c.Flags().StringVar(&cascade, "cascade", "true", "true: what a vm owns goes with it; false or orphan: vms are left running, no longer managed")
+	return c
+}
+
+func parseCascade(text string) (orphan bool, err error) {
+	switch text {
+	case "true":
+		return false, nil
+	case "false", "orphan":
+		return true, nil
+	}
+	return false, fmt.Errorf("--cascade=%s: write true, false or orphan", text)
+}
+
+// runApply plans, asks and carries out.
+func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
+	if o.json && !o.autoApprove {
+		return errors.New("--json cannot ask: add --auto-approve, or apply a plan file")
+	}
+	limit, err := parseImpact(o.maxImpact)
+	if err != nil {
+		return err
+	}
+	s, p, err := a.plan(ctx, dir, o.planOptions)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := a.showPlan(ctx, s, p, applyFormat(o)); err != nil {
+		return err
+	}
+	if p.Refused() {
+		return exitError{ExitError}
+	}
+	if err := a.checkImpact(p, limit); err != nil {
+		return err
+	}
+	if p.Empty() {
+		return s.showOutputs(o)
+	}
+	if !o.autoApprove {
+		if err := a.approve(ctx, p); err != nil {
+			return err
+		}
+	}
+	return s.carryOut(ctx, p, o)
+}
+
+func applyFormat(o applyOptions) string {
+	if o.json {
+		return "json"
+	}
+	return "text"
+}
+
+// runApplyFile carries out a saved plan, if all that it touches is as it was.
+func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) error {
+	p, err := loadPlan(path)
+	if err != nil {
+		return err
+	}
+	for name, value := range p.Inputs.Vars {
+		o.vars = append([]string{name + "=" + value}, o.vars...)
+	}
+	o.varFiles = append(p.Inputs.VarFiles, o.varFiles...)
+	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.verifySaved(ctx, p); err != nil {
+		return err
+	}
+	if p.Empty() {
+		return s.showOutputs(o)
+	}
+	return s.carryOut(ctx, p, o)
+}
+
+func loadPlan(path string) (*planner.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := planner.Decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("plan file %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// verifySaved refuses a saved plan when the state, the files or a live object it touches have moved since, and gives its
+// secrets their texts again.
+func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	in, err := s.observe(ctx, p.Options)
+	if err != nil {
+		return err
+	}
+	if moved := planner.Verify(p, in); len(moved) > 0 {
+		s.app.printer().Refusal("The plan is out of date: make a new one with vmplan plan", moved)
+		return exitError{ExitError}
+	}
+	texts := map[string]string{}
+	for _, r := range s.config.Set.All() {
+		resource.Secrets(r, texts)
+	}
+	if err := p.Reveal(texts); err != nil {
+		return fmt.Errorf("%w: give the sensitive variables the values they had when the plan was made", err)
+	}
+	return nil
+}
+
+// approve asks on the terminal. Anything but yes is a no.
+func (a *App) approve(ctx context.Context, p *planner.Plan) error {
+	pr := a.printer()
+	if !a.Streams.Interactive {
+		return errors.New("there is no terminal to ask on: add --auto-approve, or save the plan with plan --out and apply the file")
+	}
+	pr.Prompt("Carry this out? Only \"yes\" will do: ")
+	answer := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(a.Streams.In).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			line = ""
+		}
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case text := <-answer:
+		if text == "yes" {
+			return nil
+		}
+	}
+	pr.Note("Nothing was changed.")
+	return exitError{ExitError}
+}
+
+// carryOut executes the plan, reads back what became of it, and prints the outputs.
+func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions) error {
+	progress := s.app.printer().Progress(p, o.json)
+	summary, err := apply.Run(ctx, p, s.state, apply.Env{
+		Drivers: s.drivers, Backend: s.backend, Parallelism: o.parallelism, Events: progress.Event,
+	})
+	progress.Close(summary)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return exitError{ExitInterrupted}
+	}
+	if summary.Failed > 0 || summary.Skipped > 0 {
+		return exitError{ExitError}
+	}
+	if err := s.readBack(ctx, p); err != nil {
+		return err
+	}
+	return s.showOutputs(o)
+}
+
+// readBack observes again and plans again: whatever is left to do was promised and did not come true.
+func (s *session) readBack(ctx context.Context, p *planner.Plan) error {
+	opts := p.Options
+	opts.Replace = nil
+	in, err := s.observe(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	rest, err := planner.New(in)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	if rest.Empty() {
+		return nil
+	}
+	s.app.printer().Refusal("Applied, but the hosts are not what was promised", residue(rest))
+	return exitError{ExitError}
+}
+
+// residue lists what a plan would still do, a line for each field.
+func residue(p *planner.Plan) []string {
+	var out []string
+	for _, c := range p.Changes {
+		if len(c.Fields) == 0 || c.Action != planner.ActionUpdate {
+			out = append(out, fmt.Sprintf("%s: %s: %s", c.Addr, c.Action, c.Cause))
+			continue
+		}
+		for _, f := range c.Fields {
+			out = append(out, fmt.Sprintf("%s: %s is %s, not %s", c.Addr, f.Path, orUnset(f.Old), orUnset(f.New)))
+		}
+	}
+	return out
+}
+
+func orUnset(text string) string {
+	if text == "" {
+		return "not set"
+	}
+	return text
+}
+
+// showOutputs ends an apply with the outputs; a destroy has none.
+func (s *session) showOutputs(o applyOptions) error {
+	if o.destroy || s.live.Destroy {
+		return nil
+	}
+	outputs, err := s.outputs()
+	if err != nil || len(outputs) == 0 {
+		return err
+	}
+	return s.app.printer().Outputs(outputs, o.json)
+}

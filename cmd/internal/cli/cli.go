@@ -1,0 +1,138 @@
+// Package cli is the command line: one file per command, each an options struct, a cobra command and a function that does
+// it. It puts the other packages together and decides exit codes.
+//
+// It must not know a concrete driver, image source or state backend: App brings them in.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// The exit codes, as every command's help lists them.
+const (
+	ExitDone        = 0
+	ExitError       = 1
+	ExitChanges     = 2
+	ExitRefused     = 3
+	ExitInterrupted = 130
+)
+
+const exitCodesHelp = `
+Exit codes: 0 done, 1 error, 2 changes present (with --detailed-exitcode), 3 refused by --max-impact, 130 interrupted.`
+
+// App is what the command line works with. main fills it in.
+type App struct {
+	Version  string
+	Drivers  drivers.Registry
+	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
+	Images   func(dir string) (ImageStore, error)                         // dir is the project's folder
+	Streams  view.Streams
+	Environ  []string
+}
+
+// ImageStore fetches images, and can say beforehand how much there is to download.
+type ImageStore interface {
+	drivers.ImageStore
+	view.Prober
+}
+
+// globalOptions are the flags that every command takes.
+type globalOptions struct {
+	chdir   string
+	noColor bool
+	debug   bool
+}
+
+// exitError ends the process with a code; what there was to say has been said.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// Run executes args and gives the exit code.
+func (a *App) Run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.Streams.In)
+	root.SetOut(a.Streams.Out)
+	root.SetErr(a.Streams.Err)
+	err := root.ExecuteContext(ctx)
+	var exit exitError
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	a.printer().Error(err)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return ExitInterrupted
+	}
+	return ExitError
+}
+
+func (a *App) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "vmplan",
+		Short:         "Declare virtual machines, see what would change, apply it",
+		Long:          "vmplan brings virtual machines, and the images, volumes, networks and pools they need, to what HCL files declare.\nIts plan says per field what happens to a running guest: live, next boot, restart, replace, and what is lost.\n" + exitCodesHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	var g globalOptions
+	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
+	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "print no colours")
+	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log what drivers do to standard error")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin(g) }
+	root.AddGroup(
+		&cobra.Group{ID: "main", Title: "Main commands:"},
+		&cobra.Group{ID: "look", Title: "Looking:"},
+		&cobra.Group{ID: "guest", Title: "Guests:"},
+		&cobra.Group{ID: "state", Title: "State:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			if c.Long == "" {
+				c.Long = c.Short + "."
+			}
+			c.Long += "\n" + exitCodesHelp
+			root.AddCommand(c)
+		}
+	}
+	add("main", a.initCommand(), a.fmtCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand())
+	add("look", a.showCommand(), a.listCommand(), a.outputCommand())
+	add("guest", a.powerCommands()...)
+	add("guest", a.sshCommand(), a.consoleCommand())
+	add("state", a.stateCommand())
+	root.AddCommand(a.versionCommand())
+	return root
+}
+
+// begin carries out the global flags before any command.
+func (a *App) begin(g globalOptions) error {
+	if g.chdir != "" {
+		if err := os.Chdir(g.chdir); err != nil {
+			return fmt.Errorf("--chdir: %w", err)
+		}
+	}
+	if g.noColor {
+		a.Streams.Color = false
+	}
+	if g.debug {
+		slog.SetDefault(slog.New(slog.NewTextHandler(a.Streams.Err, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	}
+	return nil
+}
+
+func (a *App) printer() *view.Printer { return view.New(a.Streams) }

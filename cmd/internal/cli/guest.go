@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/guest"
+	"vmplan.dev/vmplan/planner"
+)
+
+type sshOptions struct {
+	projectOptions
+	user     string
+	identity string
+	port     int
+	nic      string
+}
+
+// sshCommand runs the system's ssh client.
+func (a *App) sshCommand() *cobra.Command {
+	var o sshOptions
+	c := &cobra.Command{
+		Use:   "ssh ADDR [-- COMMAND…]",
+		Short: "Log in to a guest, or run a command there",
+		Long: `Runs the system's ssh for the guest: at its fixed address, or at the one the host has leased to it. Host keys are kept in
+.vmplan/known_hosts of the project, by the vm's identity. The exit code is ssh's.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runSSH(c.Context(), args[0], args[1:], o)
+		},
+	}
+	o.addTo(c.Flags())
+	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER`; by default what your ssh configuration says")
+	c.Flags().StringVarP(&o.identity, "identity", "i", "", "use the private key in `FILE`")
+	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP port (default 22)")
+	c.Flags().StringVar(&o.nic, "nic", "", "use the address of this `NIC`; by default the first that has one")
+	return c
+}
+
+func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOptions) error {
+	s, vm, err := a.oneVM(ctx, addr, o.projectOptions)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	host, err := s.guestAddress(ctx, vm, o.nic)
+	if err != nil {
+		return err
+	}
+	argv, err := guest.SSHCommand(guest.SSH{
+		UUID: vm.UUID, Host: host, Port: o.port, User: o.user, Identity: o.identity,
+		KnownHosts: guest.KnownHostsFile(s.dir), Command: command,
+	})
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Streams.In, a.Streams.Out, a.Streams.Err
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitError{exit.ExitCode()}
+	}
+	return err
+}
+
+// oneVM opens the project and finds the one vm that addr names.
+func (a *App) oneVM(ctx context.Context, addr string, o projectOptions) (*session, *resource.VM, error) {
+	s, err := a.open(ctx, ".", o, lockOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	vms, err := s.recordedVMs([]string{addr})
+	if err == nil && len(vms) > 1 {
+		err = fmt.Errorf("%s names %d vms: say which, for example %s", addr, len(vms), vms[0].Addr)
+	}
+	if err == nil {
+		err = s.connect()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, vms[0], nil
+}
+
+// guestAddress is a fixed address of the vm, or else one the host knows of.
+func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string) (string, error) {
+	for _, n := range vm.NICs {
+		if n.Address != "" && (nic == "" || nic == n.Label) {
+			return n.Address, nil
+		}
+	}
+	in, err := s.observe(ctx, planner.Options{})
+	if err != nil {
+		return "", err
+	}
+	live := liveObject(in, normalized(s.drivers, vm))
+	if live == nil || live.Power != drivers.PowerOn {
+		return "", fmt.Errorf("%s is not running: start it with vmplan start %s", vm.Addr, vm.Addr)
+	}
+	for _, n := range vm.NICs {
+		if found := live.Addresses[n.Label]; len(found) > 0 && (nic == "" || nic == n.Label) {
+			return found[0], nil
+		}
+	}
+	return "", fmt.Errorf("%s: the host knows no address of it yet: wait for the guest to boot, or give the nic a fixed address", vm.Addr)
+}
+
+// consoleCommand connects the terminal to a guest's serial console.
+func (a *App) consoleCommand() *cobra.Command {
+	var o projectOptions
+	c := &cobra.Command{
+		Use:   "console ADDR",
+		Short: "Connect to a guest's serial console",
+		Long:  "Connects the terminal to the guest's serial console. Ctrl-] leaves it.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runConsole(c.Context(), args[0], o)
+		},
+	}
+	o.addTo(c.Flags())
+	return c
+}
+
+func (a *App) runConsole(ctx context.Context, addr string, o projectOptions) error {
+	s, vm, err := a.oneVM(ctx, addr, o)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	con, ok := s.drivers[vm.Host].(drivers.Consoler)
+	if !ok {
+		return fmt.Errorf("host.%s: console: %w", vm.Host, drivers.ErrUnsupported)
+	}
+	if in, ok := a.Streams.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		old, err := term.MakeRaw(int(in.Fd()))
+		if err != nil {
+			return err
+		}
+		defer term.Restore(int(in.Fd()), old)
+	}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	a.printer().Note(fmt.Sprintf("Connected to %s. Ctrl-] leaves.\r", vm.Addr))
+	err = con.Console(ctx, vm, &escapeReader{in: a.Streams.In, leave: leave}, a.Streams.Out)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+type lookOptions struct {
+	projectOptions
+	json bool
+}
+
+func (o *lookOptions) addTo(c *cobra.Command) {
+	o.projectOptions.addTo(c.Flags())
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+}
+
+// listCommand lists the project's vms.
+func (a *App) listCommand() *cobra.Command {
+	var o lookOptions
+	c := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the vms with their power state and addresses",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, objects, err := a.look(c.Context(), o, nil)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return a.printer().VMs(objects, o.json)
+		},
+	}
+	o.addTo(c)
+	return c
+}
+
+// showCommand shows objects, recorded and live.
+func (a *App) showCommand() *cobra.Command {
+	var o lookOptions
+	c := &cobra.Command{
+		Use:   "show [ADDR | PLANFILE]",
+		Short: "Show what is recorded and live, or what a saved plan holds",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && isFile(args[0]) {
+				return a.showPlanFile(args[0], o.json)
+			}
+			sel, err := parseAddrs("ADDR", args)
+			if err != nil {
+				return err
+			}
+			s, objects, err := a.look(c.Context(), o, sel)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return a.printer().Objects(objects, o.json)
+		},
+	}
+	o.addTo(c)
+	return c
+}
+
+func (a *App) showPlanFile(path string, asJSON bool) error {
+	p, err := loadPlan(path)
+	if err != nil {
+		return err
+	}
+	v := a.printer().Plan(p, nil, view.Downloads{})
+	if asJSON {
+		return v.JSON()
+	}
+	return v.Text()
+}
+
+// look reads the state and the hosts, and gives what is recorded beside what is live. The files are not needed: what was
+// applied can be looked at while they are being edited.
+func (a *App) look(ctx context.Context, o lookOptions, sel []resource.Addr) (*session, []view.Object, error) {
+	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.connect(); err != nil {
+		return nil, nil, err
+	}
+	in, err := s.observe(ctx, planner.Options{})
+	if err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	var out []view.Object
+	for _, rec := range s.state.Sorted() {
+		addr := rec.Object.Base().Addr
+		if len(sel) > 0 && !slices.ContainsFunc(sel, func(a resource.Addr) bool { return a.Contains(addr) }) {
+			continue
+		}
+		live := liveObject(in, normalized(s.drivers, rec.Object))
+		out = append(out, view.Object{Record: rec, Live: live})
+	}
+	if len(sel) > 0 && len(out) == 0 {
+		s.Close()
+		return nil, nil, fmt.Errorf("%s is not in the state: see vmplan state list", sel[0])
+	}
+	return s, out, nil
+}
+
+// normalized is r as its host's driver would name it, or r itself.
+func normalized(hosts map[string]drivers.Driver, r resource.Resource) resource.Resource {
+	if d := hosts[r.Base().Host]; d != nil {
+		if n, err := d.Normalize(r); err == nil {
+			return n
+		}
+	}
+	return r
+}
+
+// downloads asks the image store how much the plan's image imports have to fetch.
+func (s *session) downloads(ctx context.Context, p *planner.Plan) view.Downloads {
+	images := map[resource.Addr]*resource.Image{}
+	for _, step := range p.Steps {
+		if c, ok := step.Op.Op.(*drivers.Create); ok {
+			if img, ok := c.Target().(*resource.Image); ok {
+				images[img.Addr] = img
+			}
+		}
+	}
+	var d view.Downloads
+	for _, addr := range slices.SortedFunc(maps.Keys(images), resource.Compare) {
+		d.Add(ctx, s.images, images[addr])
+	}
+	return d
+}

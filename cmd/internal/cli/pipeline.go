@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+// planOptions are the flags that shape a plan.
+type planOptions struct {
+	projectOptions
+	lock    lockOptions
+	targets []string
+	exclude []string
+	replace []string
+	destroy bool
+	orphan  bool
+	restart bool
+}
+
+func (o *planOptions) addTo(f *pflag.FlagSet) {
+	o.projectOptions.addTo(f)
+	o.lock.addTo(f)
+	f.StringArrayVar(&o.targets, "target", nil, "plan only for `ADDR` and what it depends on (may be repeated)")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "leave `ADDR` out, and what depends on it (may be repeated)")
+}
+
+func (o *planOptions) parse() (opts planner.Options, err error) {
+	opts.Destroy, opts.Orphan, opts.RestartPending = o.destroy, o.orphan, o.restart
+	if opts.Targets, err = parseAddrs("--target", o.targets); err != nil {
+		return opts, err
+	}
+	if opts.Exclude, err = parseAddrs("--exclude", o.exclude); err != nil {
+		return opts, err
+	}
+	opts.Replace, err = parseAddrs("--replace", o.replace)
+	return opts, err
+}
+
+func parseAddrs(what string, texts []string) ([]resource.Addr, error) {
+	var out []resource.Addr
+	for _, t := range texts {
+		a, err := resource.ParseAddr(t)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// plan is the one way through the house: files, state, hosts, plan.
+func (a *App) plan(ctx context.Context, dir string, o planOptions) (*session, *planner.Plan, error) {
+	opts, err := o.parse()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := a.open(ctx, dir, o.projectOptions, o.lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.plan(ctx, opts)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, p, nil
+}
+
+func (s *session) plan(ctx context.Context, opts planner.Options) (*planner.Plan, error) {
+	if err := s.loadFor(opts); err != nil {
+		return nil, err
+	}
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	in, err := s.observe(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return planner.New(in)
+}
+
+// observe reads every host once, in parallel.
+func (s *session) observe(ctx context.Context, opts planner.Options) (planner.Input, error) {
+	in := planner.Input{Desired: resource.NewSet(), State: s.state, Hosts: map[string]planner.Host{}, Version: s.app.Version, Options: opts}
+	if s.config != nil {
+		in.Desired, in.ConfigHash = s.config.Set, s.config.Hash
+	}
+	want := s.wanted(in.Desired)
+	labels := slices.Sorted(maps.Keys(s.drivers))
+	observed := make([]*drivers.Observed, len(labels))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, label := range labels {
+		group.Go(func() (err error) {
+			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label]})
+			if err != nil {
+				return fmt.Errorf("host.%s: %w", label, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return in, err
+	}
+	for i, label := range labels {
+		in.Hosts[label] = planner.Host{Rules: s.drivers[label], Observed: observed[i]}
+	}
+	s.live = in
+	return in, nil
+}
+
+// wanted lists by host what to look for: all that is desired or recorded, once per key, as the host's driver would name it.
+// What a host can never have is the planner's to report.
+func (s *session) wanted(desired *resource.Set) map[string][]resource.Resource {
+	want, seen := map[string][]resource.Resource{}, map[string]bool{}
+	add := func(r resource.Resource) {
+		label := r.Base().Host
+		d := s.drivers[label]
+		if d == nil || r.Kind() == resource.KindHost {
+			return
+		}
+		if n, err := d.Normalize(r); err == nil {
+			r = n
+		}
+		if key := label + " " + resource.Key(r); !seen[key] {
+			seen[key] = true
+			want[label] = append(want[label], r)
+		}
+	}
+	for _, r := range desired.All() {
+		add(r)
+	}
+	for _, addr := range slices.SortedFunc(maps.Keys(s.state.Records), resource.Compare) {
+		add(s.state.Records[addr].Object)
+	}
+	return want
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+type planCommandOptions struct {
+	planOptions
+	out              string
+	format           string
+	json             bool
+	detailedExitCode bool
+	maxImpact        string
+}
+
+func (a *App) planCommand() *cobra.Command {
+	var o planCommandOptions
+	c := &cobra.Command{
+		Use:   "plan [DIR]",
+		Short: "Show what apply would do",
+		Long: `Compares the files with the recorded state and with the hosts, and shows what apply would do: per object and field,
+with what it means for a running guest. Nothing is changed.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runPlan(c.Context(), dirArg(args), o) },
+	}
+	f := c.Flags()
+	o.planOptions.addTo(f)
+	f.StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
+	f.BoolVar(&o.destroy, "destroy", false, "plan the deletion of everything")
+	f.StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply")
+	f.StringVar(&o.format, "format", "text", "how to print the plan: text, json or markdown")
+	f.BoolVar(&o.json, "json", false, "the same as --format json")
+	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit 2 when there is something to do")
+	f.StringVar(&o.maxImpact, "max-impact", "", "refuse, with exit code 3, a plan that goes beyond `IMPACT`: live, next-boot, restart, replace or destroy")
+	return c
+}
+
+func dirArg(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) error {
+	if o.json {
+		o.format = "json"
+	}
+	limit, err := parseImpact(o.maxImpact)
+	if err != nil {
+		return err
+	}
+	o.lock.operation = "plan"
+	s, p, err := a.plan(ctx, dir, o.planOptions)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := a.showPlan(ctx, s, p, o.format); err != nil {
+		return err
+	}
+	if p.Refused() {
+		return exitError{ExitError}
+	}
+	if o.out != "" {
+		if err := savePlan(o.out, p, s, o.planOptions); err != nil {
+			return err
+		}
+		a.printer().Note(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
+	}
+	if err := a.checkImpact(p, limit); err != nil {
+		return err
+	}
+	if o.detailedExitCode && !p.Empty() {
+		return exitError{ExitChanges}
+	}
+	return nil
+}
+
+func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string) error {
+	v := a.printer().Plan(p, s.config.Sources, s.downloads(ctx, p))
+	switch format {
+	case "text":
+		return v.Text()
+	case "json":
+		return v.JSON()
+	case "markdown":
+		return v.Markdown()
+	}
+	return fmt.Errorf("--format %s: write text, json or markdown", format)
+}
+
+// parseImpact reads --max-impact; empty allows everything.
+func parseImpact(text string) (drivers.Impact, error) {
+	limit := drivers.ImpactDestroy
+	if text == "" {
+		return limit, nil
+	}
+	if err := limit.UnmarshalText([]byte(text)); err != nil || limit == drivers.ImpactRecord {
+		return limit, fmt.Errorf("--max-impact %s: write live, next-boot, restart, replace or destroy", text)
+	}
+	return limit, nil
+}
+
+// checkImpact refuses a plan with changes beyond limit.
+func (a *App) checkImpact(p *planner.Plan, limit drivers.Impact) error {
+	var beyond []string
+	for _, c := range p.Changes {
+		if c.Action != planner.ActionCreate && c.Impact > limit {
+			beyond = append(beyond, fmt.Sprintf("%s (%s)", c.Addr, c.Impact))
+		}
+	}
+	if len(beyond) == 0 {
+		return nil
+	}
+	a.printer().Refusal(fmt.Sprintf("The plan goes beyond --max-impact %s", limit), beyond)
+	return exitError{ExitRefused}
+}
+
+func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	p.Inputs = planner.Inputs{Vars: map[string]string{}, VarFiles: o.varFiles}
+	for name, value := range s.vars {
+		if !s.project.Sensitive(name) {
+			p.Inputs.Vars[name] = value
+		}
+	}
+	err = planner.Encode(f, p)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/pflag"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
+)
+
+// session is one run's way through the house: the project's files, its state, its hosts.
+type session struct {
+	app     *App
+	dir     string
+	vars    map[string]string // --var
+	project *config.Project
+	config  *config.Config // nil until load
+	backend state.Backend
+	state   *state.Snapshot
+	drivers map[string]drivers.Driver // by host label
+	images  ImageStore
+	live    planner.Input // what the last observe saw
+	unlock  state.Unlock  // nil when not locked
+}
+
+// projectOptions are the flags of commands that read the files.
+type projectOptions struct {
+	vars     []string
+	varFiles []string
+}
+
+func (o *projectOptions) addTo(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.vars, "var", nil, "set a variable: `NAME=VALUE` (may be repeated)")
+	f.StringArrayVar(&o.varFiles, "var-file", nil, "read variables from `FILE` (may be repeated)")
+}
+
+// files opens the project in dir without evaluating it. Mistakes are printed and end the run.
+func (a *App) files(dir string, o projectOptions) (*session, error) {
+	s, diags, err := a.parse(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		a.printer().Diagnostics(diags, s.project.Files())
+		return nil, exitError{ExitError}
+	}
+	return s, nil
+}
+
+func (a *App) parse(dir string, o projectOptions) (*session, config.Diagnostics, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	vars := make(map[string]string, len(o.vars))
+	for _, v := range o.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return nil, nil, fmt.Errorf("--var %s: write it as NAME=VALUE", v)
+		}
+		vars[name] = value
+	}
+	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version})
+	return &session{app: a, dir: dir, vars: vars, project: project}, diags, nil
+}
+
+// open opens the project and reads its state, which is locked first when operation is not empty.
+func (a *App) open(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {
+	s, err := a.files(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	settings := s.project.State()
+	backend, ok := a.Backends[settings.Type]
+	if !ok {
+		return nil, fmt.Errorf("state %q: there is no such backend", settings.Type)
+	}
+	if s.backend, err = backend(settings); err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	if lock.operation != "" {
+		if err := s.lock(ctx, lock); err != nil {
+			return nil, err
+		}
+	}
+	if s.state, err = s.backend.Read(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	if s.state.Lineage == "" {
+		s.state.Lineage, s.state.Salt = identity(s.dir)
+	}
+	return s, nil
+}
+
+// load evaluates the files against what the state has fixed already. Warnings are printed; mistakes end the run.
+func (s *session) load() error {
+	cfg, diags := s.project.Load(s.prior())
+	s.app.printer().Diagnostics(diags, s.project.Files())
+	if diags.HasErrors() {
+		return exitError{ExitError}
+	}
+	s.config = cfg
+	return nil
+}
+
+// loadFor loads the files for a plan. To destroy, what is recorded is enough: files with mistakes, or without a value for
+// a variable, do not stand in the way.
+func (s *session) loadFor(opts planner.Options) error {
+	if !opts.Destroy {
+		return s.load()
+	}
+	cfg, diags := s.project.Load(s.prior())
+	if diags.HasErrors() {
+		s.app.printer().Warn("The files have mistakes", "What goes is decided by what is recorded. To see the mistakes: vmplan validate.")
+		cfg = &config.Config{Set: resource.NewSet(), Sources: cfg.Sources, Hash: cfg.Hash}
+	}
+	s.config = cfg
+	return nil
+}
+
+func (s *session) prior() config.Prior {
+	p := config.Prior{Lineage: s.state.Lineage, Salt: s.state.Salt, Addresses: map[resource.Addr]map[string]string{}}
+	for addr, rec := range s.state.Records {
+		vm, ok := rec.Object.(*resource.VM)
+		if !ok {
+			continue
+		}
+		for _, nic := range vm.NICs {
+			if nic.Address == "" {
+				continue
+			}
+			if p.Addresses[addr] == nil {
+				p.Addresses[addr] = map[string]string{}
+			}
+			p.Addresses[addr][nic.Label] = nic.Address
+		}
+	}
+	return p
+}
+
+// connect makes the drivers of all hosts that the files or the state name. The files' word on a host counts.
+func (s *session) connect() error {
+	s.drivers = map[string]drivers.Driver{}
+	images, err := s.app.Images(s.dir)
+	if err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	s.images = images
+	hosts := map[string]*resource.Host{}
+	for _, rec := range s.state.Records {
+		if h, ok := rec.Object.(*resource.Host); ok {
+			hosts[h.Label()] = h
+		}
+	}
+	if s.config != nil {
+		for h := range resource.Of[*resource.Host](s.config.Set) {
+			hosts[h.Label()] = h
+		}
+	}
+	for label, h := range hosts {
+		d, err := s.app.Drivers.Open(h, drivers.Env{Dir: s.dir, Images: images, Log: slog.Default()})
+		if err != nil {
+			return fmt.Errorf("host.%s: %w", label, err)
+		}
+		s.drivers[label] = d
+	}
+	return nil
+}
+
+// Close ends connections and gives the lock back.
+func (s *session) Close() error {
+	var errs []error
+	for _, d := range s.drivers {
+		errs = append(errs, d.Close())
+	}
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// identity gives the lineage and salt for a state that was never written. They are kept in the project's .vmplan folder, so
+// that two plans before the first apply are the same; where that folder cannot be written they last for this run.
+func identity(dir string) (lineage string, salt []byte) {
+	path := filepath.Join(dir, ".vmplan", "identity.json")
+	var id struct {
+		Lineage uuid.UUID `json:"lineage"`
+		Salt    []byte    `json:"salt"`
+	}
+	data, err := os.ReadFile(path)
+	if err == nil && json.Unmarshal(data, &id) == nil && len(id.Salt) == 32 && id.Lineage != uuid.Nil {
+		return id.Lineage.String(), id.Salt
+	}
+	id.Lineage, id.Salt = uuid.New(), make([]byte, 32)
+	rand.Read(id.Salt)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = writeIdentity(path, id)
+	}
+	if err != nil {
+		slog.Debug("identity is not kept", "path", path, "error", err)
+	}
+	return id.Lineage.String(), id.Salt
+}
+
+func writeIdentity(path string, id any) error {
+	data, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}

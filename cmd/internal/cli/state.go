@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/state"
+)
+
+// stateCommand groups the commands that work on the recorded state.
+func (a *App) stateCommand() *cobra.Command {
+	c := &cobra.Command{Use: "state", Short: "The recorded state", Long: "Looks at and changes the recorded state, never the hosts."}
+	c.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateRmCommand())
+	return c
+}
+
+func (a *App) stateListCommand() *cobra.Command {
+	var o lookOptions
+	c := &cobra.Command{
+		Use:   "list [ADDR…]",
+		Short: "List the recorded objects",
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withRecords(c.Context(), o.projectOptions, lockOptions{}, args, func(_ *session, recs []*state.Record) error {
+				return a.printer().Records(recs, o.json)
+			})
+		},
+	}
+	o.addTo(c)
+	return c
+}
+
+func (a *App) stateShowCommand() *cobra.Command {
+	var o lookOptions
+	c := &cobra.Command{
+		Use:   "show ADDR…",
+		Short: "Show what is recorded of objects",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withRecords(c.Context(), o.projectOptions, lockOptions{}, args, func(_ *session, recs []*state.Record) error {
+				return a.printer().RecordDetails(recs, o.json)
+			})
+		},
+	}
+	o.addTo(c)
+	return c
+}
+
+func (a *App) stateRmCommand() *cobra.Command {
+	var o projectOptions
+	lock := lockOptions{operation: "state rm"}
+	c := &cobra.Command{
+		Use:   "rm ADDR…",
+		Short: "Forget objects without touching them",
+		Long: `Takes objects, and what they own, out of the state. They stay on their hosts as they are, but vmplan no longer knows that
+it made them: to manage one again, its block must be removed from the files or the object from the host first.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withRecords(c.Context(), o, lock, args, func(s *session, recs []*state.Record) error {
+				for _, rec := range recs {
+					delete(s.state.Records, rec.Object.Base().Addr)
+				}
+				if err := s.backend.Write(c.Context(), s.state); err != nil {
+					return fmt.Errorf("write state: %w", err)
+				}
+				for _, rec := range recs {
+					a.printer().Note(fmt.Sprintf("Forgot %s.", rec.Object.Base().Addr))
+				}
+				return nil
+			})
+		},
+	}
+	o.addTo(c.Flags())
+	lock.addTo(c.Flags())
+	return c
+}
+
+// withRecords opens the state and hands over the records that the addresses select, all without any. An address that
+// selects nothing is an error.
+func (a *App) withRecords(ctx context.Context, o projectOptions, lock lockOptions, args []string, do func(*session, []*state.Record) error) error {
+	sel, err := parseAddrs("ADDR", args)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o, lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var recs []*state.Record
+	used := make([]bool, len(sel))
+	for _, rec := range s.state.Sorted() {
+		if selects(sel, rec.Object.Base().Addr, used) {
+			recs = append(recs, rec)
+		}
+	}
+	for i, ok := range used {
+		if !ok {
+			return fmt.Errorf("%s is not in the state: see vmplan state list", sel[i])
+		}
+	}
+	return do(s, recs)
+}
+
+// selects tells whether one of sel contains addr, and notes which did. No selection selects everything.
+func selects(sel []resource.Addr, addr resource.Addr, used []bool) bool {
+	hit := len(sel) == 0
+	for i, a := range sel {
+		if a.Contains(addr) {
+			hit, used[i] = true, true
+		}
+	}
+	return hit
+}

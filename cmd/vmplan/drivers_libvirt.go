@@ -1,0 +1,11 @@
+//go:build !nolibvirt
+
+package main
+
+import "vmplan.dev/vmplan/drivers/libvirt"
+
+func init() {
+	for _, scheme := range []string{"qemu", "test"} {
+		registry[scheme] = libvirt.Open
+	}
+}

@@ -1,0 +1,64 @@
+// Command vmplan brings virtual machines to what HCL files declare. This package has the lists of what it is made of:
+// drivers, image sources and state backends; and what a process needs: signals, streams, exit.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"vmplan.dev/vmplan/cmd/internal/cli"
+	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/sim"
+	"vmplan.dev/vmplan/state"
+	"vmplan.dev/vmplan/state/local"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0-dev"
+
+// registry is the one list of drivers; files with build constraints add to it.
+var registry = drivers.Registry{"sim": sim.Open}
+
+var backends = map[string]func(config.StateSettings) (state.Backend, error){
+	"local": func(s config.StateSettings) (state.Backend, error) { return local.Open(s.Path) },
+}
+
+func main() { os.Exit(run()) }
+
+// run is main with deferred calls.
+func run() int {
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	// An apply allocates little and lives briefly: fewer collections are worth the memory.
+	debug.SetGCPercent(200)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go interrupts(stop)
+	app := &cli.App{
+		Version:  version,
+		Drivers:  registry,
+		Backends: backends,
+		Images:   images,
+		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
+		Environ:  os.Environ(),
+	}
+	return app.Run(ctx, os.Args[1:])
+}
+
+// interrupts lets the first signal end the run in good order, and the second at once.
+func interrupts(stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	fmt.Fprintln(os.Stderr, "\nInterrupted: letting what runs finish. Once more to stop at once.")
+	stop()
+	<-signals
+	os.Exit(cli.ExitInterrupted)
+}
