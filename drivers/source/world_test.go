@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,3 +227,24 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 var webTime = time.Date(2020, time.May, 1, 12, 0, 0, 0, time.UTC)
+
+// contextOfTests is for code outside of a test.
+func contextOfTests() context.Context { return context.Background() }
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	return info.Size()
+}
+
+// diskUse is how many bytes of the disk a file takes.
+func diskUse(t *testing.T, path string) int64 {
+	t.Helper()
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return stat.Blocks * 512
+}
