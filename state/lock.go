@@ -36,7 +36,7 @@ func bootID() string {
 func LockWait(ctx context.Context, b Backend, info LockInfo, timeout time.Duration, notify func(*LockedError)) (Unlock, error) {
 	deadline := time.Now().Add(timeout)
 	holder := ""
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		unlock, err := b.Lock(ctx, info)
 		var locked *LockedError
 		if !errors.As(err, &locked) {

@@ -43,7 +43,7 @@ func (b *Backend) Lock(ctx context.Context, info state.LockInfo) (state.Unlock, 
 		}
 		holder, ok := readHolder(path)
 		if ok || time.Since(begun) > holderPatience {
-			return nil, fmt.Errorf("lock the state: %w", &state.LockedError{Holder: holder})
+			return nil, &state.LockedError{Holder: holder}
 		}
 		time.Sleep(2 * time.Millisecond) // the holder is just writing its name, or just going
 	}
