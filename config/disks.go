@@ -15,8 +15,12 @@ const (
 )
 
 // expand replaces what a vm's block says in short by the objects that come of it: volumes for the disks it owns, a seed for
-// cloud_init; and points disks and nics at what they use. Fields that are only input are cleared.
-func (p *placement) expand(o *object, vm *resource.VM) {
+// cloud_init; and points disks and nics at what they use. Fields that are only input are cleared in the vm it gives; the
+// one that expressions see stays as it is.
+func (p *placement) expand(o *object, written *resource.VM) *resource.VM {
+	vm := new(resource.VM)
+	*vm = *written
+	vm.Disks, vm.NICs = slices.Clone(written.Disks), slices.Clone(written.NICs)
 	vm.Instancetype, vm.Preference = "", ""
 	if h := p.host(vm.Host); h != nil {
 		vm.DomainType = h.DomainType
@@ -35,6 +39,7 @@ func (p *placement) expand(o *object, vm *resource.VM) {
 		p.seed(o, vm, own)
 		vm.CloudInit = nil
 	}
+	return vm
 }
 
 // disk completes one disk, and gives the pool of the volume that it becomes if the vm owns it.

@@ -82,7 +82,7 @@ func (e *evaluator) newScope(sc *scope) *scope {
 	return sc
 }
 
-// run evaluates everything.
+// run evaluates everything that objects are made of.
 func (e *evaluator) run() {
 	for i := 0; i < len(e.scopes); i++ {
 		sc := e.scopes[i]
@@ -98,11 +98,17 @@ func (e *evaluator) run() {
 		for _, name := range sc.mod.blocks.order {
 			sc.decodeBlock(sc.mod.blocks.byName[name], sc.mod.blocks.byName[name].header)
 		}
-		for _, name := range sc.mod.outputs.order {
-			sc.output(name, sc.mod.outputs.byName[name].header)
-		}
 		for _, name := range sc.mod.variables.order {
 			sc.validate(sc.mod.variables.byName[name])
+		}
+	}
+}
+
+// outputs evaluates the outputs that nothing has referred to: they may use what is decided last.
+func (e *evaluator) outputs() {
+	for _, sc := range e.scopes {
+		for _, name := range sc.mod.outputs.order {
+			sc.output(name, sc.mod.outputs.byName[name].header)
 		}
 	}
 }

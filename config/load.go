@@ -21,18 +21,27 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 		d = e.decide()
 	}
 	e.settle(d)
+	e.outputs()
 	e.depend()
 	placed := e.place()
 	vms := e.vms()
 	placed.reserve(vms)
+	set := resource.NewSet()
+	for _, o := range e.objects {
+		set.Add(o.res)
+	}
 	for _, o := range vms {
-		placed.expand(o, o.res.(*resource.VM))
+		set.Add(placed.expand(o, o.res.(*resource.VM)))
+	}
+	for img := range resource.Of[*resource.Image](set) {
+		own := *img
+		own.Instancetype, own.Preference = "", "" // the vms made from it have them now
+		set.Add(&own)
 	}
 	placed.check()
 
-	c := &Config{Set: resource.NewSet(), Sources: &Sources{files: p.Files(), ranges: map[resource.Addr]map[string]hcl.Range{}}, Hash: p.Hash(), eval: e}
+	c := &Config{Set: set, Sources: &Sources{files: p.Files(), ranges: map[resource.Addr]map[string]hcl.Range{}}, Hash: p.Hash(), eval: e}
 	for _, o := range e.objects {
-		c.Set.Add(o.res)
 		c.Sources.ranges[o.addr] = o.block.ranges
 	}
 	for _, pool := range placed.implicit {

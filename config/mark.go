@@ -3,13 +3,12 @@ package config
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"vmplan.dev/vmplan/config/function"
 )
 
-// mark is put on values and follows them through every expression.
-type mark string
-
-// sensitive marks what must not be shown.
-const sensitive mark = "sensitive"
+// sensitive marks what must not be shown. Marks follow values through every expression.
+var sensitive = function.Sensitive
 
 // guestMark marks what only a running guest can tell; the text is the nic whose address it is.
 type guestMark string

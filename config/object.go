@@ -142,7 +142,12 @@ func (e *evaluator) nicAddress(vm *resource.VM, nic *resource.NIC) cty.Value {
 	return cty.UnknownVal(cty.String).Mark(guestMark(vm.Addr.String() + ".nic." + nic.Label))
 }
 
-// structValue gives the attributes of a struct; what is not set is null. Secrets are left out.
+// visible tells whether expressions see an attribute: not secrets, nor what is decided only after they are evaluated.
+func visible(a *resource.Attr) bool {
+	return a.Type != secretType && (!a.Computed || a.Name == "uuid")
+}
+
+// structValue gives the attributes of a struct that expressions see; what is not set is null.
 func structValue(v reflect.Value) map[string]cty.Value {
 	schema := resource.SchemaOf(v.Type())
 	attrs := make(map[string]cty.Value, len(schema.Attrs)+2)
@@ -150,7 +155,7 @@ func structValue(v reflect.Value) map[string]cty.Value {
 		a := &schema.Attrs[i]
 		f := v.FieldByIndex(a.Index)
 		switch {
-		case a.Type == secretType:
+		case !visible(a):
 		case a.Block == resource.SingleBlock:
 			attrs[a.Name] = cty.NullVal(cty.DynamicPseudoType)
 			if !f.IsNil() {

@@ -188,7 +188,6 @@ func (p *placement) implicitPool(host string) *resource.Pool {
 }
 
 func (p *placement) image(o *object, img *resource.Image) {
-	img.Instancetype, img.Preference = "", ""
 	pool := p.pool(o, "pool", img.Pool)
 	if pool == nil {
 		return

@@ -72,7 +72,7 @@ func (b *block) member(t reflect.Type, name string) *member {
 	if t == b.typ && (name == idName || name == "address" && b.kind == resource.KindVM) {
 		return &member{}
 	}
-	if a := resource.SchemaOf(t).Attr(name); a != nil && a.Type != secretType {
+	if a := resource.SchemaOf(t).Attr(name); a != nil && visible(a) {
 		return &member{a}
 	}
 	return nil
@@ -81,7 +81,7 @@ func (b *block) member(t reflect.Type, name string) *member {
 func (b *block) members(t reflect.Type) []string {
 	var names []string
 	for _, a := range resource.SchemaOf(t).Attrs {
-		if a.Type != secretType {
+		if visible(&a) {
 			names = append(names, a.Name)
 		}
 	}

@@ -20,13 +20,45 @@ func conversions() map[string]function.Function {
 		"nonsensitive": markFunc("Takes the mark of sensitive off a value that may be shown.", cty.DynamicPseudoType, nonsensitive),
 		"sensitive":    markFunc("Marks a value as sensitive: it is never shown.", cty.DynamicPseudoType, func(v cty.Value) cty.Value { return v.Mark(Sensitive) }),
 		"tobool":       stdlib.MakeToFunc(cty.Bool),
-		"tolist":       stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+		"tolist":       ofTuples(stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType))),
 		"tomap":        stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 		"tonumber":     stdlib.MakeToFunc(cty.Number),
-		"toset":        stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
+		"toset":        ofTuples(stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType))),
 		"tostring":     stdlib.MakeToFunc(cty.String),
 		"try":          tryfunc.TryFunc.WithNewDescriptions("Gives the first argument that can be evaluated without an error.", []string{""}),
 	}
+}
+
+// ofTuples spares a conversion from tuples the search for a type that all elements convert to, where they have one already:
+// it compares each element with each.
+func ofTuples(convert function.Function) function.Function {
+	p := function.Parameter{
+		Name: "v", Type: cty.DynamicPseudoType, AllowNull: true, AllowUnknown: true, AllowMarked: true, AllowDynamicType: true,
+	}
+	return function.New(&function.Spec{
+		Description: convert.Description(),
+		Params:      []function.Parameter{p},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			return convert.ReturnTypeForValues([]cty.Value{uniform(args[0])})
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return convert.Call([]cty.Value{uniform(args[0])})
+		},
+	})
+}
+
+// uniform gives a tuple whose elements have one type as a list, and anything else as it is.
+func uniform(v cty.Value) cty.Value {
+	if v.IsMarked() || !v.IsKnown() || v.IsNull() || !v.Type().IsTupleType() || v.LengthInt() == 0 {
+		return v
+	}
+	types := v.Type().TupleElementTypes()
+	for _, t := range types {
+		if t == cty.DynamicPseudoType || !t.Equals(types[0]) {
+			return v
+		}
+	}
+	return cty.ListVal(v.AsValueSlice())
 }
 
 // markFunc makes a function that sees its argument's marks; its result has type ret, or the argument's when that is dynamic.
