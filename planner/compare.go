@@ -32,7 +32,7 @@ func (p *planner) compare(o *object) {
 	case o.cause != "":
 	case o.rec != nil && o.rec.Status == state.StatusCreating:
 		o.cause = "its creation was not finished"
-	case !recorded && len(o.changes) > 0 && o.was != nil:
+	case !recorded && len(o.changes)+len(o.guest) > 0 && o.was != nil:
 		o.cause = "changed outside of vmplan"
 	default:
 		o.cause = "changed in the files"
@@ -48,6 +48,7 @@ func (p *planner) compareReplaced(o *object) {
 	for _, c := range o.changes {
 		o.fields = append(o.fields, fieldChanges(c, drivers.ImpactReplace, "")...)
 	}
+	o.compareRecord()
 }
 
 // compareRecord notes what only the record has otherwise than it should, and tells whether the files changed.

@@ -72,7 +72,7 @@ func (o *object) recorded(r resource.Resource, status state.Status, power string
 func (p *planner) emitCreate(o *object) {
 	impact := drivers.ImpactLive
 	if o.fate == fateReplace {
-		impact = drivers.ImpactReplace
+		impact = o.replaceImpact()
 	}
 	var mark *drivers.Mark
 	if o.kind == resource.KindVM || o.kind == resource.KindNetwork {
@@ -115,6 +115,9 @@ func (p *planner) emitDelete(o *object) {
 	impact := drivers.ImpactDestroy
 	if o.fate == fateReplace {
 		impact = drivers.ImpactReplace
+	}
+	if o.abandoned() {
+		impact = drivers.ImpactLive
 	}
 	target := o.target()
 	if o.stop {
@@ -230,7 +233,15 @@ func (p *planner) leaveBehind(o *object) {
 		return
 	}
 	p.emitDelete(old)
-	old.gone.Impact = drivers.ImpactReplace
+	old.gone.Impact = o.replaceImpact()
+}
+
+// replaceImpact is how far a replacement reaches: an image or a seed that gets a successor loses nobody anything by that alone.
+func (o *object) replaceImpact() drivers.Impact {
+	if o.deferred && o.kind != resource.KindVolume {
+		return drivers.ImpactLive
+	}
+	return drivers.ImpactReplace
 }
 
 // leftBehind is the last part of the address of what a replacement has left to be deleted.
@@ -239,6 +250,11 @@ const leftBehind = "old"
 func isLeftBehind(a resource.Addr) bool {
 	last := a.Part[strings.LastIndex(a.Part, ".")+1:]
 	return last == leftBehind || strings.HasPrefix(last, leftBehind+"-")
+}
+
+// abandoned tells whether the object is an image or a seed that an earlier plan has replaced already.
+func (o *object) abandoned() bool {
+	return o.want == nil && isLeftBehind(o.addr) && o.stored() && o.kind != resource.KindVolume
 }
 
 func (p *planner) emitRelease(o *object) {

@@ -14,6 +14,10 @@ import (
 func (p *planner) finish() {
 	for _, o := range p.sorted {
 		if o.stop || o.start {
+			for _, f := range o.pending {
+				f.Impact = drivers.ImpactRestart
+				o.fields = append(o.fields, f)
+			}
 			o.pending = nil
 		}
 		if len(o.pending) > 0 {
@@ -63,10 +67,19 @@ func (o *object) summary() Change {
 		c.Action, c.Impact = ActionCreate, drivers.ImpactLive
 		c.Fields = allFields(o.want, drivers.ImpactLive, false)
 	case fateReplace:
-		c.Action, c.Impact, c.Fields = ActionReplace, drivers.ImpactReplace, o.fields
+		c.Action, c.Impact, c.Fields = ActionReplace, o.replaceImpact(), o.fields
+		if o.kind == resource.KindSeed && o.deferred {
+			c.Action = ActionUpdate
+		}
+		for i := range c.Fields {
+			c.Fields[i].Impact = min(c.Fields[i].Impact, c.Impact)
+		}
 		c.Loses = o.loses()
 	case fateDelete:
 		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
+		if o.abandoned() {
+			c.Impact = drivers.ImpactLive
+		}
 		c.Fields = allFields(o.was, drivers.ImpactDestroy, true)
 		c.Loses = o.loses()
 	case fateRelease:
@@ -99,7 +112,7 @@ func (o *object) summariseKept(c *Change) {
 	switch {
 	case o.adopt:
 		c.Action = ActionAdopt
-	case o.bounce != "" && len(o.fields) == 0:
+	case o.bounce != "" && len(o.changes)+len(o.guest) == 0 && !o.rewrite:
 		c.Cause = o.bounce
 	case len(o.fields) > 0:
 	case o.stop:
