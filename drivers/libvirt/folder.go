@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +16,7 @@ import (
 // pool after every file, so that N seeds cost N² reads; a file that is written into the folder costs nothing but itself.
 type folders struct {
 	mu    sync.Mutex
-	paths map[string]string   // by pool: the folder, proven to be the host's
+	ours  map[string]bool     // by path: proven to be the host's folder, and ours to write to; or not
 	files map[string]diskFile // by volume id: written by this process; libvirt may not have looked since
 }
 
@@ -32,35 +31,38 @@ func (c *call) folderOf(pool *libvirt.StoragePool) (string, error) {
 	}
 	c.folders.mu.Lock()
 	defer c.folders.mu.Unlock()
-	if path, ok := c.folders.paths[live.name]; ok {
-		return path, nil
+	ours, judged := c.folders.ours[live.path]
+	if !judged {
+		same, known, err := sameFolder(pool, live)
+		if err != nil || !known {
+			return "", err // a pool without any file cannot be judged yet
+		}
+		ours = same && unix.Access(live.path, unix.W_OK|unix.X_OK) == nil
+		if c.folders.ours == nil {
+			c.folders.ours = map[string]bool{}
+		}
+		c.folders.ours[live.path] = ours
 	}
-	proven, err := sameFolder(pool, live)
-	if err != nil || !proven || unix.Access(live.path, unix.W_OK|unix.X_OK) != nil {
-		return "", err // not remembered: a pool without any file cannot be judged yet
+	if !ours {
+		return "", nil
 	}
-	if c.folders.paths == nil {
-		c.folders.paths = map[string]string{}
-	}
-	c.folders.paths[live.name] = live.path
 	return live.path, nil
 }
 
 // sameFolder compares a file of the pool as libvirt sees it with what is here. The daemon may run on this machine and yet
 // see other folders (a container, a mount namespace); the change time of a file, to the nanosecond, tells them apart.
-func sameFolder(pool *libvirt.StoragePool, live *livePool) (bool, error) {
+func sameFolder(pool *libvirt.StoragePool, live *livePool) (same, known bool, err error) {
 	list, err := pool.ListAllStorageVolumes(0)
 	if err != nil {
-		return false, fail(err, "list the volumes of pool %s", live.name)
+		return false, false, fail(err, "list the volumes of pool %s", live.name)
 	}
-	same := false
 	for i, v := range pointers(list) {
 		if !same && i < 5 { // one that a guest writes to right now may fail the comparison
 			same = sameFile(v, live.path)
 		}
 		freeVolume(v)
 	}
-	return same, nil
+	return same, len(list) > 0, nil
 }
 
 func sameFile(v *libvirt.StorageVol, folder string) bool {
@@ -129,12 +131,8 @@ func (f *folders) file(id string) (diskFile, bool) {
 	return file, ok
 }
 
-// gone forgets a volume, or all of a pool when id is "POOL/".
 func (f *folders) gone(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.files, id)
-	if pool, ok := strings.CutSuffix(id, "/"); ok {
-		delete(f.paths, pool)
-	}
 }

@@ -297,3 +297,93 @@ func TestDaemonDies(t *testing.T) {
 		t.Errorf("after the daemon came back there are %d objects", len(o.Objects))
 	}
 }
+
+// What needs a restart is changed while the vm is off; it starts with it, and libvirt's answer is what was wanted.
+func TestDefinitionsChange(t *testing.T) {
+	l := newLab(t, "")
+	l.create()
+	for _, c := range []struct {
+		name   string
+		change func(*resource.VM)
+	}{
+		{"cpu", func(vm *resource.VM) { vm.CPU = "qemu64" }},
+		{"an old machine", func(vm *resource.VM) { vm.Machine = "pc" }},
+		{"a versioned machine", func(vm *resource.VM) { vm.Machine = "pc-q35-6.2" }},
+		{"uefi", func(vm *resource.VM) { vm.Machine, vm.Firmware = "q35", "uefi" }},
+		{"secure boot", func(vm *resource.VM) { vm.SecureBoot = new(true) }},
+		{"bios again", func(vm *resource.VM) { vm.Firmware, vm.SecureBoot = "bios", nil }},
+		{"the default cpu again", func(vm *resource.VM) { vm.CPU = "" }},
+		{"a seed on a cdrom", func(vm *resource.VM) { vm.Disks[1].Bus, vm.Disks[1].Device = "sata", "cdrom" }},
+		{"another order of disks", func(vm *resource.VM) { vm.Disks[0].Bus, vm.Disks[0].Cache = "scsi", "unsafe" }},
+		{"graphics", func(vm *resource.VM) { vm.Graphics = &resource.Graphics{Port: 5999} }},
+		{"no NIC", func(vm *resource.VM) { vm.NICs = nil }},
+	} {
+		old := l.vm
+		next := resource.Clone(old)
+		c.change(next)
+		next = normal(t, l.d, next)
+		live := l.observe().Objects["vm/web"].Resource
+		before, after := resource.Overlay(next, old, live)
+		do(t, l.d, drivers.NewUpdate(before, after, false))
+		do(t, l.d, drivers.NewUpdate(before, after, false))
+		l.vm = next
+		l.noDiff(c.name)
+		do(t, l.d, drivers.NewStart(l.vm))
+		l.noDiff(c.name + ", started")
+		o := l.observe().Objects["vm/web"]
+		for _, d := range resource.Diff(o.Resource, o.Running) {
+			t.Errorf("%s: the started guest's %s is %s, not %s", c.name, d.Path, resource.Format(d.New), resource.Format(d.Old))
+		}
+		do(t, l.d, drivers.NewStop(l.vm, true))
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	l.destroy()
+}
+
+// What somebody added by hand, and what this driver knows nothing of, stays through an update.
+func TestUpdateKeepsWhatItDoesNotKnow(t *testing.T) {
+	l := newLab(t, "")
+	l.create()
+	c := l.call(t)
+	dom, err := c.domain(l.vm)
+	check(t, err)
+	defer freeDomain(dom)
+	def, err := domainTree(dom, 0)
+	check(t, err)
+	def.need("metadata").kids = append(def.need("metadata").kids, &node{name: "x:y", attrs: []attr{{"xmlns:x", "urn:other"}}, kids: []*node{{text: "kept"}}})
+	def.need("iothreads").setValue("1")
+	def.need("devices").kids = append(def.need("devices").kids, &node{name: "watchdog", attrs: []attr{{"model", "i6300esb"}}})
+	defined, err := c.conn.DomainDefineXML(def.String())
+	check(t, err)
+	freeDomain(defined)
+
+	next := resource.Clone(l.vm)
+	next.Memory, next.MaxMemory, next.Title = 192*resource.MiB, 192*resource.MiB, "new"
+	do(t, l.d, drivers.NewUpdate(l.vm, next, false))
+	l.vm = next
+	l.noDiff("updated")
+	def, err = domainTree(dom, 0)
+	check(t, err)
+	if def.get("metadata", "x:y").value() != "kept" || def.get("iothreads").value() != "1" || def.get("devices", "watchdog") == nil || readMark(def.get("metadata")) == nil {
+		t.Errorf("something is lost:\n%s", def)
+	}
+	l.destroy()
+}
+
+// A host whose policy keeps the pool's folder for disks does not let the guest write its serial log there; it starts all the same.
+func TestGuestStartsWithoutALogWhereItMayNotWrite(t *testing.T) {
+	l := newLab(t, "")
+	l.create()
+	// A folder in the log's place cannot be written to, even by root.
+	log := filepath.Join(l.pool.Path, serialLog(l.vm))
+	check(t, os.Mkdir(log, 0o700))
+	do(t, l.d, drivers.NewStart(l.vm))
+	if power := l.observe().Objects["vm/web"].Power; power != drivers.PowerOn {
+		t.Errorf("the guest is %s", power)
+	}
+	l.noDiff("started")
+	check(t, os.Remove(log))
+	l.destroy()
+}

@@ -128,7 +128,7 @@ func normalizeVM(vm *resource.VM) error {
 	if vm.MaxMemory < vm.Memory {
 		return unsupported("max_memory", "%s is less than memory, %s", vm.MaxMemory, vm.Memory)
 	}
-	setDefault(&vm.Firmware, "bios")
+	// Which firmware is the default depends on the host's architecture; see domainSpec.uefi.
 	if vm.Firmware == "uefi" {
 		setDefault(&vm.SecureBoot, new(false))
 	} else {

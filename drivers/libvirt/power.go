@@ -4,6 +4,7 @@ package libvirt
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -32,7 +33,7 @@ func (c *call) startVM(vm *resource.VM) error {
 	}
 	switch state {
 	case libvirt.DOMAIN_SHUTOFF, libvirt.DOMAIN_CRASHED:
-		err = dom.Create()
+		err = c.boot(dom, vm)
 	case libvirt.DOMAIN_PAUSED:
 		err = dom.Resume()
 	case libvirt.DOMAIN_PMSUSPENDED:
@@ -44,6 +45,34 @@ func (c *call) startVM(vm *resource.VM) error {
 		}
 	}
 	return fail(err, "start vm %s", vm.Name)
+}
+
+// boot starts the domain. Where the host forbids its serial log (a pool's folder that a security policy keeps for disks), the
+// guest starts without one.
+func (c *call) boot(dom *libvirt.Domain, vm *resource.VM) error {
+	failed := dom.Create()
+	if failed == nil {
+		return nil
+	}
+	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return failed
+	}
+	if log := logPath(def); log == "" || !strings.Contains(failed.Error(), log) {
+		return failed
+	}
+	c.env.Log.Warn("the guest starts without a serial log, which the host does not let it write", "vm", vm.Name, "error", failed)
+	for _, kind := range []string{"serial", "console"} {
+		for _, n := range def.get("devices").all(kind) {
+			n.drop("log")
+		}
+	}
+	defined, err := c.conn.DomainDefineXML(def.String())
+	if err != nil {
+		return err
+	}
+	freeDomain(defined)
+	return dom.Create()
 }
 
 func domainState(dom *libvirt.Domain, vm *resource.VM) (libvirt.DomainState, error) {

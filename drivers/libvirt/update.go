@@ -204,7 +204,7 @@ func (e *edit) editFirmware() {
 		osNode.drop(chosen) // libvirt chooses anew
 	}
 	e.def.need("features").drop("smm")
-	if e.after.Firmware != "uefi" {
+	if !e.spec().uefi() {
 		osNode.set("firmware", "")
 		return
 	}

@@ -227,6 +227,7 @@ func (c *call) deleteVolume(r resource.Resource) error {
 	} else if len(users) > 0 {
 		return fmt.Errorf("delete volume %s: %w by %s", id, drivers.ErrInUse, joinUsers(users))
 	}
+	c.folders.gone(id)
 	err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
 	if missing(err) {
 		return nil

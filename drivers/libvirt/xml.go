@@ -51,7 +51,7 @@ func domainXML(s domainSpec) (string, error) {
 	}
 	arch, machine := s.arch(), s.machine()
 	def.OS = &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Arch: arch, Machine: machine, Type: "hvm"}}
-	setFirmware(&def, vm, arch)
+	setFirmware(&def, s.uefi(), vm, arch)
 	def.CPU = s.cpu(def.Type)
 	def.Devices, err = s.devices(arch, machine)
 	if err != nil {
@@ -105,12 +105,19 @@ func (s *domainSpec) machine() string {
 	return ""
 }
 
+// uefi tells whether the guest starts by UEFI; where there is no BIOS it does unless told otherwise.
+func (s *domainSpec) uefi() bool {
+	if s.vm.Firmware == "" {
+		return !isX86(s.arch())
+	}
+	return s.vm.Firmware == "uefi"
+}
+
 func isX86(arch string) bool { return arch == "x86_64" || arch == "i686" }
 
 // setFirmware lets libvirt choose the firmware's files by features. Left alone it prefers a build with secure boot, which
 // refuses what is not signed.
-func setFirmware(def *libvirtxml.Domain, vm *resource.VM, arch string) {
-	uefi := vm.Firmware == "uefi"
+func setFirmware(def *libvirtxml.Domain, uefi bool, vm *resource.VM, arch string) {
 	if isX86(arch) || uefi {
 		def.Features = &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}}
 		if isX86(arch) {
