@@ -31,6 +31,9 @@ import (
 // file of state and a host in a file: the next apply ends where an undisturbed one does, and nothing is left over.
 func TestKillAtEveryStepOfTheJournal(t *testing.T) {
 	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, "lab.json"), []byte(`{"uuid": "20000000-0000-4000-8000-000000000001"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	built := filepath.Join(t.TempDir(), "built")
 	copyDir(t, built, empty)
 	if !applyInProcess(t, built, "build", killPoint{}) {
@@ -335,7 +338,9 @@ func addGuest(set *resource.Set, name string, img *resource.Image, lan *resource
 		m.Machine = "q35"
 	}
 	m.Ready = &resource.Ready{SSH: &resource.ReadySSH{}}
-	m.NICs = []resource.NIC{{Label: "lan", Network: lan.Addr, Source: "lan", MAC: "52:54:00:00:00:0" + name}}
+	mac, address := "52:54:00:00:00:0"+name, fmt.Sprintf("%s.%d", strings.TrimSuffix(lan.CIDR, ".0/24"), name[0])
+	m.NICs = []resource.NIC{{Label: "lan", Network: lan.Addr, Source: "lan", MAC: mac, Address: address}}
+	lan.Reservations = append(lan.Reservations, resource.Reservation{MAC: mac, Address: address, Name: name})
 	disk := func(label string, v *resource.Volume) {
 		v.Meta = meta("vm."+name+".disk."+label, name+"-"+label)
 		v.Size, v.Format, v.Pool, v.PoolName, v.File = 2*resource.GiB, "qcow2", img.Pool, "default", name+"-"+label+".qcow2"
