@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -129,24 +130,28 @@ func (d *download) attempt(ctx context.Context) error {
 	return d.receive(ctx, body)
 }
 
-// receive appends the body to the part.
+// receive appends the body to the part. A chunk's sums are computed while it is written and the next one arrives.
 func (d *download) receive(ctx context.Context, body io.Reader) error {
 	if err := d.f.store.checkSpace(d.info.Size - d.size); err != nil {
 		return err
 	}
 	in := &meteredReader{ctx: ctx, r: body, meter: d.f.progress, phase: "downloading", done: d.size, total: d.info.Size}
-	buffer := make([]byte, copyBuffer)
-	for unchecked := 0; ; {
+	buffer, spare := make([]byte, copyBuffer), make([]byte, copyBuffer)
+	var summing sync.WaitGroup
+	defer summing.Wait()
+	for unchecked := 0; ; buffer, spare = spare, buffer {
 		n, readErr := in.Read(buffer)
+		summing.Wait()
 		if n > 0 {
 			if d.info.Size >= 0 && d.size+int64(n) > d.info.Size {
 				err := fmt.Errorf("the source sends more than the %d bytes that it announced", d.info.Size)
 				return errors.Join(err, d.reset(Info{Size: -1}))
 			}
-			if _, err := d.file.Write(buffer[:n]); err != nil {
+			chunk := buffer[:n]
+			summing.Go(func() { d.sums.Write(chunk) })
+			if _, err := d.file.Write(chunk); err != nil {
 				return err
 			}
-			d.sums.Write(buffer[:n])
 			d.size += int64(n)
 			d.most = max(d.most, d.size)
 			if unchecked += n; unchecked >= spaceCheck {
