@@ -45,7 +45,10 @@ func (b *Backend) Lock(ctx context.Context, info state.LockInfo) (state.Unlock, 
 		if ok || time.Since(begun) > holderPatience {
 			return nil, &state.LockedError{Holder: holder}
 		}
-		time.Sleep(2 * time.Millisecond) // the holder is just writing its name, or just going
+		select { // the holder is just writing its name, or just going
+		case <-ctx.Done():
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 }
 

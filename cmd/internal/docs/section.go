@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// page writes one block's attributes, and those of the blocks inside it.
+type page struct {
+	out      *strings.Builder
+	barred   []string
+	computed []row // for the section Read-only
+}
+
+// row is a line of a table of attributes.
+type row struct{ name, typ, text string }
+
+// section writes the struct t, whose attributes have prefix before their names: "" or "disk.NAME.".
+func (p *page) section(prefix string, t reflect.Type) {
+	schema := resource.SchemaOf(t)
+	var rows []row
+	var blocks []resource.Attr
+	for _, a := range schema.Attrs {
+		switch {
+		case prefix == "" && slices.Contains(p.barred, a.Name):
+		case a.Computed && a.Block != resource.NotBlock:
+			for _, inner := range resource.SchemaOf(a.Type).Attrs {
+				p.computed = append(p.computed, row{a.Name + ".LABEL." + inner.Name, typeName(inner), inner.Doc})
+			}
+		case a.Computed:
+			p.computed = append(p.computed, row{prefix + a.Name, typeName(a), a.Doc})
+		case a.Block != resource.NotBlock:
+			blocks = append(blocks, a)
+		case a.Required:
+			rows = append(rows, row{a.Name, typeName(a), "**Required.** " + a.Doc})
+		default:
+			rows = append(rows, row{a.Name, typeName(a), a.Doc})
+		}
+	}
+	p.table("attribute", rows)
+	for _, b := range blocks {
+		path := prefix + b.Name
+		if b.Block == resource.LabelledBlock {
+			fmt.Fprintf(p.out, "\n## %s \"NAME\"\n\n%s NAME is %s\n", path, b.Doc, lowerFirst(labelDoc(b.Type)))
+			path += ".NAME"
+		} else {
+			fmt.Fprintf(p.out, "\n## %s\n\n%s\n", path, b.Doc)
+		}
+		p.section(path+".", b.Type)
+	}
+}
+
+func (p *page) table(title string, rows []row) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(p.out, "\n| %s | type | |\n| --- | --- | --- |\n", title)
+	for _, r := range rows {
+		fmt.Fprintf(p.out, "| `%s` | %s | %s |\n", r.name, r.typ, cell(r.text))
+	}
+}
+
+func (p *page) readOnly() {
+	if len(p.computed) > 0 {
+		p.out.WriteString("\n## Read-only\n\nDecided by vmplan before the plan, and shown there.\n")
+		p.table("field", p.computed)
+	}
+}
+
+func (p *page) builtins(b config.BlockType) {
+	if len(b.Builtins) == 0 {
+		return
+	}
+	fmt.Fprintf(p.out, "\n## Built in\n\nThese need no block. A block of the same name replaces one.\n\n| name | |\n| --- | --- |\n")
+	for _, name := range slices.Sorted(maps.Keys(b.Builtins)) {
+		var sets []string
+		for _, f := range resource.BlockFields(b.Builtins[name]) {
+			sets = append(sets, fmt.Sprintf("`%s = %s`", f.Path, literal(f.Value)))
+		}
+		fmt.Fprintf(p.out, "| `%s.%s` | %s |\n", b.Kind, name, strings.Join(sets, ", "))
+	}
+}
+
+// literal writes a value as in a file.
+func literal(v any) string {
+	if size, ok := v.(resource.Size); ok {
+		return `"` + strings.ReplaceAll(size.String(), " ", "") + `"`
+	}
+	return resource.Format(v)
+}
+
+var typeNames = map[reflect.Type]string{
+	reflect.TypeFor[resource.Size]():     "size",
+	reflect.TypeFor[resource.Duration](): "duration",
+	reflect.TypeFor[resource.Secret]():   "text (sensitive)",
+	reflect.TypeFor[[]string]():          "list of texts",
+	reflect.TypeFor[string]():            "text",
+	reflect.TypeFor[bool]():              "bool",
+	reflect.TypeFor[*bool]():             "bool",
+	reflect.TypeFor[int]():               "number",
+}
+
+// typeName is what people write for the attribute.
+func typeName(a resource.Attr) string {
+	name, known := typeNames[a.Type]
+	switch {
+	case a.Name == "ignore_changes":
+		return "list of attributes"
+	case len(a.Refs) > 0:
+		return "reference to " + article(string(a.Refs[0]))
+	case a.Type == reflect.TypeFor[[]resource.Addr]():
+		return "list of references"
+	case len(a.Enum) > 0:
+		return "one of `\"" + strings.Join(a.Enum, "\"`, `\"") + "\"`"
+	case !known:
+		panic(fmt.Sprintf("docs: attribute %s has type %v, which has no name", a.Name, a.Type))
+	}
+	return name
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// labelDoc is the text of the field that holds a block's label.
+func labelDoc(t reflect.Type) string {
+	return t.FieldByIndex(resource.SchemaOf(t).Label).Tag.Get("doc")
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// cell makes a text fit for a table. Some of go-cty's descriptions escape quotes that need no escape.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, `\"`, `"`).Replace(strings.Join(strings.Fields(s), " "))
+}
