@@ -121,11 +121,7 @@ func (b *bench) apply(h *libvirttest.Host, n int) (perVM time.Duration, err erro
 	if err != nil || len(files) != 1 {
 		return 0, fmt.Errorf("expected one base image, found %v: %v", files, err)
 	}
-	out, err := exec.Command(b.floor, "apply", h.URI, "bench", strconv.Itoa(n), "4", filepath.Base(files[0]), filepath.Join(dir, "pool")).Output()
-	if err != nil {
-		return 0, fmt.Errorf("floor apply: %w", err)
-	}
-	floor, err := time.ParseDuration(strings.TrimSpace(string(out)) + "s")
+	floor, err := b.runFloor("apply", h.URI, "bench", strconv.Itoa(n), "4", filepath.Base(files[0]), filepath.Join(dir, "pool"))
 	if err != nil {
 		return 0, err
 	}
@@ -141,6 +137,18 @@ func (b *bench) apply(h *libvirttest.Host, n int) (perVM time.Duration, err erro
 		return 0, err
 	}
 	return took / time.Duration(n), nil
+}
+
+// runFloor runs the bare calls and gives how long they took.
+func (b *bench) runFloor(args ...string) (time.Duration, error) {
+	cmd := exec.Command(b.floor, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("floor %s: %w: %s", args[0], err, stderr.String())
+	}
+	return time.ParseDuration(strings.TrimSpace(string(out)) + "s")
 }
 
 // sweep removes what the floor made, so that both start from the same.
@@ -162,11 +170,7 @@ func (b *bench) noop(h *libvirttest.Host, n int) error {
 		return err
 	}
 	floor, err := medianOf(5, func() (time.Duration, error) {
-		out, err := exec.Command(b.floor, "read", h.URI).Output()
-		if err != nil {
-			return 0, err
-		}
-		return time.ParseDuration(strings.TrimSpace(string(out)) + "s")
+		return b.runFloor("read", h.URI)
 	})
 	if err != nil {
 		return err

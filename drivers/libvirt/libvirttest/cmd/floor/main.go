@@ -123,7 +123,7 @@ func apply(conn *libvirt.Connect, poolName, count, parallel, base, dir string) e
 func applyOne(conn *libvirt.Connect, pool *libvirt.StoragePool, name, base, dir string) error {
 	disk, seed := filepath.Join(dir, name+".qcow2"), filepath.Join(dir, name+".iso")
 	_, err := pool.StorageVolCreateXML(fmt.Sprintf(`<volume><name>%s.qcow2</name><capacity>1073741824</capacity>
-<target><format type='qcow2'/></target><backingStore><path>%s</path><format type='qcow2'/></backingStore></volume>`,
+<target><format type='qcow2'/></target><backingStore><path>%s</path><format type='raw'/></backingStore></volume>`,
 		name, filepath.Join(dir, base)), 0)
 	if err != nil {
 		return err
