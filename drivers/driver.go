@@ -126,7 +126,8 @@ var (
 // ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.
 type ImageStore interface {
 	// Fetch gives a local file with the image's bits, unpacked and checked against the image's checksum, downloading it
-	// unless the cache has it. What it gives is complete and never changes.
+	// unless the cache has it. What it gives is complete and never changed by the store; a file of this machine may be used
+	// where it is.
 	Fetch(ctx context.Context, img *resource.Image, report func(Progress)) (Bits, error)
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -147,12 +148,13 @@ func TestAFullDisk(t *testing.T) {
 	for name, announce := range map[string]bool{"is refused before the download when the size is known": true, "is an error that leaves room when it is not": false} {
 		t.Run(name, func(t *testing.T) {
 			web := serve(t, disk(3*size, 1))
-			sent := 0
+			var sent atomic.Int64
 			web.misbehave = func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
 				if announce {
 					w.Header().Set("Content-Length", fmt.Sprint(3*size))
 				}
-				sent, _ = w.Write(web.content)
+				n, _ := w.Write(web.content)
+				sent.Add(int64(n))
 				return true
 			}
 			cache := t.TempDir()
@@ -168,8 +170,8 @@ func TestAFullDisk(t *testing.T) {
 					t.Errorf("error %q lacks %q", out, want)
 				}
 			}
-			if strings.Contains(out.String(), "\n") || announce && sent == 3*size {
-				t.Errorf("%d bytes were sent, and left is: %s", sent, out)
+			if strings.Contains(out.String(), "\n") || announce && sent.Load() == 3*size {
+				t.Errorf("%d bytes were sent, and left is: %s", sent.Load(), out)
 			}
 		})
 	}
