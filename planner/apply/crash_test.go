@@ -314,12 +314,12 @@ func wanted(what string) (*resource.Set, planner.Options) {
 	img := &resource.Image{Meta: meta("image.os", "os"), Source: pick("one", "two"), Pool: p.Addr, PoolName: "default", File: "os-" + pick("1", "2") + ".qcow2", Format: "qcow2"}
 	lan := &resource.Network{Meta: meta("network.lan", "lan"), UUID: "6f6c0f0e-0000-5000-8000-000000000002", CIDR: pick("10.1.0.0/24", "10.2.0.0/24")}
 	set := resource.NewSet(&resource.Host{Meta: resource.Meta{Addr: addr("host.lab")}, URI: "sim:lab.json"}, p, img, lan)
-	names := []string{"a", "b", "c"}
+	names := []string{"a", "b"}
 	if changed {
-		names = []string{"b", "c", "d"}
+		names = []string{"b", "c"}
 	}
 	for _, name := range names {
-		addGuest(set, name, img, lan, guest{seed: pick("1", "2"), data: (name == "b") != changed, machine: pick("q35", map[string]string{"c": "pc"}[name])})
+		addGuest(set, name, img, lan, guest{seed: pick("1", "2"), data: (name == "b") != changed, machine: pick("q35", map[string]string{"b": "pc"}[name])})
 	}
 	return set, planner.Options{Destroy: what == "destroy"}
 }
