@@ -290,10 +290,10 @@ func TestProbeTellsWhatWillBeDownloaded(t *testing.T) {
 	}
 	probe(image("local.raw", ""), 0, true)
 	probe(image("missing.raw", ""), 0, false)
-	web.misbehave = func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
+	web.misbehaves(func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
 		w.WriteHeader(nethttp.StatusMethodNotAllowed)
 		return true
-	}
+	})
 	probe(image(web.URL+"/other.raw", ""), 0, false)
 }
 
@@ -303,7 +303,7 @@ func TestCancellingEndsADownloadAtOnceAndKeepsWhatCame(t *testing.T) {
 	web := serve(t, bits)
 	release := make(chan struct{})
 	defer close(release)
-	web.misbehave = func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
+	web.misbehaves(func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
 		if n > 0 {
 			return false
 		}
@@ -316,7 +316,7 @@ func TestCancellingEndsADownloadAtOnceAndKeepsWhatCame(t *testing.T) {
 		case <-r.Context().Done():
 		}
 		return true
-	}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := newStore(t, dir).Fetch(ctx, image(web.URL+"/disk.raw", ""), func(p drivers.Progress) {
 		if p.Done > 0 {

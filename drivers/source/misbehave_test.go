@@ -175,7 +175,7 @@ func TestDownloadsComeThroughWhenAServer(t *testing.T) {
 			t.Parallel()
 			bits := disk(size, 1)
 			web := serve(t, bits)
-			web.misbehave = func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool { return m.do(web, n, w, r) }
+			web.misbehaves(func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool { return m.do(web, n, w, r) })
 			mustFetch(t, newStore(t, t.TempDir()), image(web.URL+"/disk.raw", ""), bits)
 			if asked := web.asked(); !slices.Equal(asked, m.asked) {
 				t.Errorf("the server was asked %q, want %q", asked, m.asked)
@@ -187,12 +187,12 @@ func TestDownloadsComeThroughWhenAServer(t *testing.T) {
 func TestAChecksumThatFailsAfterAResumeIsTriedOnceMoreFromTheStart(t *testing.T) {
 	bits := disk(size, 1)
 	web := serve(t, bits)
-	web.misbehave = func(n int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
+	web.misbehaves(func(n int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
 		if n == 0 { // a mirror with the same tag and other bits
 			breakAfter(w, web.etag, size, disk(size/2, 9))
 		}
 		return false
-	}
+	})
 	mustFetch(t, newStore(t, t.TempDir()), image(web.URL+"/disk.raw", "sha256:"+sha256sum(bits)), bits)
 	if asked := web.asked(); len(asked) != 3 || asked[2] != "GET" {
 		t.Errorf("asked %q, want a third time from the start", asked)
@@ -227,7 +227,7 @@ func TestDownloadsGiveUpWhenAServer(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			web := serve(t, bits)
-			web.misbehave = func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool { m.do(web, n, w, r); return true }
+			web.misbehaves(func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool { m.do(web, n, w, r); return true })
 			dir := t.TempDir()
 			mustFail(t, newStore(t, dir), filepath.Join(dir, "cache"), image(web.URL+"/disk.raw", ""), m.want)
 			if asked := web.asked(); len(asked) != m.asked {
@@ -305,7 +305,7 @@ func TestAPartFromBeforeACrashOfTheMachineIsNotTrusted(t *testing.T) {
 	bits := disk(size, 1)
 	web := serve(t, bits)
 	down := true
-	web.misbehave = func(n int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
+	web.misbehaves(func(n int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
 		switch {
 		case n == 0:
 			breakAfter(w, web.etag, size, bits[:size/2])
@@ -313,7 +313,7 @@ func TestAPartFromBeforeACrashOfTheMachineIsNotTrusted(t *testing.T) {
 			w.WriteHeader(404)
 		}
 		return down
-	}
+	})
 	img := image(web.URL+"/disk.raw", "")
 	mustFail(t, newStore(t, dir), "", img, "404")
 	parts, err := filepath.Glob(filepath.Join(dir, "cache", "sources", "*", "part.json"))

@@ -71,7 +71,7 @@ func TestAKilledDownloadIsContinued(t *testing.T) {
 	cache := filepath.Join(dir, "cache")
 	bits := disk(size, 1)
 	web := serve(t, bits)
-	web.misbehave = func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
+	web.misbehaves(func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
 		if n >= 3 {
 			return false
 		}
@@ -88,7 +88,7 @@ func TestAKilledDownloadIsContinued(t *testing.T) {
 		w.(nethttp.Flusher).Flush()
 		<-r.Context().Done()
 		return true
-	}
+	})
 	for i := range 3 {
 		cmd, _ := fetchProcess(t, cache, web.URL+"/disk.raw")
 		eventually(t, "the part holds another MiB", func() bool {
@@ -113,7 +113,7 @@ func TestTwoProcessesShareOneDownload(t *testing.T) {
 	bits := disk(size, 1)
 	web := serve(t, bits)
 	both := make(chan struct{})
-	web.misbehave = func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
+	web.misbehaves(func(n int, w nethttp.ResponseWriter, r *nethttp.Request) bool {
 		if n == 0 {
 			select { // the first download goes on only when the second process waits
 			case <-both:
@@ -121,7 +121,7 @@ func TestTwoProcessesShareOneDownload(t *testing.T) {
 			}
 		}
 		return false
-	}
+	})
 	first, out1 := fetchProcess(t, cache, web.URL+"/disk.raw")
 	eventually(t, "the first process downloads", func() bool { return len(web.asked()) == 1 })
 	second, out2 := fetchProcess(t, cache, web.URL+"/disk.raw")
@@ -149,14 +149,14 @@ func TestAFullDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := serve(t, disk(3*size, 1))
 			var sent atomic.Int64
-			web.misbehave = func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
+			web.misbehaves(func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
 				if announce {
 					w.Header().Set("Content-Length", fmt.Sprint(3*size))
 				}
 				n, _ := w.Write(web.content)
 				sent.Add(int64(n))
 				return true
-			}
+			})
 			cache := t.TempDir()
 			// The process says what went wrong; then the shell lists what it left.
 			cmd, out := fetchProcess(t, cache, web.URL+"/disk.raw", "unshare", "-m", "sh", "-c",

@@ -98,6 +98,13 @@ func (s *server) set(content []byte) {
 	s.content, s.etag = content, `"`+sha256sum(content)[:8]+`"`
 }
 
+// misbehaves sets what the server does wrong.
+func (s *server) misbehaves(how func(n int, w nethttp.ResponseWriter, r *nethttp.Request) (done bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.misbehave = how
+}
+
 func (s *server) asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
