@@ -228,6 +228,9 @@ func (a *App) approve(ctx context.Context, p *planner.Plan) error {
 
 // carryOut executes the plan, reads back what became of it, and prints the outputs.
 func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions) error {
+	if err := s.forgetHostKeys(p); err != nil {
+		return err
+	}
 	progress := s.app.printer().Progress(p, o.json)
 	summary, err := apply.Run(ctx, p, s.state, apply.Env{
 		Drivers: s.drivers, Backend: s.backend, Parallelism: o.parallelism, Events: progress.Event,
@@ -298,5 +301,5 @@ func (s *session) showOutputs(o applyOptions) error {
 	if err != nil || len(outputs) == 0 {
 		return err
 	}
-	return s.app.printer().Outputs(outputs, o.json)
+	return s.app.printer().ResultingOutputs(outputs, o.json)
 }

@@ -20,15 +20,7 @@ type outputJSON struct {
 // Outputs prints outputs as "name = value", or with asJSON as one object by name. Sensitive values are hidden.
 func (p *Printer) Outputs(outputs []config.Output, asJSON bool) error {
 	if asJSON {
-		out := map[string]outputJSON{}
-		for _, o := range outputs {
-			j := outputJSON{Sensitive: o.Sensitive, Type: o.Type, Known: o.Known}
-			if !o.Sensitive {
-				j.Value = o.Value
-			}
-			out[o.Name] = j
-		}
-		return p.JSON(out)
+		return p.JSON(outputForms(outputs))
 	}
 	var b strings.Builder
 	for _, o := range outputs {
@@ -40,6 +32,32 @@ func (p *Printer) Outputs(outputs []config.Output, asJSON bool) error {
 	}
 	_, err := fmt.Fprint(p.Out, b.String())
 	return err
+}
+
+func outputForms(outputs []config.Output) map[string]outputJSON {
+	out := map[string]outputJSON{}
+	for _, o := range outputs {
+		j := outputJSON{Sensitive: o.Sensitive, Type: o.Type, Known: o.Known}
+		if !o.Sensitive {
+			j.Value = o.Value
+		}
+		out[o.Name] = j
+	}
+	return out
+}
+
+type outputsLine struct {
+	Type    string                `json:"type"` // outputs
+	Outputs map[string]outputJSON `json:"outputs"`
+}
+
+// ResultingOutputs prints outputs as the end of an apply: under a heading, or with asJSON as the last of its lines.
+func (p *Printer) ResultingOutputs(outputs []config.Output, asJSON bool) error {
+	if asJSON {
+		return p.JSON(outputsLine{Type: "outputs", Outputs: outputForms(outputs)})
+	}
+	fmt.Fprintf(p.Out, "\n%s\n\n", p.style.bold("Outputs:"))
+	return p.Outputs(outputs, false)
 }
 
 // Output prints the value of one output. A sensitive one is printed only with asJSON or raw, as then it is asked for.

@@ -99,6 +99,18 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+func TestOutputsEndAnApply(t *testing.T) {
+	s := newScreen(Streams{})
+	if err := s.ResultingOutputs(someOutputs()[1:2], false); err != nil || s.out.String() != "\nOutputs:\n\ncount = 3\n" {
+		t.Errorf("%q, %v", &s.out, err)
+	}
+	s.out.Reset()
+	want := `{"type":"outputs","outputs":{"count":{"sensitive":false,"type":"number","known":true,"value":3}}}` + "\n"
+	if err := s.ResultingOutputs(someOutputs()[1:2], true); err != nil || s.out.String() != want {
+		t.Errorf("%q, %v", &s.out, err)
+	}
+}
+
 func TestOneOutput(t *testing.T) {
 	by := map[string]config.Output{}
 	for _, o := range someOutputs() {
