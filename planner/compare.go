@@ -249,8 +249,9 @@ func formatValue(v any, f *FieldChange) string {
 
 // allFields lists what an object that comes or goes is set to, for people.
 func allFields(r resource.Resource, impact drivers.Impact, going bool) []FieldChange {
-	var out []FieldChange
-	for _, f := range resource.Fields(r) {
+	fields := resource.Fields(r)
+	out := make([]FieldChange, 0, len(fields))
+	for _, f := range fields {
 		if f.Class == resource.ClassInput || f.Path == "host" || f.Path == "managed" || strings.HasPrefix(f.Path, "lifecycle.") {
 			continue
 		}

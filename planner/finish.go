@@ -31,7 +31,7 @@ func (p *planner) finish() {
 	}
 	p.touch()
 	byAddr := func(a, b Change) int { return resource.Compare(a.Addr, b.Addr) }
-	slices.SortStableFunc(p.plan.Changes, byAddr)
+	slices.SortStableFunc(p.plan.Changes, byAddr) // those of hosts stand in front
 	slices.SortStableFunc(p.plan.Drift, byAddr)
 	slices.SortStableFunc(p.plan.Findings, func(a, b Finding) int {
 		return cmp.Or(resource.Compare(a.Addr, b.Addr), cmp.Compare(a.Severity, b.Severity), strings.Compare(a.Path, b.Path),

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -33,9 +32,8 @@ func (p *planner) collectHosts(blocks []*resource.Host, records []*state.Record)
 // checkMachine refuses to go on with another machine than the one that the recorded objects are on.
 func (p *planner) checkMachine(h *host, was *resource.Host) {
 	now := h.Observed.Facts.UUID
-	lives := slices.ContainsFunc(p.in.State.Sorted(), func(r *state.Record) bool { return r.Object.Base().Host == h.label })
 	switch {
-	case !lives || was.Machine == now && now != "":
+	case !h.lived || was.Machine == now && now != "":
 	case was.URI != h.want.URI:
 		p.find(Finding{
 			Severity: SeverityError, Addr: h.want.Addr, Path: "uri", Summary: "the host is another machine now",

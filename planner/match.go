@@ -36,11 +36,9 @@ func (p *planner) collect() error {
 		}
 	}
 	p.collectHosts(hostBlocks, hostRecords)
-	p.sorted = make([]*object, 0, len(p.objects))
-	for _, o := range p.objects {
-		p.sorted = append(p.sorted, o)
+	if byAddr := func(a, b *object) int { return resource.Compare(a.addr, b.addr) }; !slices.IsSortedFunc(p.sorted, byAddr) {
+		slices.SortFunc(p.sorted, byAddr)
 	}
-	slices.SortFunc(p.sorted, func(a, b *object) int { return resource.Compare(a.addr, b.addr) })
 	for _, o := range p.sorted {
 		p.locate(o)
 	}
@@ -55,18 +53,20 @@ func (p *planner) collectDesired(r resource.Resource) error {
 	}
 	o := &object{addr: base.Addr, kind: r.Kind(), file: r}
 	p.objects[o.addr] = o
-	norm, err := h.Rules.Normalize(r)
+	p.sorted = append(p.sorted, o)
+	if p.in.Destroy {
+		return nil
+	}
+	o.want, err = h.Rules.Normalize(r)
 	if err != nil {
+		o.want = nil
 		p.find(Finding{
 			Severity: SeverityError, Addr: o.addr, Path: fieldOf(err), Summary: "the host cannot have this",
 			Detail: fmt.Sprintf("host %q: %v", base.Host, err),
 		})
 		return nil
 	}
-	if !p.in.Destroy {
-		o.want = norm
-		o.goal = place{base.Host, resource.Key(norm)}
-	}
+	o.goal = place{base.Host, resource.Key(o.want)}
 	return nil
 }
 
@@ -85,10 +85,12 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 	if err != nil {
 		return err
 	}
+	h.lived = true
 	o := p.objects[base.Addr]
 	if o == nil {
 		o = &object{addr: base.Addr, kind: rec.Object.Kind()}
 		p.objects[o.addr] = o
+		p.sorted = append(p.sorted, o)
 	}
 	if o.kind != rec.Object.Kind() {
 		return fmt.Errorf("plan: %s is a %s, but recorded as a %s", o.addr, o.kind, rec.Object.Kind())

@@ -145,6 +145,7 @@ type host struct {
 	Host
 	want   *resource.Host
 	rec    *state.Record
+	lived  bool // objects are recorded on it
 	record *step
 }
 

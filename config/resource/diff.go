@@ -167,16 +167,20 @@ func (x labelIndex) find(label string) reflect.Value {
 }
 
 func equalLeaf(x, y reflect.Value) bool {
-	if x.Type() == secretType {
-		return x.Interface().(Secret).hash == y.Interface().(Secret).hash
-	}
-	if x.Kind() == reflect.Pointer {
+	switch x.Kind() {
+	case reflect.String:
+		return x.String() == y.String()
+	case reflect.Pointer:
 		return x.IsNil() == y.IsNil() && (x.IsNil() || x.Elem().Equal(y.Elem()))
-	}
-	if x.Comparable() && y.Comparable() {
+	case reflect.Struct:
+		if x.Type() == secretType {
+			return x.Interface().(Secret).hash == y.Interface().(Secret).hash
+		}
 		return x.Equal(y)
+	case reflect.Slice, reflect.Map:
+		return x.Len() == y.Len() && (x.Len() == 0 || reflect.DeepEqual(x.Interface(), y.Interface()))
 	}
-	return x.Len() == y.Len() && (x.Len() == 0 || reflect.DeepEqual(x.Interface(), y.Interface()))
+	return x.Equal(y)
 }
 
 // Overlay makes the two sides of the three-way comparison, whose Diff is what an apply would change. before is live, with
@@ -246,38 +250,63 @@ func Clone[R Resource](r R) R {
 }
 
 func cloneValue(v reflect.Value) reflect.Value {
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	detach(c)
+	return c
+}
+
+// detach gives the copy v its own of what it shares with what it was copied from.
+func detach(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		if v.IsNil() {
-			return v
+		if !v.IsNil() {
+			p := reflect.New(v.Type().Elem())
+			p.Elem().Set(v.Elem())
+			detach(p.Elem())
+			v.Set(p)
 		}
-		p := reflect.New(v.Type().Elem())
-		p.Elem().Set(cloneValue(v.Elem()))
-		return p
 	case reflect.Slice:
 		if v.IsNil() {
-			return v
+			return
 		}
 		s := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
-		for i := range v.Len() {
-			s.Index(i).Set(cloneValue(v.Index(i)))
-		}
-		return s
-	case reflect.Struct:
-		c := reflect.New(v.Type()).Elem()
-		c.Set(v)
-		if v.Type() == secretType || v.Type() == addrType {
-			return c
-		}
-		for i := range v.NumField() {
-			switch f := c.Field(i); f.Kind() {
-			case reflect.Pointer, reflect.Slice, reflect.Struct:
-				f.Set(cloneValue(f))
+		reflect.Copy(s, v)
+		if shares(v.Type().Elem()) {
+			for i := range s.Len() {
+				detach(s.Index(i))
 			}
 		}
-		return c
+		v.Set(s)
+	case reflect.Struct:
+		if v.Type() == secretType || v.Type() == addrType {
+			return
+		}
+		for i := range v.NumField() {
+			switch f := v.Field(i); f.Kind() {
+			case reflect.Pointer, reflect.Slice, reflect.Struct:
+				detach(f)
+			}
+		}
 	}
-	return v
+}
+
+// shares tells whether a plain copy of a value of type t shares memory with it.
+func shares(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return true
+	case reflect.Struct:
+		if t == secretType || t == addrType {
+			return false
+		}
+		for i := range t.NumField() {
+			if shares(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Secrets collects the texts of all secrets of r that are known in clear, by hash.
