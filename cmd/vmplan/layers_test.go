@@ -44,6 +44,7 @@ var rooms = map[string]struct{ own, third string }{
 		"cmd/internal/cli cmd/internal/view config config/resource drivers drivers/libvirt drivers/sim drivers/source/ drivers/source planner planner/apply state state/local", "",
 	},
 	"cmd/internal/bench": {"drivers/libvirt/libvirttest", ""},
+	"cmd/internal/docs":  {"config config/function config/resource", ""},
 
 	"drivers/libvirt/libvirttest":                 {"", "golang.org/x/sys"},
 	"drivers/libvirt/libvirttest/cmd/floor":       {"", "libvirt.org/go/libvirt golang.org/x/sync"},

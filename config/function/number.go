@@ -12,7 +12,7 @@ func numbers() map[string]function.Function {
 		"abs":      stdlib.AbsoluteFunc,
 		"ceil":     stdlib.CeilFunc,
 		"floor":    stdlib.FloorFunc,
-		"log":      stdlib.LogFunc,
+		"log":      guard(stdlib.LogFunc, checkLog),
 		"max":      stdlib.MaxFunc,
 		"min":      stdlib.MinFunc,
 		"parseint": stdlib.ParseIntFunc,

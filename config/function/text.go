@@ -16,7 +16,7 @@ func texts() map[string]function.Function {
 		"endswith":    textTest("Whether the text ends with suffix.", strings.HasSuffix, "suffix"),
 		"format":      stdlib.FormatFunc,
 		"formatlist":  stdlib.FormatListFunc,
-		"indent":      stdlib.IndentFunc,
+		"indent":      guard(stdlib.IndentFunc, checkIndent),
 		"join":        stdlib.JoinFunc,
 		"lower":       stdlib.LowerFunc,
 		"regex":       stdlib.RegexFunc,

@@ -3,11 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/user"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
 	"vmplan.dev/vmplan/state"
@@ -25,7 +22,7 @@ func (o *lockOptions) addTo(f *pflag.FlagSet) {
 
 // lock takes the state's lock, saying once whom it waits for.
 func (s *session) lock(ctx context.Context, o lockOptions) error {
-	info := state.LockInfo{ID: uuid.NewString(), Who: whoami(), PID: os.Getpid(), Operation: o.operation, Since: time.Now()}
+	info := state.NewLockInfo(o.operation)
 	unlock, err := state.LockWait(ctx, s.backend, info, o.timeout, func(l *state.LockedError) {
 		s.app.printer().Note(fmt.Sprintf("Waiting up to %s: %v.", o.timeout, l))
 	})
@@ -34,15 +31,4 @@ func (s *session) lock(ctx context.Context, o lockOptions) error {
 	}
 	s.unlock = unlock
 	return nil
-}
-
-func whoami() string {
-	name, host := "unknown", "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if h, err := os.Hostname(); err == nil {
-		host = h
-	}
-	return name + "@" + host
 }
