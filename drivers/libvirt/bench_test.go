@@ -81,7 +81,8 @@ func fillHost(b *testing.B, host *libvirttest.Host, count int) []resource.Resour
 		if err := os.WriteFile(filepath.Join(folder, s.File), make([]byte, 64<<10), 0o600); err != nil {
 			b.Fatal(err)
 		}
-		vm := &resource.VM{Meta: meta(resource.KindVM, name), Memory: resource.GiB,
+		vm := &resource.VM{
+			Meta: meta(resource.KindVM, name), Memory: resource.GiB,
 			Disks: []resource.Disk{{Label: "root", Source: resource.VolumeID(v)}, {Label: "seed", Source: resource.VolumeID(s), ReadOnly: new(true)}},
 			NICs:  []resource.NIC{{Label: "lan", Source: "lan", MAC: fmt.Sprintf("52:54:00:00:%02x:%02x", i/256, i%256)}},
 		}
@@ -156,4 +157,93 @@ func peakMemory(b *testing.B) string {
 	_, rest, _ := strings.Cut(string(text), "VmHWM:")
 	line, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(line)
+}
+
+// BenchmarkCreate makes a hundred vms, each an overlay, a seed and a definition, four at once, and beside it the same calls by
+// hand.
+func BenchmarkCreate(b *testing.B) {
+	const count, parallel = 100, 4
+	host, err := libvirttest.New(b.Context())
+	if err != nil {
+		b.Skip(err)
+	}
+	defer host.Close()
+	d := openURI(b, host.URI, nil)
+	meta := func(kind resource.Kind, name string) resource.Meta {
+		return resource.Meta{Addr: resource.Addr{Kind: kind, Name: name}, Name: name}
+	}
+	folder := filepath.Join(host.Dir, "pool")
+	do(b, d, drivers.NewCreate(normal(b, d, &resource.Pool{Meta: meta(resource.KindPool, "bench"), Path: folder}), nil))
+	base := normal(b, d, &resource.Volume{Meta: meta(resource.KindVolume, "base"), PoolName: "bench", File: "base.qcow2", Size: resource.GiB})
+	do(b, d, drivers.NewCreate(base, nil))
+	salt := []byte("salt")
+	round := 0
+	all := func(one func(name string) error) {
+		round++
+		var group errgroup.Group
+		group.SetLimit(parallel)
+		for i := range count {
+			group.Go(func() error { return one(fmt.Sprintf("r%dvm%d", round, i)) })
+		}
+		check(b, group.Wait())
+	}
+	b.Run("floor", func(b *testing.B) {
+		conn, err := libvirt.NewConnect(host.URI)
+		check(b, err)
+		defer conn.Close()
+		pool, err := conn.LookupStoragePoolByName("bench")
+		check(b, err)
+		defer freePool(pool)
+		for b.Loop() {
+			all(func(name string) error { return createByHand(conn, pool, folder, name) })
+		}
+	})
+	b.Run("driver", func(b *testing.B) {
+		for b.Loop() {
+			all(func(name string) error {
+				v := &resource.Volume{Meta: meta(resource.KindVolume, name), PoolName: "bench", File: name + ".qcow2", Size: resource.GiB, Backing: "bench/base.qcow2"}
+				s := &resource.Seed{Meta: meta(resource.KindSeed, name), PoolName: "bench", File: name + ".iso",
+					UserData: resource.NewSecret("#cloud-config\n", salt), MetaData: resource.NewSecret("instance-id: "+name+"\n", salt)}
+				vm := &resource.VM{
+					Meta: meta(resource.KindVM, name), Memory: resource.GiB,
+					Disks: []resource.Disk{{Label: "root", Source: resource.VolumeID(v)}, {Label: "seed", Source: resource.VolumeID(s), ReadOnly: new(true)}}}
+				for _, r := range []resource.Resource{v, s, vm} {
+					r, err := d.Normalize(r)
+					if err == nil {
+						_, err = d.Do(b.Context(), drivers.NewCreate(r, &drivers.Mark{Lineage: "bench", Addr: r.Base().Addr, Version: "0.1.0"}), nil)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	})
+}
+
+func createByHand(conn *libvirt.Connect, pool *libvirt.StoragePool, folder, name string) error {
+	v, err := pool.StorageVolCreateXML(fmt.Sprintf(`<volume><name>%s.qcow2</name><capacity>1073741824</capacity><target><format type='qcow2'/></target>
+<backingStore><path>%s/base.qcow2</path><format type='qcow2'/></backingStore></volume>`, name, folder), 0)
+	if err != nil {
+		return err
+	}
+	freeVolume(v)
+	if err := os.WriteFile(filepath.Join(folder, name+".iso"), make([]byte, 50<<10), 0o600); err != nil {
+		return err
+	}
+	vm := &resource.VM{Memory: resource.GiB, MaxMemory: resource.GiB, VCPUs: 1, MaxVCPUs: 1, Disks: []resource.Disk{{Label: "root", Bus: "virtio", Device: "disk"}, {Label: "seed", Bus: "virtio", Device: "disk", ReadOnly: new(true)}}}
+	vm.Name = name
+	text, err := domainXML(domainSpec{
+		vm: vm, facts: &hostFacts{Facts: drivers.Facts{Arch: "x86_64", DomainTypes: []string{"qemu"}}},
+		files: map[string]diskFile{"root": {filepath.Join(folder, name+".qcow2"), "qcow2"}, "seed": {filepath.Join(folder, name+".iso"), "raw"}},
+	})
+	if err != nil {
+		return err
+	}
+	dom, err := conn.DomainDefineXML(text)
+	if err == nil {
+		freeDomain(dom)
+	}
+	return err
 }

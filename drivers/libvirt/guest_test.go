@@ -46,18 +46,27 @@ func newLab(t *testing.T, poolPath string) *lab {
 		poolPath = filepath.Join(host.Dir, "images")
 	}
 	salt := []byte("salt")
-	l := &lab{t: t, host: host, d: d,
+	l := &lab{
+		t: t, host: host, d: d,
 		pool: &resource.Pool{Meta: labMeta(resource.KindPool, "fast"), UUID: "0a6a3c5e-0000-5000-8000-000000000001", Path: poolPath},
-		lan: &resource.Network{Meta: labMeta(resource.KindNetwork, "lan"), UUID: "0a6a3c5e-0000-5000-8000-000000000002", Mode: "nat", CIDR: "10.93.0.0/24",
-			Reservations: []resource.Reservation{{MAC: "52:54:00:93:00:01", Address: "10.93.0.10", Name: "web"}}},
-		img:  &resource.Image{Meta: labMeta(resource.KindImage, "tiny"), Source: tiny.Disk, PoolName: "fast", File: "tiny-00112233.qcow2"},
-		root: &resource.Volume{Meta: labMeta(resource.KindVolume, "web-root"), PoolName: "fast", File: "web-root.qcow2", Size: 128 * resource.MiB, Backing: "fast/tiny-00112233.qcow2"},
-		seed: &resource.Seed{Meta: labMeta(resource.KindSeed, "web-seed"), PoolName: "fast", File: "web-seed-00112233.iso",
-			MetaData: resource.NewSecret("instance-id: web\nlocal-hostname: web\n", salt), UserData: resource.NewSecret("#!/bin/sh\necho seeded > /dev/console\n", salt)},
-		vm: &resource.VM{Meta: labMeta(resource.KindVM, "web"), UUID: "0a6a3c5e-0000-5000-8000-000000000003", Memory: 160 * resource.MiB, VCPUs: 1,
+		lan: &resource.Network{
+			Meta: labMeta(resource.KindNetwork, "lan"), UUID: "0a6a3c5e-0000-5000-8000-000000000002", Mode: "nat", CIDR: "10.93.0.0/24",
+			Reservations: []resource.Reservation{{MAC: "52:54:00:93:00:01", Address: "10.93.0.10", Name: "web"}},
+		},
+		img: &resource.Image{Meta: labMeta(resource.KindImage, "tiny"), Source: tiny.Disk, PoolName: "fast", File: "tiny-00112233.qcow2"},
+		root: &resource.Volume{
+			Meta: labMeta(resource.KindVolume, "web-root"), PoolName: "fast", File: "web-root.qcow2", Size: 128 * resource.MiB, Backing: "fast/tiny-00112233.qcow2",
+		},
+		seed: &resource.Seed{
+			Meta: labMeta(resource.KindSeed, "web-seed"), PoolName: "fast", File: "web-seed-00112233.iso",
+			MetaData: resource.NewSecret("instance-id: web\nlocal-hostname: web\n", salt), UserData: resource.NewSecret("#!/bin/sh\necho seeded > /dev/console\n", salt),
+		},
+		vm: &resource.VM{
+			Meta: labMeta(resource.KindVM, "web"), UUID: "0a6a3c5e-0000-5000-8000-000000000003", Memory: 160 * resource.MiB, VCPUs: 1,
 			Disks: []resource.Disk{{Label: "root", Source: "fast/web-root.qcow2"}, {Label: "seed", Source: "fast/web-seed-00112233.iso", ReadOnly: new(true)}},
 			NICs:  []resource.NIC{{Label: "lan", Source: "lan", MAC: "52:54:00:93:00:01", Address: "10.93.0.10"}},
-			Ready: &resource.Ready{SSH: &resource.ReadySSH{}, Address: &resource.Empty{}, Agent: &resource.Empty{}, Timeout: resource.Duration(4 * time.Minute)}},
+			Ready: &resource.Ready{SSH: &resource.ReadySSH{}, Address: &resource.Empty{}, Agent: &resource.Empty{}, Timeout: resource.Duration(4 * time.Minute)},
+		},
 	}
 	l.pool, l.lan, l.img = normal(t, d, l.pool), normal(t, d, l.lan), normal(t, d, l.img)
 	l.root, l.seed, l.vm = normal(t, d, l.root), normal(t, d, l.seed), normal(t, d, l.vm)

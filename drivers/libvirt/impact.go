@@ -24,7 +24,7 @@ func (d *driver) Impact(before, after resource.Resource) []drivers.FieldImpact {
 		case *resource.VM:
 			f.Impact, f.Note = impactVM(c, before, after.(*resource.VM))
 		case *resource.Network:
-			f.Impact, f.Note = impactNetwork(c, before)
+			f.Impact, f.Note = impactNetwork(c)
 		case *resource.Volume:
 			f.Impact, f.Note = impactVolume(c)
 		case *resource.Pool:
@@ -40,7 +40,7 @@ func (d *driver) Impact(before, after resource.Resource) []drivers.FieldImpact {
 	return out
 }
 
-func impactNetwork(c resource.Change, before *resource.Network) (drivers.Impact, string) {
+func impactNetwork(c resource.Change) (drivers.Impact, string) {
 	switch path, _, _ := strings.Cut(c.Path, "."); path {
 	case "autostart":
 		return drivers.ImpactLive, ""

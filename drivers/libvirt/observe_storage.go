@@ -4,6 +4,7 @@ package libvirt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -109,11 +110,15 @@ func (o *observation) readStorage(ctx context.Context) error {
 		if !p.active && wanted[name] {
 			return fmt.Errorf("pool %s is not active, so what it holds cannot be seen: start it (virsh pool-start %s), or make sure that %s is there", name, name, p.path)
 		}
-		if p.active {
-			if err := o.readVolumes(ctx, p); err != nil {
-				return err
-			}
+		if !p.active {
+			continue
 		}
+		ours := wanted[name] || o.want[string(resource.KindPool)+"/"+name] != nil
+		err := o.readVolumes(ctx, p, ours)
+		if err != nil && (ours || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
+			return err
+		}
+		// A pool of others' that is out of order is no affair of ours.
 	}
 	for name, p := range o.pools {
 		key := string(resource.KindPool) + "/" + name
@@ -134,8 +139,9 @@ func (p *livePool) object(addr resource.Addr) *drivers.Object {
 	return &drivers.Object{Resource: pool, Power: power, Capacity: p.capacity, Free: p.free, Path: p.path}
 }
 
-// readVolumes reads all volumes of an active pool, also those that are not ours, for their backing files.
-func (o *observation) readVolumes(ctx context.Context, p *livePool) error {
+// readVolumes reads all volumes of an active pool, also those that are not ours, for their backing files. libvirt is made to
+// look at the folder again only for a pool of ours: of what kind others are, and how long they take, nobody knows.
+func (o *observation) readVolumes(ctx context.Context, p *livePool, ours bool) error {
 	pool, err := o.conn.LookupStoragePoolByName(p.name)
 	if missing(err) {
 		return nil
@@ -144,8 +150,10 @@ func (o *observation) readVolumes(ctx context.Context, p *livePool) error {
 		return fail(err, "look up pool %s", p.name)
 	}
 	defer freePool(pool)
-	if err := refresh(pool, p.name); err != nil {
-		return err
+	if ours {
+		if err := refresh(pool, p.name); err != nil {
+			return err
+		}
 	}
 	if info, err := pool.GetInfo(); err == nil {
 		p.capacity, p.free = resource.Size(info.Capacity), resource.Size(info.Available)

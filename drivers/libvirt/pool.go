@@ -20,6 +20,10 @@ func (c *call) createPool(p *resource.Pool) error {
 	pool, err := c.conn.LookupStoragePoolByName(p.Name)
 	if missing(err) {
 		pool, err = c.definePool(p)
+		if p.Autostart == nil {
+			p = resource.Clone(p)
+			p.Autostart = new(true)
+		}
 	} else if err == nil {
 		err = checkPool(pool, p)
 	}

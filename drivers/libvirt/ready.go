@@ -210,7 +210,7 @@ func (w *waiter) givesAddresses(nic resource.NIC) (bool, error) {
 	return ipv4(tree).get("dhcp") != nil, nil
 }
 
-// addressesOf are the addresses of a NIC: its lease, else what the agent says, else what the host's ARP table has.
+// addressesOf are the IPv4 addresses of a NIC: its lease, else what the agent says, else what the host's ARP table has.
 func (w *waiter) addressesOf(nic resource.NIC) ([]string, error) {
 	if nic.Source != "" {
 		leases, err := w.leases(nic.Source)
@@ -232,20 +232,21 @@ func (w *waiter) addressesOf(nic resource.NIC) ([]string, error) {
 		if err != nil {
 			continue // no agent, or a table that cannot be read: the other source may know
 		}
-		for _, i := range list {
-			if i.Hwaddr != nic.MAC {
-				continue
-			}
-			var ips []string
-			for _, a := range i.Addrs {
-				if a.Type == libvirt.IP_ADDR_TYPE_IPV4 {
-					ips = append(ips, a.Addr)
-				}
-			}
-			if len(ips) > 0 {
-				return ips, nil
-			}
+		if ips := ipv4Of(list, nic.MAC); len(ips) > 0 {
+			return ips, nil
 		}
 	}
 	return nil, nil
+}
+
+func ipv4Of(list []libvirt.DomainInterface, mac string) []string {
+	var ips []string
+	for _, i := range list {
+		for _, a := range i.Addrs {
+			if i.Hwaddr == mac && a.Type == libvirt.IP_ADDR_TYPE_IPV4 {
+				ips = append(ips, a.Addr)
+			}
+		}
+	}
+	return ips
 }

@@ -100,7 +100,7 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits) error {
 		if err := writeInto(folder, img.File, bits.mode, func(f *os.File) error { return bits.copyTo(c, f) }); err != nil {
 			return err
 		}
-		return refresh(pool, img.PoolName)
+		return c.refreshInTurn(pool, img.PoolName)
 	}
 	return c.upload(pool, bits)
 }
@@ -221,7 +221,7 @@ func (c *call) upload(pool *libvirt.StoragePool, u upload) error {
 	if err != nil {
 		return fail(err, "read the pool's name")
 	}
-	return refresh(pool, name)
+	return c.refreshInTurn(pool, name)
 }
 
 // permissions asks for the mode where the daemon runs as root and may write to what nobody else may.

@@ -5,6 +5,8 @@ package libvirt
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -58,8 +60,32 @@ func (c *call) refreshPoolOf(id string) error {
 		return err
 	}
 	defer freePool(pool)
-	return refresh(pool, name)
+	return c.refreshInTurn(pool, name)
 }
+
+// refreshInTurn is refresh for who has put a file into the folder, and needs libvirt to know of it: while libvirt makes or
+// fills another volume there it refuses to look, so this waits until it does.
+func (c *call) refreshInTurn(pool *libvirt.StoragePool, name string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := pool.Refresh(0)
+		if err == nil || notOffered(err) {
+			return nil
+		}
+		if !isBusy(err) {
+			return fail(err, "refresh pool %s", name)
+		}
+		select {
+		case <-c.ctx.Done():
+			return fmt.Errorf("refresh pool %s: %w", name, c.ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// isBusy tells whether libvirt refuses to look at a pool's folder because it works on a volume there. It has no code for that.
+func isBusy(err error) bool { return strings.Contains(err.Error(), "asynchronous jobs") }
 
 // createVolume allocates an empty disk or an overlay.
 func (c *call) createVolume(v *resource.Volume) error {

@@ -53,7 +53,7 @@ func domainXML(s domainSpec) (string, error) {
 	def.OS = &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Arch: arch, Machine: machine, Type: "hvm"}}
 	setFirmware(&def, s.uefi(), vm, arch)
 	def.CPU = s.cpu(def.Type)
-	def.Devices, err = s.devices(arch, machine)
+	def.Devices, err = s.devices(machine)
 	if err != nil {
 		return "", err
 	}
@@ -151,7 +151,7 @@ func (s *domainSpec) cpu(domainType string) *libvirtxml.DomainCPU {
 	return &libvirtxml.DomainCPU{Mode: "maximum"}
 }
 
-func (s *domainSpec) devices(arch, machine string) (*libvirtxml.DomainDeviceList, error) {
+func (s *domainSpec) devices(machine string) (*libvirtxml.DomainDeviceList, error) {
 	vm := s.vm
 	d := &libvirtxml.DomainDeviceList{
 		Channels: []libvirtxml.DomainChannel{{

@@ -43,11 +43,14 @@ func uefiVM() *resource.VM {
 		Meta: labMeta(resource.KindVM, "web"), UUID: "0a6a3c5e-0000-5000-8000-000000000003", Title: "Web <1>", Description: "a & b",
 		VCPUs: 2, MaxVCPUs: 4, Memory: 500 * 1000 * 1000, MaxMemory: 2 * resource.GiB, Firmware: "uefi",
 		Disks: []resource.Disk{
-			{Label: "root", Source: "fast/web-root.qcow2", Cache: "none"}, {Label: "data", Source: "fast/db.raw", Bus: "scsi"},
-			{Label: "seed", Source: "fast/web-seed.iso", ReadOnly: new(true)}, {Label: "cd", Source: "fast/cd.iso", Device: "cdrom"},
+			{Label: "root", Source: "fast/web-root.qcow2", Cache: "none"},
+			{Label: "data", Source: "fast/db.raw", Bus: "scsi"},
+			{Label: "seed", Source: "fast/web-seed.iso", ReadOnly: new(true)},
+			{Label: "cd", Source: "fast/cd.iso", Device: "cdrom"},
 		},
 		NICs: []resource.NIC{
-			{Label: "lan", Source: "lan", MAC: "52:54:00:AA:BB:01"}, {Label: "wan", Bridge: "br0", MAC: "52:54:00:aa:bb:02", Model: "e1000e", Link: new(false)},
+			{Label: "lan", Source: "lan", MAC: "52:54:00:AA:BB:01"},
+			{Label: "wan", Bridge: "br0", MAC: "52:54:00:aa:bb:02", Model: "e1000e", Link: new(false)},
 		},
 		Graphics: &resource.Graphics{},
 	}
@@ -79,7 +82,10 @@ func TestDomainXML(t *testing.T) {
 		vm    *resource.VM
 		facts *hostFacts
 	}{
-		{"uefi", uefiVM(), kvmFacts()}, {"secure", secure, kvmFacts()}, {"bare", bare, kvmFacts()}, {"arm", bare, arm},
+		{"uefi", uefiVM(), kvmFacts()},
+		{"secure", secure, kvmFacts()},
+		{"bare", bare, kvmFacts()},
+		{"arm", bare, arm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			vm := normal(t, &driver{}, c.vm)
@@ -110,8 +116,10 @@ func TestDomainXML(t *testing.T) {
 func TestNetworkXML(t *testing.T) {
 	meta := labMeta(resource.KindNetwork, "lan")
 	for name, n := range map[string]*resource.Network{
-		"nat": {Meta: meta, UUID: "0a6a3c5e-0000-5000-8000-000000000002", CIDR: "10.17.3.9/24", Domain: "lab.example",
-			Reservations: []resource.Reservation{{MAC: "52:54:00:AA:BB:01", Address: "10.17.3.10", Name: "web"}}},
+		"nat": {
+			Meta: meta, UUID: "0a6a3c5e-0000-5000-8000-000000000002", CIDR: "10.17.3.9/24", Domain: "lab.example",
+			Reservations: []resource.Reservation{{MAC: "52:54:00:AA:BB:01", Address: "10.17.3.10", Name: "web"}},
+		},
 		"isolated": {Meta: meta, Mode: "isolated", CIDR: "10.17.4.0/28", DHCP: new(false), Bridge: "virbr7"},
 		"bridge":   {Meta: meta, Mode: "bridge", Bridge: "br0"},
 	} {
