@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -45,10 +46,13 @@ func (t *Touched) moved(now Touched) []string {
 	case was.Kind() != is.Kind():
 		return []string{fmt.Sprintf("%s: %s is a %s and was a %s when the plan was made", t.Addr, t.Key, is.Kind(), was.Kind())}
 	}
-	out := movedFields(t.Addr, "", was, is)
-	switch was, is := t.Running.Resource, now.Running.Resource; {
-	case was != nil && is != nil && was.Kind() == is.Kind():
-		out = append(out, movedFields(t.Addr, " of the running guest", was, is)...)
+	defined := hostChanges(resource.Diff(was, is))
+	out := movedFields(t.Addr, "", defined)
+	if was, is := t.Running.Resource, now.Running.Resource; was != nil && is != nil && was.Kind() == is.Kind() {
+		guest := slices.DeleteFunc(hostChanges(resource.Diff(was, is)), func(c resource.Change) bool {
+			return slices.ContainsFunc(defined, func(d resource.Change) bool { return d.Path == c.Path })
+		})
+		out = append(out, movedFields(t.Addr, " of the running guest", guest)...)
 	}
 	if t.Power != now.Power {
 		out = append(out, fmt.Sprintf("%s: power %s → %s since the plan", t.Addr, t.Power, now.Power))
@@ -59,9 +63,9 @@ func (t *Touched) moved(now Touched) []string {
 	return out
 }
 
-func movedFields(addr resource.Addr, of string, was, is resource.Resource) []string {
+func movedFields(addr resource.Addr, of string, changes []resource.Change) []string {
 	var out []string
-	for _, c := range hostChanges(resource.Diff(was, is)) {
+	for _, c := range changes {
 		for _, f := range fieldChanges(c, drivers.ImpactRecord, "") {
 			out = append(out, fmt.Sprintf("%s: %s%s %s → %s since the plan", addr, f.Path, of, orNotSet(f.Old), orNotSet(f.New)))
 		}

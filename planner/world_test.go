@@ -178,3 +178,11 @@ func addr(t testing.TB, s string) resource.Addr {
 	}
 	return a
 }
+
+// edit changes the host behind the project's back.
+func (w *world) edit(edit func(*sim.Data)) {
+	w.t.Helper()
+	if err := w.host.Edit(edit); err != nil {
+		w.t.Fatal(err)
+	}
+}

@@ -1,0 +1,213 @@
+package planner_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/sim"
+	"vmplan.dev/vmplan/planner"
+)
+
+func encode(t testing.TB, p *planner.Plan) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := planner.Encode(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func decode(t testing.TB, text []byte) *planner.Plan {
+	t.Helper()
+	p, err := planner.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A saved plan does what the plan did, once it is given its secrets again, and holds none of them itself.
+func TestSavedPlanDoesTheSame(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		from, to := randomLab(r), randomLab(r)
+		direct, saved := newWorld(t), newWorld(t)
+		direct.settle(from.set(t), planner.Options{})
+		saved.settle(from.set(t), planner.Options{})
+		p := direct.plan(to.set(t), planner.Options{})
+		if p.Refused() {
+			continue
+		}
+		text := encode(t, p)
+		q := decode(t, text)
+		if again := encode(t, q); !bytes.Equal(text, again) {
+			t.Fatalf("decoded and encoded again it differs:\n%s\n%s", text, again)
+		}
+		if q.String() != p.String() {
+			t.Fatalf("decoded it reads otherwise:\n%s\n%s", p, q)
+		}
+		secrets := map[string]string{}
+		for _, o := range to.set(t).All() {
+			resource.Secrets(o, secrets)
+		}
+		if err := q.Reveal(secrets); err != nil {
+			t.Fatal(err)
+		}
+		direct.apply(p, inOrder(p), nil)
+		saved.apply(q, inOrder(q), nil)
+		if got, want := saved.text(), direct.text(); got != want {
+			t.Fatalf("the saved plan did otherwise:\n%s", difference(got, want))
+		}
+	}
+}
+
+func TestSavedPlanHoldsNoSecret(t *testing.T) {
+	w := newWorld(t)
+	const secret = "a-very-secret-text"
+	p := w.plan(project(t, func(s *resource.Set) {
+		s.Get(addr(t, "vm.web.seed")).(*resource.Seed).UserData = resource.NewSecret(secret, []byte("salt"))
+	}), planner.Options{})
+	text := encode(t, p)
+	if bytes.Contains(text, []byte(secret)) || strings.Contains(p.String(), secret) {
+		t.Error("the plan shows the secret")
+	}
+	err := decode(t, text).Reveal(map[string]string{})
+	if err == nil || !strings.Contains(err.Error(), "vm.web.seed") {
+		t.Errorf("without the secret: %v", err)
+	}
+}
+
+func TestDecodeRefusesWhatIsNoPlan(t *testing.T) {
+	good := string(encode(t, newWorld(t).plan(project(t), planner.Options{})))
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"empty":        {"", planner.ErrCorrupt},
+		"another file": {`{"lineage":"x"}`, planner.ErrCorrupt},
+		"cut short":    {good[:len(good)/2], planner.ErrCorrupt},
+		"more behind":  {good + "{}", planner.ErrCorrupt},
+		"edited":       {strings.Replace(good, `"memory":1073741824`, `"memory":2073741824`, 1), planner.ErrCorrupt},
+		"newer":        {strings.Replace(good, `"version":1`, `"version":2`, 1), planner.ErrNewer},
+		"unknown":      {sealed(`{"lineage":"x","surprise":1}`), planner.ErrCorrupt},
+		"no operation": {sealed(`{"steps":[{"id":"a"}]}`), planner.ErrCorrupt},
+		"a pool that starts": {sealed(`{"steps":[{"id":"a","op":{"op":"start","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
+			planner.ErrCorrupt},
+		"waits for nobody": {sealed(`{"steps":[{"id":"a","depends_on":["b"],"op":{"op":"forget","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
+			planner.ErrCorrupt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := planner.Decode(strings.NewReader(c.text)); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// sealed puts the head of a plan file around body.
+func sealed(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return fmt.Sprintf(`{"format":"vmplan plan","version":1,"sha256":"%s","plan":%s}`, hex.EncodeToString(sum[:]), body)
+}
+
+func FuzzDecode(f *testing.F) {
+	w := newWorld(f)
+	p := w.plan(project(f), planner.Options{})
+	text := encode(f, p)
+	body := bytes.TrimSuffix(bytes.SplitN(text, []byte(`"plan":`), 2)[1], []byte("}\n"))
+	f.Add(body)
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`{"steps":[{"id":"a","op":{"op":"stop","target":{"addr":"vm.a","kind":"vm","spec":{}},"args":{"force":true}}}]}`))
+	now := w.input(resource.NewSet(), planner.Options{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := planner.Decode(bytes.NewReader(body)); err == nil && !bytes.Contains(body, []byte("vmplan plan")) {
+			t.Error("read a plan that has no head")
+		}
+		p, err := planner.Decode(strings.NewReader(sealed(string(body))))
+		if err != nil {
+			return
+		}
+		first := encode(t, p)
+		if second := encode(t, decode(t, first)); !bytes.Equal(first, second) {
+			t.Errorf("encoded twice it differs:\n%s\n%s", first, second)
+		}
+		_ = p.String()
+		_ = p.Reveal(nil)
+		planner.Verify(p, now)
+	})
+}
+
+// What moves between plan and apply is named, and how.
+func TestVerifyNamesWhatMoved(t *testing.T) {
+	base := project(t)
+	change := func(s *resource.Set) { s.Get(addr(t, "vm.web")).(*resource.VM).Title = "shop" }
+	for name, c := range map[string]struct {
+		live func(*sim.Data)
+		in   func(*planner.Input)
+		want string
+	}{
+		"nothing": {},
+		"memory": {
+			live: func(d *sim.Data) { d.VMs["web"].Memory = 2 * resource.GiB },
+			want: "vm.web: memory 1 GiB → 2 GiB since the plan",
+		},
+		"running memory": {
+			live: func(d *sim.Data) {
+				live := d.VMs["web"].VM
+				live.Memory = 2 * resource.GiB
+				d.VMs["web"].Live = &live
+			},
+			want: "vm.web: memory of the running guest 1 GiB → 2 GiB since the plan",
+		},
+		"power": {
+			live: func(d *sim.Data) { d.VMs["web"].Power = drivers.PowerOff },
+			want: "vm.web: power on → off since the plan",
+		},
+		"gone": {
+			live: func(d *sim.Data) { delete(d.VMs, "web") },
+			want: "vm.web: vm/web was deleted since the plan",
+		},
+		"mark": {
+			live: func(d *sim.Data) { d.VMs["web"].Mark = nil },
+			want: "vm.web: its ownership mark was changed since the plan",
+		},
+		"an object that the plan is not about": {live: func(d *sim.Data) { d.Networks["lan"].Reservations = nil }},
+		"state": {
+			in:   func(in *planner.Input) { s := *in.State; s.Serial++; in.State = &s },
+			want: "the state was changed since the plan (serial 0 → 1)",
+		},
+		"files": {
+			in:   func(in *planner.Input) { in.ConfigHash = "other" },
+			want: "the files, or the values of variables, were changed since the plan",
+		},
+		"another project": {
+			in:   func(in *planner.Input) { s := *in.State; s.Lineage = "x"; in.State = &s },
+			want: "the plan is of another project (lineage " + lineage + ", not x)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.settle(base, planner.Options{})
+			p := decode(t, encode(t, w.plan(project(t, change), planner.Options{})))
+			if c.live != nil {
+				w.edit(c.live)
+			}
+			in := w.input(project(t, change), planner.Options{})
+			if c.in != nil {
+				c.in(&in)
+			}
+			if got := strings.Join(planner.Verify(p, in), "\n"); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
