@@ -15,7 +15,7 @@ import (
 //
 // Host keys are kept in a known_hosts file of the project, under an alias made from the vm's UUID. So a guest is known by
 // what it is, not by an address that another guest had last week, and the user's own known_hosts stays as it is. The first
-// key seen is accepted; another one later is refused, until ForgetHostKey is called for a vm that was made anew.
+// key seen is accepted; another one later is refused, until ForgetHostKeys is called for a vm that was made anew.
 type SSH struct {
 	UUID       string   // of the vm
 	Host       string   // address of the guest
@@ -41,7 +41,7 @@ func SSHCommand(s SSH) ([]string, error) {
 		"-o", "UserKnownHostsFile=" + quoteOption(s.KnownHosts),
 		"-o", "GlobalKnownHostsFile=none",
 		"-o", "StrictHostKeyChecking=accept-new",
-		"-o", "HashKnownHosts=no", // ForgetHostKey looks for the alias
+		"-o", "HashKnownHosts=no", // ForgetHostKeys looks for the alias
 		"-o", "CheckHostIP=no",
 	}
 	if s.Port != 0 {
@@ -68,20 +68,24 @@ func quoteOption(path string) string {
 	return `"` + strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }
 
-// ForgetHostKey drops what is known of the vm's host keys. To be called when the vm was created, replaced or deleted: its
-// UUID stays the same, its keys do not. A file that is not there is fine.
-func ForgetHostKey(knownHosts, uuid string) error {
+// ForgetHostKeys drops what is known of the host keys of vms. To be called when a vm, its disk or its seed is made or
+// deleted: its UUID stays the same, its keys do not. A file that is not there is fine.
+func ForgetHostKeys(knownHosts string, uuids ...string) error {
+	gone := map[string]bool{}
+	for _, uuid := range uuids {
+		gone[hostKeyAlias(uuid)] = true
+	}
 	data, err := os.ReadFile(knownHosts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("forget host key: %w", err)
+		return fmt.Errorf("forget host keys: %w", err)
 	}
 	var kept bytes.Buffer
 	for line := range bytes.Lines(data) {
 		name, _, _ := bytes.Cut(line, []byte(" "))
-		if string(name) != hostKeyAlias(uuid) {
+		if !gone[string(name)] {
 			kept.Write(line)
 		}
 	}
@@ -90,10 +94,10 @@ func ForgetHostKey(knownHosts, uuid string) error {
 	}
 	temp := knownHosts + ".new"
 	if err := os.WriteFile(temp, kept.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("forget host key: %w", err)
+		return fmt.Errorf("forget host keys: %w", err)
 	}
 	if err := os.Rename(temp, knownHosts); err != nil {
-		return fmt.Errorf("forget host key: %w", err)
+		return fmt.Errorf("forget host keys: %w", err)
 	}
 	return nil
 }

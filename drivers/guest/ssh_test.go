@@ -123,7 +123,7 @@ func TestAGuestMadeAnewIsTrustedOnlyAfterItsKeyIsForgotten(t *testing.T) {
 	if out, exit := runSSH(t, s); exit != 255 || !strings.Contains(out, "verification failed") {
 		t.Fatalf("a changed key was taken: exit code %d: %s", exit, out)
 	}
-	if err := guest.ForgetHostKey(s.KnownHosts, s.UUID); err != nil {
+	if err := guest.ForgetHostKeys(s.KnownHosts, s.UUID); err != nil {
 		t.Fatal(err)
 	}
 	if out, exit := runSSH(t, s); exit != 7 {
@@ -136,7 +136,7 @@ func TestAGuestMadeAnewIsTrustedOnlyAfterItsKeyIsForgotten(t *testing.T) {
 }
 
 func TestForgettingWithoutAFileIsFine(t *testing.T) {
-	if err := guest.ForgetHostKey(filepath.Join(t.TempDir(), "none"), "aa"); err != nil {
+	if err := guest.ForgetHostKeys(filepath.Join(t.TempDir(), "none"), "aa"); err != nil {
 		t.Error(err)
 	}
 }

@@ -72,6 +72,25 @@ func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOp
 	return err
 }
 
+// forgetHostKeys drops the host keys of the guests that the plan makes anew or deletes. A new disk or seed brings new keys
+// too: cloud-init makes them for each new instance.
+func (s *session) forgetHostKeys(p *planner.Plan) error {
+	var uuids []string
+	for _, step := range p.Steps {
+		if verb := step.Op.Verb(); verb != "create" && verb != "delete" {
+			continue
+		}
+		vm, ok := step.Op.Target().(*resource.VM)
+		if rec := s.state.Records[step.Addr.Owner()]; !ok && rec != nil {
+			vm, ok = rec.Object.(*resource.VM)
+		}
+		if ok {
+			uuids = append(uuids, vm.UUID)
+		}
+	}
+	return guest.ForgetHostKeys(guest.KnownHostsFile(s.dir), uuids...)
+}
+
 // oneVM opens the project and finds the one vm that addr names.
 func (a *App) oneVM(ctx context.Context, addr string, o projectOptions) (*session, *resource.VM, error) {
 	s, err := a.open(ctx, ".", o, lockOptions{})
