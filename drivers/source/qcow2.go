@@ -64,24 +64,34 @@ func parseQCOW2(head []byte, fileSize int64) (resource.Size, error) {
 	if err := checkExtensions(head, headerLength, clusterBits); err != nil {
 		return 0, err
 	}
-	tables := []struct {
+	if err := checkTables(head, version, uint64(fileSize)); err != nil {
+		return 0, err
+	}
+	return resource.Size(size), nil
+}
+
+// checkTables looks that the image's tables lie in the file and can describe the whole disk.
+func checkTables(head []byte, version uint32, fileSize uint64) error {
+	u32 := func(at int) uint64 { return uint64(binary.BigEndian.Uint32(head[at:])) }
+	u64 := func(at int) uint64 { return binary.BigEndian.Uint64(head[at:]) }
+	clusterBits, size, entries := u32(20), u64(24), u32(36)
+	for _, t := range []struct {
 		name          string
 		offset, bytes uint64
-	}{{"L1 table", u64(40), uint64(u32(36)) * 8}, {"refcount table", u64(48), uint64(u32(56)) << clusterBits}}
-	for _, t := range tables {
-		if t.offset == 0 || t.offset >= uint64(fileSize) || t.bytes > uint64(fileSize)-t.offset {
-			return 0, fmt.Errorf("the image is damaged or cut short: its %s lies outside the file", t.name)
+	}{{"L1 table", u64(40), entries * 8}, {"refcount table", u64(48), u32(56) << clusterBits}} {
+		if t.offset == 0 || t.offset >= fileSize || t.bytes > fileSize-t.offset {
+			return fmt.Errorf("the image is damaged or cut short: its %s lies outside the file", t.name)
 		}
 	}
 	// An entry of the L1 table stands for one cluster full of L2 entries (of 8 bytes, or 16), each of which stands for a cluster.
-	entryBits := uint32(3)
+	entryBits := uint64(3)
 	if version == 3 && u64(72)&featureSubclust != 0 {
 		entryBits = 4
 	}
-	if perEntry := uint64(1) << (2*clusterBits - entryBits); uint64(u32(36)) < (size+perEntry-1)/perEntry {
-		return 0, errors.New("the qcow2 header is damaged: its L1 table is too small for the disk")
+	if perEntry := uint64(1) << (2*clusterBits - entryBits); entries < (size+perEntry-1)/perEntry {
+		return errors.New("the qcow2 header is damaged: its L1 table is too small for the disk")
 	}
-	return resource.Size(size), nil
+	return nil
 }
 
 func checkFeatures(bits uint64) error {
