@@ -76,10 +76,4 @@ func templateTable(d dir) map[string]function.Function {
 }
 
 // renderError joins the mistakes of a template; their ranges are in the template, not in the file that calls.
-func renderError(diags hcl.Diagnostics) error {
-	var errs []error
-	for _, d := range diags.Errs() {
-		errs = append(errs, d)
-	}
-	return errors.Join(errs...)
-}
+func renderError(diags hcl.Diagnostics) error { return errors.Join(diags.Errs()...) }
