@@ -67,8 +67,7 @@ func (b *bars) moved(e apply.Event, _ string) {
 
 func (b *bars) ended(e apply.Event) {
 	if r := b.running[e.Step]; r != nil {
-		r.bar.Abort(true)
-		r.bar.Wait()
+		r.bar.Abort(true) // not waited for: that takes until the next time the bars are drawn
 		delete(b.running, e.Step)
 	}
 }

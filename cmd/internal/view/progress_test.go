@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -130,5 +131,26 @@ func TestSummaries(t *testing.T) {
 	s.Progress(&planner.Plan{}, false).Close(apply.Summary{Done: 1})
 	if s.out.Len() > 0 {
 		t.Errorf("a power action is summed up: %q", &s.out)
+	}
+}
+
+// A fleet's apply must not wait for its own display.
+func TestBarsDoNotHoldTheWorkUp(t *testing.T) {
+	var out, errs lockedBuffer
+	g := New(Streams{Out: &out, Err: &errs, Live: true, Width: 100}).Progress(somePlan(), false)
+	start := time.Now()
+	const steps = 2000
+	for i := range steps {
+		e := apply.Event{Step: fmt.Sprint("create ", i), Addr: addr(fmt.Sprintf("vm.m[%d]", i)), Verb: "create"}
+		g.Event(e)
+		e.Kind = apply.EventDone
+		g.Event(e)
+	}
+	if took := time.Since(start); took > steps*10*time.Millisecond {
+		t.Errorf("%d steps took %s", steps, took)
+	}
+	g.Close(apply.Summary{Done: steps})
+	if n := strings.Count(out.String(), ": created ("); n != steps {
+		t.Errorf("%d lines, want %d", n, steps)
 	}
 }
