@@ -202,11 +202,14 @@ func BenchmarkCreate(b *testing.B) {
 		for b.Loop() {
 			all(func(name string) error {
 				v := &resource.Volume{Meta: meta(resource.KindVolume, name), PoolName: "bench", File: name + ".qcow2", Size: resource.GiB, Backing: "bench/base.qcow2"}
-				s := &resource.Seed{Meta: meta(resource.KindSeed, name), PoolName: "bench", File: name + ".iso",
-					UserData: resource.NewSecret("#cloud-config\n", salt), MetaData: resource.NewSecret("instance-id: "+name+"\n", salt)}
+				s := &resource.Seed{
+					Meta: meta(resource.KindSeed, name), PoolName: "bench", File: name + ".iso",
+					UserData: resource.NewSecret("#cloud-config\n", salt), MetaData: resource.NewSecret("instance-id: "+name+"\n", salt),
+				}
 				vm := &resource.VM{
 					Meta: meta(resource.KindVM, name), Memory: resource.GiB,
-					Disks: []resource.Disk{{Label: "root", Source: resource.VolumeID(v)}, {Label: "seed", Source: resource.VolumeID(s), ReadOnly: new(true)}}}
+					Disks: []resource.Disk{{Label: "root", Source: resource.VolumeID(v)}, {Label: "seed", Source: resource.VolumeID(s), ReadOnly: new(true)}},
+				}
 				for _, r := range []resource.Resource{v, s, vm} {
 					r, err := d.Normalize(r)
 					if err == nil {

@@ -155,6 +155,15 @@ func TestGuestLives(t *testing.T) {
 	l.noDiff("grown")
 	l.console(t)
 
+	lan := resource.Clone(l.lan)
+	l.lan.Domain, l.lan.DHCPStart = "lab.example", "10.93.0.5"
+	do(t, l.d, drivers.NewUpdate(lan, l.lan, true))
+	l.noDiff("network changed")
+	do(t, l.d, drivers.NewWaitReady(l.vm)) // ssh answers through the network that was restarted
+	if nic := l.observe().Objects["vm/web"].Running.(*resource.VM).NICs[0]; nic.Source != "lan" || !*nic.Link {
+		t.Errorf("the running guest's NIC is %+v", nic)
+	}
+
 	l.vm.ShutdownTimeout = resource.Duration(2 * time.Minute)
 	begun := time.Now()
 	do(t, l.d, drivers.NewStop(l.vm, false))

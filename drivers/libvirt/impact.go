@@ -49,7 +49,7 @@ func impactNetwork(c resource.Change) (drivers.Impact, string) {
 	case "uuid", "name":
 		return drivers.ImpactReplace, ""
 	}
-	return drivers.ImpactRestart, "the network is restarted: guests on it are off the network until they are started again"
+	return drivers.ImpactRestart, "the network is restarted: guests on it are off the network for a moment, and ask for an address again"
 }
 
 func impactVolume(c resource.Change) (drivers.Impact, string) {

@@ -133,6 +133,11 @@ func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) er
 	if err != nil {
 		return err
 	}
+	if bridge := old.get("bridge").attr("name"); after.Bridge == "" {
+		// libvirt would choose another name and leave the files of the old one behind.
+		after = resource.Clone(after)
+		after.Bridge = bridge
+	}
 	text, err := networkXML(after, readMark(old.get("metadata")))
 	if err != nil {
 		return err
@@ -163,12 +168,15 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 		return fail(err, "define network %s", name)
 	}
 	freeNetwork(defined)
-	if active && restart && !c.test {
-		if err := stop(); err != nil {
-			return err
-		}
-	}
-	if restart || active {
+	switch {
+	case active && restart && !c.test:
+		return c.withGuestsAside(name, func() error {
+			if err := stop(); err != nil {
+				return err
+			}
+			return startNetwork(net, name)
+		})
+	case restart || active:
 		return startNetwork(net, name)
 	}
 	return nil

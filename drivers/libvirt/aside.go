@@ -1,0 +1,107 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// asideNetwork is where NICs of running guests wait while their network is restarted. It is there only then.
+const asideNetwork = "vmplan-aside"
+
+// guestNIC is a NIC of a running guest.
+type guestNIC struct {
+	dom *libvirt.Domain
+	def *node // of the interface, live
+}
+
+// withGuestsAside does something that takes a network down, with the NICs of running guests put on another network before
+// and back after: a network that is destroyed and started again leaves its guests unplugged until they are restarted.
+// Their link is down meanwhile, so that they ask for an address again. If this is cut off, the guests' networks differ from
+// their definitions, which the next plan sees and mends.
+func (c *call) withGuestsAside(network string, do func() error) (err error) {
+	nics, err := c.nicsOn(network)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, n := range nics {
+			freeDomain(n.dom)
+		}
+	}()
+	if len(nics) == 0 {
+		return do()
+	}
+	aside, err := c.openAside()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, fail(aside.Destroy(), "remove network %s", asideNetwork))
+		freeNetwork(aside)
+	}()
+	for _, n := range nics {
+		down := &resource.NIC{Source: asideNetwork, Link: new(false)}
+		if err := n.move(down); err != nil {
+			return errors.Join(err, moveBack(nics, network))
+		}
+	}
+	return errors.Join(do(), moveBack(nics, network))
+}
+
+func (c *call) openAside() (*libvirt.Network, error) {
+	net, err := c.conn.LookupNetworkByName(asideNetwork)
+	if missing(err) {
+		def := libvirtxml.Network{Name: asideNetwork, Bridge: &libvirtxml.NetworkBridge{STP: "off", Delay: "0"}}
+		text, marshalErr := def.Marshal()
+		if marshalErr != nil {
+			return nil, marshalErr
+		}
+		net, err = c.conn.NetworkCreateXML(text) // transient: it is gone when it is stopped
+	}
+	return net, fail(err, "create network %s", asideNetwork)
+}
+
+// nicsOn lists the NICs of running guests that are on the network.
+func (c *call) nicsOn(network string) ([]guestNIC, error) {
+	var nics []guestNIC
+	err := c.eachRunning(func(dom *libvirt.Domain, def *node) error {
+		for _, n := range def.get("devices").all("interface") {
+			if n.get("source").attr("network") != network {
+				continue
+			}
+			if err := dom.Ref(); err != nil {
+				return err
+			}
+			nics = append(nics, guestNIC{dom, n})
+		}
+		return nil
+	})
+	return nics, err
+}
+
+// moveBack gives every NIC its network and link back, as far as that goes.
+func moveBack(nics []guestNIC, network string) error {
+	var errs []error
+	for _, n := range nics {
+		was := readNIC(n.def, 0)
+		errs = append(errs, n.move(&resource.NIC{Source: network, Link: was.Link}))
+	}
+	return errors.Join(errs...)
+}
+
+// move puts the NIC on another network, while the guest runs.
+func (n guestNIC) move(to *resource.NIC) error {
+	def, err := parseTree(n.def.String())
+	if err != nil {
+		return fmt.Errorf("move a NIC: %w", err)
+	}
+	editNIC(def, to, []string{"source", "link"})
+	return fail(n.dom.UpdateDeviceFlags(def.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE), "put NIC %s on network %s", def.get("mac").attr("address"), to.Source)
+}
