@@ -186,7 +186,7 @@ func (w *world) settle(set *resource.Set, opts planner.Options) bool {
 // A project goes from one random form to another; the apply is killed at any moment; the next one ends where an undisturbed
 // one would have.
 func TestAnyCrashConverges(t *testing.T) {
-	for seed := range crashSeeds() {
+	for seed := range seeds(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			from, to := randomLab(r), randomLab(r)
@@ -252,10 +252,10 @@ func difference(got, want string) string {
 	return out
 }
 
-// crashSeeds is how many projects are tried: VMPLAN_CRASH_SEEDS, or as many as take some seconds.
-func crashSeeds() uint64 {
-	if n, err := strconv.ParseUint(os.Getenv("VMPLAN_CRASH_SEEDS"), 10, 64); err == nil {
-		return n
+// seeds is how many random projects a test tries: n, or VMPLAN_TEST_FACTOR times as many.
+func seeds(n uint64) uint64 {
+	if factor, err := strconv.ParseUint(os.Getenv("VMPLAN_TEST_FACTOR"), 10, 64); err == nil {
+		return n * factor
 	}
-	return 60
+	return n
 }

@@ -204,8 +204,10 @@ func (p *planner) decideNew(o *object) {
 	live := p.liveAt(o.goal)
 	pool, _ := o.want.(*resource.Pool)
 	switch {
+	case live == nil && pool != nil && pool.Implicit:
+		o.fate, o.cause = fateCreate, "no pool is declared, and the host has none"
 	case live == nil:
-		o.fate, o.cause = fateCreate, "not on the host"
+		o.fate, o.cause = fateCreate, CauseAbsent
 	case p.atPlace[o.goal] != o:
 		o.fate, o.cause = fateCreate, fmt.Sprintf("takes the place of %s", p.atPlace[o.goal].addr)
 	case p.ours(o, live):

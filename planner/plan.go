@@ -93,6 +93,9 @@ const (
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
 )
 
+// CauseAbsent is the Cause of what is made for the first time.
+const CauseAbsent = "not on the host"
+
 // Change is what happens to one object.
 type Change struct {
 	Addr   resource.Addr  `json:"addr"`
