@@ -133,16 +133,33 @@ func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) er
 	if err != nil {
 		return err
 	}
-	if bridge := old.get("bridge").attr("name"); after.Bridge == "" {
-		// libvirt would choose another name and leave the files of the old one behind.
-		after = resource.Clone(after)
-		after.Bridge = bridge
-	}
-	text, err := networkXML(after, readMark(old.get("metadata")))
+	text, err := networkXML(after, nil)
 	if err != nil {
 		return err
 	}
-	return c.putNetwork(net, after.Name, text, true)
+	def, err := parseTree(text)
+	if err != nil {
+		return err
+	}
+	mergeNetwork(old, def)
+	return c.putNetwork(net, after.Name, old.String(), true)
+}
+
+// mergeNetwork puts what a network's files can say into its definition; all else there stays.
+func mergeNetwork(old, def *node) {
+	if readMode(old.get("forward")) != readMode(def.get("forward")) {
+		old.drop("forward")
+		old.kids = append(old.kids, def.all("forward")...)
+	}
+	// Without a name libvirt would choose another bridge, and leave the files of the old one behind.
+	bridge := old.need("bridge")
+	for _, a := range def.get("bridge").attrs {
+		bridge.set(a.name, a.value)
+	}
+	old.drop("domain")
+	was := ipv4(old)
+	old.dropFunc(func(k *node) bool { return k == was })
+	old.kids = append(old.kids, append(def.all("domain"), def.all("ip")...)...)
 }
 
 // putNetwork writes a network's definition, and restarts the network if wanted.

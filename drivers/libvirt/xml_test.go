@@ -140,6 +140,28 @@ func TestNetworkXML(t *testing.T) {
 	}
 }
 
+// A network that is defined anew keeps what its files cannot say.
+func TestNetworkKeepsWhatIsUnknown(t *testing.T) {
+	old, err := parseTree(`<network><name>lan</name><metadata><x/></metadata><forward mode='nat'><nat><port start='1' end='2'/></nat></forward>
+<bridge name='virbr3' stp='on' delay='0'/><mtu size='9000'/><domain name='old'/><dns><host ip='10.0.0.9'/></dns>
+<ip address='10.0.0.1' netmask='255.255.255.0'/><ip family='ipv6' address='fd00::1' prefix='64'/></network>`)
+	check(t, err)
+	text, err := networkXML(normal(t, &driver{}, &resource.Network{Meta: labMeta(resource.KindNetwork, "lan"), CIDR: "10.0.1.0/24", Domain: "new"}), nil)
+	check(t, err)
+	def, err := parseTree(text)
+	check(t, err)
+	mergeNetwork(old, def)
+	got := readNetwork(old)
+	if got.CIDR != "10.0.1.0/24" || got.Domain != "new" || got.Bridge != "virbr3" || got.Mode != "nat" || !*got.DHCP {
+		t.Errorf("merged to %+v", got)
+	}
+	for _, kept := range []string{`<x/>`, `<port start="1" end="2"/>`, `<mtu size="9000"/>`, `<host ip="10.0.0.9"/>`, `fd00::1`} {
+		if !strings.Contains(old.String(), kept) {
+			t.Errorf("%s is lost: %s", kept, old)
+		}
+	}
+}
+
 // Devices that somebody else made have no label; they are called by what they are on.
 func TestForeignDevicesHaveNames(t *testing.T) {
 	tree, err := parseTree(`<domain type="kvm"><name>old</name><memory unit='GiB'>1</memory><vcpu>2</vcpu>
