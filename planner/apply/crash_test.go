@@ -351,8 +351,10 @@ func addGuest(set *resource.Set, name string, img *resource.Image, lan *resource
 	if g.data {
 		disk("data", &resource.Volume{})
 	}
-	seed := &resource.Seed{Meta: meta("vm."+name+".seed", name+"-seed"), Pool: img.Pool, PoolName: "default", File: name + "-seed-" + g.seed + ".iso",
-		UserData: resource.NewSecret("#cloud-config "+g.seed, make([]byte, 32))}
+	seed := &resource.Seed{
+		Meta: meta("vm."+name+".seed", name+"-seed"), Pool: img.Pool, PoolName: "default", File: name + "-seed-" + g.seed + ".iso",
+		UserData: resource.NewSecret("#cloud-config "+g.seed, make([]byte, 32)),
+	}
 	set.Add(seed)
 	readOnly := true
 	m.Disks = append(m.Disks, resource.Disk{Label: "seed", Volume: seed.Addr, Source: resource.VolumeID(seed), ReadOnly: &readOnly})

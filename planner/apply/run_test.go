@@ -290,8 +290,10 @@ func TestStepsOnTheRecordCallNoDriver(t *testing.T) {
 	host := &resource.Host{Meta: resource.Meta{Addr: addr("host.lab")}, URI: "sim:"}
 	gone := volume("gone")
 	w.snap.Records = map[resource.Addr]*state.Record{gone.Addr: {Object: gone, Status: state.StatusReady}}
-	rec := planner.Step{ID: "record host.lab", Op: drivers.Encoded{Op: drivers.NewRecord(host)}, Addr: host.Addr,
-		Record: &state.Record{Object: host, Status: state.StatusReady}}
+	rec := planner.Step{
+		ID: "record host.lab", Op: drivers.Encoded{Op: drivers.NewRecord(host)}, Addr: host.Addr,
+		Record: &state.Record{Object: host, Status: state.StatusReady},
+	}
 	forget := planner.Step{ID: "forget volume.gone", Op: drivers.Encoded{Op: drivers.NewForget(gone)}, Addr: gone.Addr, Host: "elsewhere"}
 	w.mustRun(rec, forget)
 	if got, want := statuses(w.snap), "host.lab ready"; got != want {

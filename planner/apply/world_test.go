@@ -180,8 +180,10 @@ func volume(name string) *resource.Volume {
 }
 
 func vm(name string, disks ...*resource.Volume) *resource.VM {
-	v := &resource.VM{Meta: meta("vm."+name, name), UUID: fmt.Sprintf("6f6c0f0e-0000-5000-8000-%012x", []byte(name)[:min(len(name), 6)]),
-		VCPUs: 1, Memory: resource.GiB}
+	v := &resource.VM{
+		Meta: meta("vm."+name, name), UUID: fmt.Sprintf("6f6c0f0e-0000-5000-8000-%012x", []byte(name)[:min(len(name), 6)]),
+		VCPUs: 1, Memory: resource.GiB,
+	}
 	for _, d := range disks {
 		v.Disks = append(v.Disks, resource.Disk{Label: d.Name, Source: resource.VolumeID(d)})
 	}
@@ -190,8 +192,10 @@ func vm(name string, disks ...*resource.Volume) *resource.VM {
 
 // step is an operation without an effect on the record.
 func step(op drivers.Op, after ...planner.Step) planner.Step {
-	s := planner.Step{ID: op.Verb() + " " + op.Target().Base().Addr.String(), Op: drivers.Encoded{Op: op}, Addr: op.Target().Base().Addr,
-		Host: op.Target().Base().Host, KeepRecord: true}
+	s := planner.Step{
+		ID: op.Verb() + " " + op.Target().Base().Addr.String(), Op: drivers.Encoded{Op: op}, Addr: op.Target().Base().Addr,
+		Host: op.Target().Base().Host, KeepRecord: true,
+	}
 	for _, a := range after {
 		s.DependsOn = append(s.DependsOn, a.ID)
 	}

@@ -73,9 +73,6 @@ func New(s Streams) *Printer { return &Printer{Streams: s, style: style{color: s
 // Note prints a sentence beside the results, to Out.
 func (p *Printer) Note(text string) { fmt.Fprintln(p.Out, clean(text)) }
 
-// aside prints a sentence where results are expected and there are none, to Err: programs that read Out see nothing.
-func (p *Printer) aside(text string) { fmt.Fprintln(p.Err, text) }
-
 // Prompt prints a question, to Out, and leaves the cursor behind it.
 func (p *Printer) Prompt(text string) { fmt.Fprint(p.Out, p.style.bold(text)) }
 
