@@ -94,14 +94,18 @@ func unquote(text string) string {
 // fieldLines are the lines of c. The attributes of a new object's block share one.
 func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
 	var lines []fieldLine
-	for i := range c.Fields {
-		l := v.fieldLine(c, &c.Fields[i], s)
+	fields := telling(c, s)
+	for i := range fields {
+		l := v.fieldLine(c, &fields[i], s)
 		dot := strings.LastIndexByte(l.path, '.')
 		if s.drift || c.Action != planner.ActionCreate || dot < 0 || l.diff != nil {
 			lines = append(lines, l)
 			continue
 		}
-		l.path, l.value, l.block = l.path[:dot], l.path[dot+1:]+" "+l.value, true
+		if attr := l.path[dot+1:]; !strings.HasPrefix(l.value, attr+".") { // "network network.lan" says it twice
+			l.value = attr + " " + l.value
+		}
+		l.path, l.block = l.path[:dot], true
 		if n := len(lines) - 1; n >= 0 && lines[n].block && lines[n].path == l.path {
 			lines[n].value += ", " + l.value
 			continue

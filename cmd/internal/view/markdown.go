@@ -134,7 +134,7 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 		if c.Power != "" && c.Power != string(c.Action) {
 			head.WriteString(" and " + c.Power)
 		}
-		if c.Cause != "" {
+		if c.Cause != "" && c.Cause != planner.CauseAbsent {
 			head.WriteString(": " + escapeMarkdown(c.Cause))
 		}
 		if at := v.place(c, ""); at != "" {

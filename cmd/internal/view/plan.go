@@ -169,6 +169,9 @@ func (v *PlanView) what(c *planner.Change, s changeStyle) string {
 	if v.hosts && c.Host != "" {
 		text += " on " + clean(c.Host)
 	}
+	if c.Cause == planner.CauseAbsent {
+		return text
+	}
 	return text + because(c.Cause)
 }
 

@@ -67,7 +67,7 @@ func TestALongPlanAsMarkdownKeepsWhatMatters(t *testing.T) {
 	for i := range 400 {
 		c := planner.Change{Addr: addr(fmt.Sprintf("vm.fleet[%d]", i)), Kind: "vm", Action: planner.ActionCreate, Cause: "not on the host"}
 		for j := range 20 {
-			c.Fields = append(c.Fields, planner.FieldChange{Path: fmt.Sprintf("disk.d%d.source", j), New: `"default/some-volume.qcow2"`})
+			c.Fields = append(c.Fields, planner.FieldChange{Path: fmt.Sprintf("disk.d%d.volume", j), New: "volume.some_volume_of_another_block"})
 		}
 		p.Changes = append(p.Changes, c)
 	}

@@ -1,0 +1,30 @@
+package view
+
+import (
+	"strings"
+	"testing"
+
+	"vmplan.dev/vmplan/planner"
+)
+
+// Of a new vm the plan shows what a reviewer has to judge, and neither defaults nor what vmplan derives.
+func TestANewObjectShowsWhatIsNotUsual(t *testing.T) {
+	vm := planner.Change{Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionCreate, Cause: planner.CauseAbsent}
+	for _, f := range strings.Fields(`name="web" uuid="1" image=image.base vcpus=2 max_vcpus=2 memory=2_GiB max_memory=4_GiB machine="q35" firmware="uefi"
+		secure_boot=false disk.root.volume=vm.web.disk.root disk.root.source="default/web-root.qcow2" disk.root.bus="virtio" disk.root.read_only=false
+		disk.data.volume=volume.data disk.data.bus="scsi" disk.data.read_only=true disk.seed.volume=vm.web.seed disk.seed.read_only=true
+		nic.lan.network=network.lan nic.lan.source="lan" nic.lan.model="virtio" nic.lan.link=false running=true autostart=false
+		shutdown_timeout=5m on_delete="orphan"`) {
+		path, value, _ := strings.Cut(f, "=")
+		vm.Fields = append(vm.Fields, planner.FieldChange{Path: path, New: strings.ReplaceAll(value, "_", " ")})
+	}
+	net := planner.Change{Addr: addr("network.lan"), Kind: "network", Action: planner.ActionCreate, Cause: planner.CauseAbsent, Fields: []planner.FieldChange{
+		{Path: "name", New: `"other"`}, {Path: "mode", New: `"nat"`}, {Path: "autostart", New: "false"},
+		{Path: "reservation.52:54:00:00:00:01.address", New: `"10.0.0.2"`},
+	}}
+	s := newScreen(Streams{})
+	if err := s.Plan(&planner.Plan{Changes: []planner.Change{net, vm}, Steps: make([]planner.Step, 2)}, nil, Downloads{}).Text(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "usual.txt", s.out.String())
+}
