@@ -108,7 +108,8 @@ func TestCounts(t *testing.T) {
 		"1 to create, an unknown size to download":  {[]planner.Change{create}, Downloads{unknown: 1}},
 		"1 to change (1 at next boot), 0 disks lost": {changes: []planner.Change{
 			{Addr: addr("vm.web"), Action: planner.ActionUpdate, Impact: drivers.ImpactNextBoot},
-			{Addr: addr("vm.web.seed"), Kind: "seed", Action: planner.ActionReplace, Impact: drivers.ImpactReplace}}},
+			{Addr: addr("vm.web.seed"), Kind: "seed", Action: planner.ActionReplace, Impact: drivers.ImpactReplace},
+		}},
 		"1 to change (1 live), 0 disks lost": {changes: []planner.Change{{Addr: addr("vm.web.disk.data"), Action: planner.ActionCreate}}},
 		"5 restarts (vm.m[0], vm.m[1], vm.m[2], 2 more), 0 disks lost": {changes: func() (cs []planner.Change) {
 			for i := range 5 {

@@ -77,8 +77,10 @@ func (v *PlanView) JSON() error {
 		Diagnostics: []diagnosticJSON{},
 	}
 	for _, s := range p.Steps {
-		out.Steps = append(out.Steps, stepJSON{ID: s.ID, Op: s.Op.Verb(), Addr: s.Addr.String(), Host: s.Host, Cause: s.Cause,
-			DependsOn: list(s.DependsOn), Impact: s.Impact, Loses: list(s.Loses)})
+		out.Steps = append(out.Steps, stepJSON{
+			ID: s.ID, Op: s.Op.Verb(), Addr: s.Addr.String(), Host: s.Host, Cause: s.Cause,
+			DependsOn: list(s.DependsOn), Impact: s.Impact, Loses: list(s.Loses),
+		})
 	}
 	for i, d := range diagnosticList(FindingDiagnostics(p.Findings, v.src), nil) {
 		d.Addr, d.Path = p.Findings[i].Addr.String(), p.Findings[i].Path
@@ -88,8 +90,10 @@ func (v *PlanView) JSON() error {
 }
 
 func (v *PlanView) summaryJSON() summaryJSON {
-	s := summaryJSON{Text: v.counts.String(), Actions: v.counts.actions, Impacts: map[string]int{}, Restarts: []string{},
-		DisksLost: v.counts.lost, DownloadBytes: v.downloads.total, DownloadKnown: v.downloads.unknown == 0}
+	s := summaryJSON{
+		Text: v.counts.String(), Actions: v.counts.actions, Impacts: map[string]int{}, Restarts: []string{},
+		DisksLost: v.counts.lost, DownloadBytes: v.downloads.total, DownloadKnown: v.downloads.unknown == 0,
+	}
 	for i, n := range v.counts.impacts {
 		s.Impacts[i.String()] = n
 	}
@@ -103,8 +107,10 @@ func (v *PlanView) changesJSON(changes []planner.Change) []changeJSON {
 	out := []changeJSON{}
 	for i := range changes {
 		c := &changes[i]
-		j := changeJSON{Addr: c.Addr.String(), Kind: string(c.Kind), Name: c.Name, Host: c.Host, Action: c.Action, Impact: c.Impact,
-			Power: c.Power, Cause: c.Cause, Fields: []fieldJSON{}, Loses: list(c.Loses), Keeps: list(c.Keeps)}
+		j := changeJSON{
+			Addr: c.Addr.String(), Kind: string(c.Kind), Name: c.Name, Host: c.Host, Action: c.Action, Impact: c.Impact,
+			Power: c.Power, Cause: c.Cause, Fields: []fieldJSON{}, Loses: list(c.Loses), Keeps: list(c.Keeps),
+		}
 		if r, ok := rangeOf(v.src, c.Addr, ""); ok {
 			j.Range = rangeForm(r)
 		}

@@ -71,8 +71,10 @@ func (g *Progress) eventJSON(e apply.Event) {
 }
 
 func (g *Progress) summaryJSON(s apply.Summary) {
-	l := summaryLine{Type: "summary", Time: g.stamp(), Done: s.Done, Failed: s.Failed, Skipped: s.Skipped,
-		Interrupted: s.Interrupted, Errors: []errorLine{}}
+	l := summaryLine{
+		Type: "summary", Time: g.stamp(), Done: s.Done, Failed: s.Failed, Skipped: s.Skipped,
+		Interrupted: s.Interrupted, Errors: []errorLine{},
+	}
 	for _, err := range s.Errors {
 		el := errorLine{Error: err.Error()}
 		var step *apply.StepError

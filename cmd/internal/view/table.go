@@ -65,16 +65,20 @@ type liveJSON struct {
 
 func recordJSON(r *state.Record) objectJSON {
 	m := r.Object.Base()
-	return objectJSON{Addr: m.Addr.String(), Kind: string(r.Object.Kind()), Name: m.Name, Host: m.Host, Status: r.Status,
-		DependsOn: append([]resource.Addr{}, r.DependsOn...), Recorded: r.Object}
+	return objectJSON{
+		Addr: m.Addr.String(), Kind: string(r.Object.Kind()), Name: m.Name, Host: m.Host, Status: r.Status,
+		DependsOn: append([]resource.Addr{}, r.DependsOn...), Recorded: r.Object,
+	}
 }
 
 func (o Object) json() objectJSON {
 	j := recordJSON(o.Record)
 	j.Live = &liveJSON{}
 	if l := o.Live; l != nil {
-		*j.Live = liveJSON{Present: true, Object: l.Resource, Power: l.Power, Addresses: l.Addresses, Users: l.Users, Path: l.Path,
-			Capacity: uint64(l.Capacity), Free: uint64(l.Free)}
+		*j.Live = liveJSON{
+			Present: true, Object: l.Resource, Power: l.Power, Addresses: l.Addresses, Users: l.Users, Path: l.Path,
+			Capacity: uint64(l.Capacity), Free: uint64(l.Free),
+		}
 	}
 	return j
 }

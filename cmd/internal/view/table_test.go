@@ -16,8 +16,10 @@ func someObjects() []Object {
 	live := resource.Clone(web)
 	live.Memory = 2 * resource.GiB
 	off := &resource.VM{Meta: resource.Meta{Addr: addr("vm.off"), Host: "lab", Name: "off"}}
-	seed := &resource.Seed{Meta: resource.Meta{Addr: addr(`vm.web["a"].seed`), Host: "lab"}, PoolName: "default", File: "web-a-seed.iso",
-		UserData: resource.NewSecret("#cloud-config\npassword: hunter2\n", make([]byte, 32))}
+	seed := &resource.Seed{
+		Meta: resource.Meta{Addr: addr(`vm.web["a"].seed`), Host: "lab"}, PoolName: "default", File: "web-a-seed.iso",
+		UserData: resource.NewSecret("#cloud-config\npassword: hunter2\n", make([]byte, 32)),
+	}
 	return []Object{
 		{&state.Record{Object: web, Status: state.StatusReady, DependsOn: []resource.Addr{seed.Addr}}, &drivers.Object{
 			Resource: live, Power: drivers.PowerOn, Addresses: map[string][]string{"lan": {"10.0.0.2"}, "b": {"10.1.0.2", "10.1.0.3"}}}},
