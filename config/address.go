@@ -130,7 +130,7 @@ func (e *evaluator) nextFree(o *object, nic *resource.NIC, used map[netip.Addr]b
 	p, ok := e.prefixOf(nic.Network)
 	if !ok {
 		if n := e.byID[nic.Network.String()]; n != nil && !nic.Network.IsZero() && !n.bad["cidr"] {
-			e.rep.add(mistake(o.at(path+".address"), "Network without a range", "%s has no cidr, so there is no next free address. Set its cidr, or give this nic no address.", nic.Network))
+			e.rep.addFirst(mistake(o.at(path+".address"), "Network without a range", "%s has no cidr, so there is no next free address. Set its cidr, or give this nic no address.", nic.Network))
 			o.fail(path + ".address")
 		}
 		return netip.Addr{}, false
@@ -155,7 +155,7 @@ func (e *evaluator) nextFree(o *object, nic *resource.NIC, used map[netip.Addr]b
 		}
 	}
 	next[nic.Network] = a
-	e.rep.add(mistake(o.at(path+".address"), "No free address", "%s has no address left for nic %q of %s: all from %s to %s are given. Widen its cidr.", nic.Network, nic.Label, o.addr, first, last))
+	e.rep.addFirst(mistake(o.at(path+".address"), "No free address", "%s has no address left for nic %q of %s: all from %s to %s are given. Widen its cidr.", nic.Network, nic.Label, o.addr, first, last))
 	o.fail(path + ".address")
 	return netip.Addr{}, false
 }

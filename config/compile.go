@@ -140,7 +140,7 @@ func (c *compiler) attribute(spec *bodySpec, schema *resource.Schema, title stri
 	path := prefix + attr.Name
 	switch {
 	case a == nil || prefix == "" && slices.Contains(barred[c.block.kind], attr.Name):
-		c.rep.add(mistake(attr.NameRange, "Unknown attribute", "A %s block has no attribute %q.%s", title, attr.Name, didYouMean(attr.Name, c.names(schema, prefix))))
+		c.rep.add(mistake(attr.NameRange, "Unknown attribute", "%s block has no attribute %q.%s", sentence(article(title)), attr.Name, didYouMean(attr.Name, c.names(schema, prefix))))
 	case a.Block != resource.NotBlock:
 		how := attr.Name + " { … }"
 		if a.Block == resource.LabelledBlock {
@@ -181,7 +181,7 @@ func (c *compiler) nested(spec *bodySpec, schema *resource.Schema, title string,
 	want := 0
 	switch {
 	case a == nil || a.Computed:
-		c.rep.add(mistake(src.TypeRange, "Unknown block type", "A %s block has no block %q.%s", title, src.Type, didYouMean(src.Type, c.names(schema, prefix))))
+		c.rep.add(mistake(src.TypeRange, "Unknown block type", "%s block has no block %q.%s", sentence(article(title)), src.Type, didYouMean(src.Type, c.names(schema, prefix))))
 		return
 	case a.Block == resource.NotBlock:
 		c.rep.add(mistake(src.TypeRange, "Attribute written as block", "%s is an attribute: write %s = …", src.Type, src.Type))
@@ -261,7 +261,7 @@ func (c *compiler) ignoreChanges(attr *hclsyntax.Attribute) []string {
 		case !ok:
 			c.rep.add(mistake(item.Range(), "Not a field", "Name a field of the block, such as title or disk.root.cache."))
 		case schema.Attr(first) == nil:
-			c.rep.add(mistake(item.Range(), "Unknown attribute", "A %s block has no attribute %q.%s", c.block.kind, first, didYouMean(first, c.names(schema, ""))))
+			c.rep.add(mistake(item.Range(), "Unknown attribute", "%s block has no attribute %q.%s", sentence(article(c.block.kind)), first, didYouMean(first, c.names(schema, ""))))
 		default:
 			out = append(out, path)
 		}

@@ -28,12 +28,12 @@ func (e *evaluator) convert(a *attrSpec, v cty.Value) decoded {
 	plain, marks := v.UnmarkDeep()
 	_, secret := marks[sensitive]
 	if secret && a.attr.Type != secretType {
-		e.rep.add(mistake(rng, "Sensitive value in the open", "%s would be shown in plans and recorded, and this comes from a sensitive value. Only fields that are sensitive themselves, such as user_data, may hold one.", a.path))
+		e.rep.addFirst(mistake(rng, "Sensitive value in the open", "%s would be shown in plans and recorded, and this comes from a sensitive value. Only fields that are sensitive themselves, such as user_data, may hold one.", a.path))
 		return failed
 	}
 	if !plain.IsWhollyKnown() {
 		if nic, ok := guestOnly(v); ok {
-			e.rep.add(guestMistake(rng, nic))
+			e.rep.addFirst(guestMistake(rng, nic))
 		}
 		return failed
 	}
@@ -46,7 +46,7 @@ func (e *evaluator) convert(a *attrSpec, v cty.Value) decoded {
 		if d.Detail != "" {
 			d.Detail = a.path + " " + d.Detail
 		}
-		e.rep.add(d)
+		e.rep.addFirst(d)
 		return failed
 	}
 	if !got.IsValid() {

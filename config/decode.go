@@ -60,10 +60,10 @@ func (sc *scope) decodeBlock(b *block, from hcl.Range) (all []*object, ok bool) 
 	v := sc.demand(name, from, func() cty.Value {
 		sc.await(b.needs)
 		if b.kind == resource.KindHost && sc.parent != nil {
-			sc.eval.rep.add(mistake(b.header, "Host in a module", "Hosts are declared by the project itself. Move the block to the root module and hand host.%s to the module as an input.", b.name))
+			sc.eval.rep.addFirst(mistake(b.header, "Host in a module", "Hosts are declared by the project itself. Move the block to the root module and hand host.%s to the module as an input.", b.name))
 			return cty.DynamicVal
 		}
-		instances, ok := sc.expand(b.repeat)
+		instances, ok := sc.expand(b.repeat, b.header)
 		if !ok {
 			return cty.DynamicVal
 		}
@@ -142,7 +142,7 @@ func (d *decoding) unset(o *object, a *attrSpec) {
 		}
 		o.nulls[a.path] = true
 	case a.attr.Required:
-		d.scope.eval.rep.add(mistake(a.expr.Range(), "Missing attribute", "%s needs %s, and it is null. %s", o.addr, a.path, a.attr.Doc))
+		d.scope.eval.rep.addFirst(mistake(a.expr.Range(), "Missing attribute", "%s needs %s, and it is null. %s", o.addr, a.path, a.attr.Doc))
 		o.fail(a.path)
 	}
 }

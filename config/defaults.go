@@ -62,10 +62,10 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 	switch {
 	case o.bad["path"]:
 	case p.Path == "":
-		e.rep.add(mistake(o.block.header, "Missing attribute", "%s needs path, the folder on its host. For a pool that exists already write managed = false.", o.addr))
+		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs path, the folder on its host. For a pool that exists already write managed = false.", o.addr))
 		o.fail("path")
 	case !strings.HasPrefix(p.Path, "/"):
-		e.rep.add(mistake(o.at("path"), "Bad path", "%q is not a folder of the host: begin it with /.", p.Path))
+		e.rep.addFirst(mistake(o.at("path"), "Bad path", "%q is not a folder of the host: begin it with /.", p.Path))
 		o.fail("path")
 	default:
 		p.Path = filepath.ToSlash(filepath.Clean(p.Path))
@@ -79,13 +79,13 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 	scheme, _, isURL := strings.Cut(img.Source, "://")
 	switch {
 	case isURL && !slices.Contains([]string{"http", "https", "file"}, scheme):
-		e.rep.add(mistake(o.at("source"), "Unknown image source", "%q begins with %s://. Images come from http(s):// and file:// URLs and from paths.", img.Source, scheme))
+		e.rep.addFirst(mistake(o.at("source"), "Unknown image source", "%q begins with %s://. Images come from http(s):// and file:// URLs and from paths.", img.Source, scheme))
 		o.fail("source")
 	case !isURL && !filepath.IsAbs(img.Source):
 		img.Source = e.fromRoot(o.scope, img.Source)
 	}
 	if sum := img.Checksum; sum != "" && !o.bad["checksum"] && !goodChecksum(sum) {
-		e.rep.add(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
+		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
 		o.fail("checksum")
 	}
 }
@@ -118,11 +118,11 @@ func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
 	orElse(&v.Format, "qcow2")
 	orElse(&v.OnDelete, "delete")
 	if v.Size == 0 && v.Image.IsZero() && !o.bad["size"] && !o.bad["image"] {
-		e.rep.add(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image, or one with managed = false, can do without.", o.addr))
+		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image, or one with managed = false, can do without.", o.addr))
 		o.fail("size")
 	}
 	if v.Format == "raw" && !v.Image.IsZero() {
-		e.rep.add(mistake(o.at("format"), "Raw overlay", "%s is an overlay of %s, and the raw format cannot hold one. Leave format out, or image.", o.addr, v.Image))
+		e.rep.addFirst(mistake(o.at("format"), "Raw overlay", "%s is an overlay of %s, and the raw format cannot hold one. Leave format out, or image.", o.addr, v.Image))
 	}
 }
 
@@ -225,12 +225,15 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 	owned := d.Size != 0 || d.Format != "" || d.OnDelete != "" || !d.Pool.IsZero() || !d.Image.IsZero()
 	switch {
 	case !d.Volume.IsZero() && owned:
-		e.rep.add(mistake(o.at(path), "Disk owned and not", "disk %q uses %s, whose block says size, format, pool, image and on_delete. Take these out here, or take volume out for a disk that the vm owns.", d.Label, d.Volume))
+		e.rep.addFirst(mistake(o.at(path), "Disk owned and not", "disk %q uses %s, whose block says size, format, pool, image and on_delete. Take these out here, or take volume out for a disk that the vm owns.", d.Label, d.Volume))
 	case !d.Volume.IsZero():
 		if i == 0 && !vm.Image.IsZero() {
-			e.rep.add(mistake(o.at(path), "Image not used", "%s has an image, which would lie under its first disk %q, but that is %s. Set image on the volume instead of the vm, or put a disk of the vm's own first.", o.addr, d.Label, d.Volume))
+			e.rep.addFirst(mistake(o.at(path), "Image not used", "%s has an image, which would lie under its first disk %q, but that is %s. Set image on the volume instead of the vm, or put a disk of the vm's own first.", o.addr, d.Label, d.Volume))
 		}
 	default:
+		if i == 0 && !vm.Image.IsZero() && !d.Image.IsZero() && d.Image != vm.Image {
+			e.rep.addFirst(mistake(o.at(path+".image"), "Two images", "The first disk of %s is made from its image, %s, and disk %q names %s. Keep one of the two.", o.addr, vm.Image, d.Label, d.Image))
+		}
 		if i == 0 {
 			orElse(&d.Image, vm.Image)
 		}
@@ -238,13 +241,13 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 		orElse(&d.OnDelete, "delete")
 		switch {
 		case d.Size == 0 && d.Image.IsZero() && i == 0:
-			e.rep.add(mistake(o.at(path), "Disk without size", "The first disk %q of %s has neither size nor image, so there is nothing to make it from. Set image on the vm, or size for an empty disk, or volume.", d.Label, o.addr))
+			e.rep.addFirst(mistake(o.at(path), "Disk without size", "The first disk %q of %s has neither size nor image, so there is nothing to make it from. Set image on the vm, or size for an empty disk, or volume.", d.Label, o.addr))
 			o.fail(path)
 		case d.Size == 0 && d.Image.IsZero():
-			e.rep.add(mistake(o.at(path), "Disk without size", "disk %q needs size, or image, or volume for one with a block of its own.", d.Label))
+			e.rep.addFirst(mistake(o.at(path), "Disk without size", "disk %q needs size, or image, or volume for one with a block of its own.", d.Label))
 			o.fail(path)
 		case d.Format == "raw" && !d.Image.IsZero():
-			e.rep.add(mistake(o.at(path+".format"), "Raw overlay", "disk %q is an overlay of %s, and the raw format cannot hold one. Leave format out.", d.Label, d.Image))
+			e.rep.addFirst(mistake(o.at(path+".format"), "Raw overlay", "disk %q is an overlay of %s, and the raw format cannot hold one. Leave format out.", d.Label, d.Image))
 		}
 	}
 }
@@ -257,32 +260,45 @@ func (e *evaluator) completeNIC(o *object, vm *resource.VM, n *resource.NIC, pre
 	}
 	switch {
 	case n.Network.IsZero() && n.Bridge == "":
-		e.rep.add(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host.", n.Label))
+		e.rep.addFirst(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host.", n.Label))
 		o.fail(path + ".network")
 	case !n.Network.IsZero() && n.Bridge != "":
-		e.rep.add(mistake(o.at(path+".bridge"), "Both network and bridge", "nic %q is on %s, so bridge has no meaning. Keep one of the two.", n.Label, n.Network))
+		e.rep.addFirst(mistake(o.at(path+".bridge"), "Both network and bridge", "nic %q is on %s, so bridge has no meaning. Keep one of the two.", n.Label, n.Network))
 	case n.Bridge != "" && n.Address != "":
-		e.rep.add(mistake(o.at(path+".address"), "Address without a network", "The range of bridge %s is not known, so an address cannot be given. Declare network \"NAME\" { mode = \"bridge\"  bridge = %q  cidr = … } and put the nic on it.", n.Bridge, n.Bridge))
+		e.rep.addFirst(mistake(o.at(path+".address"), "Address without a network", "The range of bridge %s is not known, so an address cannot be given. Declare network \"NAME\" { mode = \"bridge\"  bridge = %q  cidr = … } and put the nic on it.", n.Bridge, n.Bridge))
 		o.fail(path + ".address")
 	}
 }
 
 // checkVM checks what holds for a vm alone.
 func (e *evaluator) checkVM(o *object, vm *resource.VM) {
+	if ci := vm.CloudInit; ci != nil && ci.Hostname != "" && !goodHostname(ci.Hostname) {
+		e.rep.addFirst(mistake(o.at("cloud_init.hostname"), "Bad host name", "%q is not a host name: letters, digits and - are allowed, with dots between its parts, such as \"web-1\".", ci.Hostname))
+	}
 	if len(vm.Disks) == 0 && vm.Image.IsZero() && !o.bad["image"] {
-		e.rep.add(mistake(o.block.header, "Nothing to boot from", "%s has neither image nor disk. Set image, or write disk \"root\" { … }.", o.addr))
+		e.rep.addFirst(mistake(o.block.header, "Nothing to boot from", "%s has neither image nor disk. Set image, or write disk \"root\" { … }.", o.addr))
 		o.fail("image")
 	}
 	if isTrue(vm.SecureBoot) && vm.Firmware != uefi && !o.bad["firmware"] {
-		e.rep.add(mistake(o.at("secure_boot"), "Secure boot without UEFI", "secure_boot needs firmware = \"uefi\"."))
+		e.rep.addFirst(mistake(o.at("secure_boot"), "Secure boot without UEFI", "secure_boot needs firmware = \"uefi\"."))
 	}
 	if vm.MaxVCPUs != 0 && vm.MaxVCPUs < vm.VCPUs && !o.bad["vcpus"] {
-		e.rep.add(mistake(o.at("max_vcpus"), "Limit below the value", "max_vcpus is %d, and vcpus is %d.", vm.MaxVCPUs, vm.VCPUs))
+		e.rep.addFirst(mistake(o.at("max_vcpus"), "Limit below the value", "max_vcpus is %d, and vcpus is %d.", vm.MaxVCPUs, vm.VCPUs))
 	}
 	if vm.MaxMemory != 0 && vm.MaxMemory < vm.Memory && !o.bad["memory"] {
-		e.rep.add(mistake(o.at("max_memory"), "Limit below the value", "max_memory is %s, and memory is %s.", vm.MaxMemory, vm.Memory))
+		e.rep.addFirst(mistake(o.at("max_memory"), "Limit below the value", "max_memory is %s, and memory is %s.", vm.MaxMemory, vm.Memory))
 	}
 	if r := vm.Ready; r != nil && len(vm.NICs) == 0 && (r.SSH != nil || r.Address != nil) {
-		e.rep.add(mistake(o.at("ready"), "Ready without a nic", "%s has no nic, so nothing in it can ever answer over a network. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
+		e.rep.addFirst(mistake(o.at("ready"), "Ready without a nic", "%s has no nic, so nothing in it can ever answer over a network. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
 	}
+}
+
+func goodHostname(name string) bool {
+	for part := range strings.SplitSeq(name, ".") {
+		plain := strings.Trim(strings.ToLower(part), "abcdefghijklmnopqrstuvwxyz0123456789-")
+		if part == "" || len(part) > 63 || plain != "" || strings.Trim(part, "-") != part {
+			return false
+		}
+	}
+	return len(name) <= 253
 }

@@ -51,7 +51,7 @@ func (e *evaluator) depend() {
 		at := site{o.scope, o.block}
 		list, done := lists[at]
 		if !done {
-			list = slices.Concat(o.scope.targets(o.block.needs), o.scope.moduleNeeds(modules))
+			list = slices.Concat(o.scope.targets(o.block.needs), o.scope.targets(o.block.vms()), o.scope.moduleNeeds(modules))
 			slices.SortFunc(list, resource.Compare)
 			list = slices.Compact(list)
 			if len(list) == 0 {
@@ -63,6 +63,11 @@ func (e *evaluator) depend() {
 			o.res.Base().DependsOn = list
 		}
 	}
+}
+
+// vms are the references to vms: who writes vm.db.address wants that vm in place, and no field of an object says so.
+func (b *block) vms() []reference {
+	return slices.DeleteFunc(slices.Clone(b.refs), func(r reference) bool { return r.root != string(resource.KindVM) })
 }
 
 // moduleNeeds is what everything in the module waits for, by the depends_on of its call and of those around it.

@@ -20,31 +20,39 @@ func warning(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic
 	return d
 }
 
-// reporter collects diagnostics, each mistake of a place once: an expression that is evaluated for a thousand instances
-// must not be complained of a thousand times.
+// reporter collects diagnostics.
 type reporter struct {
 	diags hcl.Diagnostics
 	seen  map[reported]bool
 }
 
 type reported struct {
-	rng     hcl.Range
-	summary string
+	rng             hcl.Range
+	summary, detail string
 }
 
+// add takes each mistake once.
 func (r *reporter) add(diags ...*hcl.Diagnostic) {
+	for _, d := range diags {
+		r.once(d, d.Detail)
+	}
+}
+
+// addFirst takes the first mistake of its kind at its place: what is written once and evaluated for a thousand instances
+// must not be complained of a thousand times.
+func (r *reporter) addFirst(d *hcl.Diagnostic) { r.once(d, "") }
+
+func (r *reporter) once(d *hcl.Diagnostic, detail string) {
+	key := reported{summary: d.Summary, detail: detail}
+	if d.Subject != nil {
+		key.rng = *d.Subject
+	}
 	if r.seen == nil {
 		r.seen = map[reported]bool{}
 	}
-	for _, d := range diags {
-		key := reported{summary: d.Summary}
-		if d.Subject != nil {
-			key.rng = *d.Subject
-		}
-		if !r.seen[key] {
-			r.seen[key] = true
-			r.diags = append(r.diags, d)
-		}
+	if !r.seen[key] {
+		r.seen[key] = true
+		r.diags = append(r.diags, d)
 	}
 }
 
@@ -87,3 +95,14 @@ func oneOf(texts []string) string {
 	}
 	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
 }
+
+// article puts a or an before a kind.
+func article[K ~string](kind K) string {
+	if kind != "" && strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + string(kind)
+	}
+	return "a " + string(kind)
+}
+
+// sentence begins a sentence with the words.
+func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] }

@@ -115,7 +115,7 @@ func (p *placement) reserve(vms []*object) {
 		net := t.res.(*resource.Network)
 		if !reserves(net) {
 			if o.block.ranges["cloud_init"].Empty() {
-				p.rep.add(mistake(o.at("nic."+nic.Label+".address"), "Address cannot be given", "%s has no DHCP server of vmplan's, so the guest must be told its address, and that takes cloud-init. Add cloud_init {} to %s, or take the address out.", nic.Network, o.addr))
+				p.rep.addFirst(mistake(o.at("nic."+nic.Label+".address"), "Address cannot be given", "%s has no DHCP server of vmplan's, so the guest must be told its address, and that takes cloud-init. Add cloud_init {} to %s, or take the address out.", nic.Network, o.addr))
 			}
 			return
 		}

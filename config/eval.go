@@ -178,7 +178,7 @@ func (e *evaluator) value(expr hclsyntax.Expression, ctx *hcl.EvalContext) (v ct
 			d.Detail = "What is wrong is not shown, because the expression uses a sensitive value."
 			d.Expression, d.EvalContext = nil, nil
 		}
-		e.rep.add(d)
+		e.rep.addFirst(d)
 	}
 	return cty.DynamicVal, false
 }

@@ -37,21 +37,29 @@ func (r repetition) allows(ref reference) *hcl.Diagnostic {
 }
 
 // expand evaluates count or for_each. With ok = false it is wrong, which has been reported, or not known.
-func (sc *scope) expand(r repetition) (all []instance, ok bool) {
+func (sc *scope) expand(r repetition, header hcl.Range) (all []instance, ok bool) {
 	switch {
 	case r.forEach != nil:
 		all, ok = sc.expandForEach(r)
 	case r.count != nil:
 		all, ok = sc.expandCount(r)
 	default:
-		return []instance{{}}, true
+		all, ok = []instance{{}}, true
 	}
 	e := sc.eval
 	if e.instances += len(all); e.instances > maxInstances {
-		e.rep.add(mistake(r.attribute().Expr.Range(), "Too many objects", "Together the blocks make more than %d objects.", maxInstances))
+		e.rep.add(mistake(r.at(header), "Too many objects", "Together the blocks make more than %d objects.", maxInstances))
 		return nil, false
 	}
 	return all, ok
+}
+
+// at is where the repetition is written, or the block's header.
+func (r repetition) at(header hcl.Range) hcl.Range {
+	if attr := r.attribute(); attr != nil {
+		return attr.Expr.Range()
+	}
+	return header
 }
 
 func (r repetition) attribute() *hclsyntax.Attribute {
@@ -151,7 +159,7 @@ func (sc *scope) unknownRepeat(r repetition, v cty.Value) bool {
 func (sc *scope) instancesOf(c *call, from hcl.Range) (all []*scope, ok bool) {
 	v := sc.demand("module."+c.name, from, func() cty.Value {
 		sc.await(c.needs)
-		all, ok := sc.expand(c.repeat)
+		all, ok := sc.expand(c.repeat, c.header)
 		if !ok || c.target == nil {
 			return cty.DynamicVal
 		}
@@ -176,7 +184,7 @@ func (sc *scope) checkInputs(c *call) {
 	}
 	for _, name := range c.target.variables.order {
 		if v := c.target.variables.byName[name]; v.value == cty.NilVal && c.inputs[name] == nil {
-			sc.eval.rep.add(mistake(c.header, "Missing input "+name, "module.%s needs %s, which %s declares without a default. Write %s = … in this block.", c.name, name, place(v.header), name))
+			sc.eval.rep.add(mistake(c.header, "Missing input", "module.%s needs %s, which %s declares without a default. Write %s = … in this block.", c.name, name, place(v.header), name))
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (e *evaluator) name(o *object) {
 		meta.Name = joinName(o.scope.names, o.addr.Name, o.addr.Key)
 	}
 	if why := badName(meta.Name); why != "" && !o.bad["name"] && o.addr.Kind != resource.KindHost {
-		e.rep.add(mistake(o.at("name"), "Bad name", "%s would be called %q on its host: %s. Set name = … to another.", o.addr, meta.Name, why))
+		e.rep.addFirst(mistake(o.at("name"), "Bad name", "%s would be called %q on its host: %s. Set name = … to another.", o.addr, meta.Name, why))
 		o.fail("name")
 	}
 }
@@ -98,7 +98,7 @@ func (e *evaluator) nicMAC(o *object, vm *resource.VM, nic *resource.NIC) {
 	default:
 		hw, err := net.ParseMAC(nic.MAC)
 		if err != nil || len(hw) != 6 || hw[0]&1 != 0 {
-			e.rep.add(mistake(o.at(path), "Bad MAC", "%q is not the MAC address of a network card: six pairs of hex digits, such as \"52:54:00:12:34:56\", where the first pair is even.", nic.MAC))
+			e.rep.addFirst(mistake(o.at(path), "Bad MAC", "%q is not the MAC address of a network card: six pairs of hex digits, such as \"52:54:00:12:34:56\", where the first pair is even.", nic.MAC))
 			o.fail(path)
 			nic.MAC = ""
 			return

@@ -30,12 +30,12 @@ func (sc *scope) variableValue(v *variable) cty.Value {
 		if v.value != cty.NilVal {
 			return v.value
 		}
-		sc.eval.rep.add(mistake(rng, "Value is null", "var.%s has nullable = false and no default, so it must be given a value.", v.name))
+		sc.eval.rep.addFirst(mistake(rng, "Value is null", "var.%s has nullable = false and no default, so it must be given a value.", v.name))
 		return cty.DynamicVal
 	}
 	converted, err := v.convertMarked(val)
 	if err != nil {
-		sc.eval.rep.add(mistake(rng, "Wrong type", "%s: the value of var.%s does not fit its type: %s.", from, v.name, typeError(err)))
+		sc.eval.rep.addFirst(mistake(rng, "Wrong type", "%s: the value of var.%s does not fit its type: %s.", from, v.name, typeError(err)))
 		return cty.DynamicVal
 	}
 	return converted
@@ -50,7 +50,7 @@ func (sc *scope) givenValue(v *variable) (val cty.Value, rng hcl.Range, from str
 			return g.value, g.rng, g.from
 		}
 		if v.value == cty.NilVal {
-			sc.eval.rep.add(mistake(v.header, "Missing variable", "var.%s has no default and no value was given. Give one with --var %s=…, in %s.hcl, or as %s%s in the environment.", v.name, v.name, valuesName, envPrefix, v.name))
+			sc.eval.rep.addFirst(mistake(v.header, "Missing variable", "var.%s has no default and no value was given. Give one with --var %s=…, in %s.hcl, or as %s%s in the environment.", v.name, v.name, valuesName, envPrefix, v.name))
 			return cty.DynamicVal, v.header, ""
 		}
 		return cty.NilVal, v.header, ""
@@ -98,13 +98,13 @@ func (sc *scope) validate(v *variable) {
 		cond, _ = cond.UnmarkDeep()
 		cond, err := convert.Convert(cond, cty.Bool)
 		if err != nil || cond.IsNull() {
-			sc.eval.rep.add(mistake(rule.condition.Range(), "Wrong type", "The condition of a validation is true or false."))
+			sc.eval.rep.addFirst(mistake(rule.condition.Range(), "Wrong type", "The condition of a validation is true or false."))
 			continue
 		}
 		if !cond.IsKnown() || cond.True() {
 			continue
 		}
-		sc.eval.rep.add(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", sc.message(rule, ctx), place(rule.condition.Range())))
+		sc.eval.rep.addFirst(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", sc.message(rule, ctx), place(rule.condition.Range())))
 	}
 }
 
@@ -119,7 +119,7 @@ func (sc *scope) message(rule validation, ctx *hcl.EvalContext) string {
 	val, _ = val.UnmarkDeep()
 	text, err := convert.Convert(val, cty.String)
 	if err != nil || text.IsNull() || !text.IsKnown() {
-		sc.eval.rep.add(mistake(rule.message.Range(), "Wrong type", "error_message is a text."))
+		sc.eval.rep.addFirst(mistake(rule.message.Range(), "Wrong type", "error_message is a text."))
 		return "The value is refused."
 	}
 	return strings.TrimSpace(text.AsString())

@@ -217,7 +217,7 @@ func (l *loader) labels(b *hclsyntax.Block, want int) bool {
 		if want == 1 {
 			how = "has one name: write " + b.Type + ` "NAME" { … }`
 		}
-		l.rep.add(mistake(b.DefRange(), "Wrong number of labels", "A %s block %s.", b.Type, how))
+		l.rep.add(mistake(b.DefRange(), "Wrong number of labels", "%s block %s.", sentence(article(b.Type)), how))
 		return false
 	}
 	for i, label := range b.Labels {

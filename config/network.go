@@ -21,7 +21,7 @@ func (e *evaluator) completeNetwork(o *object, n *resource.Network) {
 		orTrue(&n.DHCP)
 	}
 	if n.CIDR == "" && !o.bad["cidr"] && !o.bad["mode"] {
-		e.rep.add(mistake(o.block.header, "Missing attribute", "%s needs cidr, such as \"10.17.3.0/24\". Only a network of mode bridge, or one with managed = false, can do without.", o.addr))
+		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs cidr, such as \"10.17.3.0/24\". Only a network of mode bridge, or one with managed = false, can do without.", o.addr))
 		o.fail("cidr")
 	}
 	if ok {
@@ -32,12 +32,12 @@ func (e *evaluator) completeNetwork(o *object, n *resource.Network) {
 // checkBridged checks a network that is an existing bridge of the host.
 func (e *evaluator) checkBridged(o *object, n *resource.Network) {
 	if n.Bridge == "" && !o.bad["bridge"] {
-		e.rep.add(mistake(o.block.header, "Missing attribute", "%s has mode = \"bridge\", so it needs bridge, the name of the host's bridge device.", o.addr))
+		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s has mode = \"bridge\", so it needs bridge, the name of the host's bridge device.", o.addr))
 		o.fail("bridge")
 	}
 	for _, path := range []string{"dhcp", "dhcp_start", "dhcp_end"} {
 		if r, ok := o.block.ranges[path]; ok && (path != "dhcp" || isTrue(n.DHCP)) {
-			e.rep.add(mistake(r, "DHCP on a bridge", "%s is a bridge of the host: who answers DHCP there is not vmplan's to say. Take %s out.", o.addr, path))
+			e.rep.addFirst(mistake(r, "DHCP on a bridge", "%s is a bridge of the host: who answers DHCP there is not vmplan's to say. Take %s out.", o.addr, path))
 		}
 	}
 }
@@ -61,7 +61,7 @@ func (e *evaluator) checkCIDR(o *object, n *resource.Network) (netip.Prefix, boo
 	default:
 		return p, true
 	}
-	e.rep.add(mistake(o.at("cidr"), "Bad CIDR", "%q %s.", n.CIDR, why))
+	e.rep.addFirst(mistake(o.at("cidr"), "Bad CIDR", "%q %s.", n.CIDR, why))
 	o.fail("cidr")
 	n.CIDR = ""
 	return netip.Prefix{}, false
@@ -72,7 +72,7 @@ func (e *evaluator) checkDHCPRange(o *object, n *resource.Network, p netip.Prefi
 	if !isTrue(n.DHCP) {
 		for _, path := range []string{"dhcp_start", "dhcp_end"} {
 			if r, ok := o.block.ranges[path]; ok && !o.bad["dhcp"] {
-				e.rep.add(mistake(r, "DHCP range without DHCP", "%s has dhcp = false, so %s has no meaning.", o.addr, path))
+				e.rep.addFirst(mistake(r, "DHCP range without DHCP", "%s has dhcp = false, so %s has no meaning.", o.addr, path))
 			}
 		}
 		return
@@ -81,7 +81,7 @@ func (e *evaluator) checkDHCPRange(o *object, n *resource.Network, p netip.Prefi
 	start, ok1 := e.dhcpBound(o, "dhcp_start", &n.DHCPStart, first.Next(), p)
 	end, ok2 := e.dhcpBound(o, "dhcp_end", &n.DHCPEnd, last, p)
 	if ok1 && ok2 && end.Less(start) {
-		e.rep.add(mistake(o.at("dhcp_start"), "Bad DHCP range", "The DHCP range ends at %s, before it begins at %s.", end, start))
+		e.rep.addFirst(mistake(o.at("dhcp_start"), "Bad DHCP range", "The DHCP range ends at %s, before it begins at %s.", end, start))
 	}
 }
 
@@ -95,7 +95,7 @@ func (e *evaluator) dhcpBound(o *object, path string, field *string, unset netip
 	}
 	a, err := netip.ParseAddr(*field)
 	if why := badAddress(a, err, p); why != "" {
-		e.rep.add(mistake(o.at(path), "Bad address", "%s %q %s.", path, *field, why))
+		e.rep.addFirst(mistake(o.at(path), "Bad address", "%s %q %s.", path, *field, why))
 		o.fail(path)
 		return netip.Addr{}, false
 	}

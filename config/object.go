@@ -16,11 +16,11 @@ const idName = "id"
 
 // reference reads an attribute that refers to an object: its value is that object, which carries its id.
 func (e *evaluator) reference(a *resource.Attr, v cty.Value) (reflect.Value, *hcl.Diagnostic) {
-	kinds := make([]string, len(a.Refs))
+	kinds, wanted := make([]string, len(a.Refs)), make([]string, len(a.Refs))
 	for i, k := range a.Refs {
-		kinds[i] = string(k)
+		kinds[i], wanted[i] = string(k), article(k)
 	}
-	want := strings.Join(kinds, " or ")
+	want := strings.Join(wanted, " or ")
 	example := kinds[0] + ".NAME"
 	t := v.Type()
 	switch {
@@ -34,16 +34,16 @@ func (e *evaluator) reference(a *resource.Attr, v cty.Value) (reflect.Value, *hc
 				how = k + "." + text
 			}
 		}
-		return reflect.Value{}, problem("Text in place of a reference", "refers to a %s, and %q is a text. Write it without quotes: %s = %s.", want, text, a.Name, how)
+		return reflect.Value{}, problem("Text in place of a reference", "refers to %s, and %q is a text. Write it without quotes: %s = %s.", want, text, a.Name, how)
 	case isMany(v):
-		return reflect.Value{}, problem("Instance not named", "refers to one %s, and this is all of a block with count or for_each. Say which one, such as %s[each.key].", want, example)
+		return reflect.Value{}, problem("Instance not named", "refers to %s, and this is all of a block with count or for_each. Say which one, such as %s[each.key].", want, example)
 	case !t.IsObjectType() || !t.HasAttribute(idName) || t.AttributeType(idName) != cty.String || v.GetAttr(idName).IsNull():
-		return reflect.Value{}, problem("Not a reference", "refers to a %s, written %s, and this is %s.", want, example, t.FriendlyName())
+		return reflect.Value{}, problem("Not a reference", "refers to %s, written %s, and this is %s.", want, example, t.FriendlyName())
 	}
 	id := v.GetAttr(idName).AsString()
 	o := e.byID[id]
 	if o == nil {
-		return reflect.Value{}, problem("Not a reference", "refers to a %s, and there is none with the id %q.", want, id)
+		return reflect.Value{}, problem("Not a reference", "refers to %s, and there is none with the id %q.", want, id)
 	}
 	for _, k := range a.Refs {
 		if o.addr.Kind != k {
@@ -57,7 +57,7 @@ func (e *evaluator) reference(a *resource.Attr, v cty.Value) (reflect.Value, *hc
 		}
 		return reflect.ValueOf(id), nil
 	}
-	return reflect.Value{}, problem("Reference of the wrong kind", "refers to a %s, and %s is a %s.", want, id, o.addr.Kind)
+	return reflect.Value{}, problem("Reference of the wrong kind", "refers to %s, and %s is %s.", want, id, article(o.addr.Kind))
 }
 
 // isMany tells whether v is the map or tuple of the instances of a block.

@@ -15,6 +15,7 @@ type placement struct {
 	*evaluator
 	hosts    []*resource.Host
 	fallback *resource.Host            // host of objects that name none
+	guess    bool                      // that there is no host, or which, may come of a mistake: nothing is said about it
 	pools    map[string]*resource.Pool // default pool by host; nil when that cannot be told
 	implicit []*resource.Pool
 	extra    []resource.Resource // parts of vms
@@ -49,7 +50,7 @@ func (p *placement) findHosts() {
 		}
 		p.hosts = append(p.hosts, h)
 		if h.Default && preferred != nil {
-			p.rep.add(mistake(o.at("default"), "Two defaults", "%s is the default host already (%s).", preferred.addr, place(preferred.at("default"))))
+			p.rep.addFirst(mistake(o.at("default"), "Two defaults", "%s is the default host already (%s).", preferred.addr, place(preferred.at("default"))))
 		} else if h.Default {
 			preferred, p.fallback = o, h
 		}
@@ -57,6 +58,7 @@ func (p *placement) findHosts() {
 	if len(p.hosts) == 1 {
 		p.fallback = p.hosts[0]
 	}
+	p.guess = p.brokenHosts()
 }
 
 // onHost gives an object the default host if it names none.
@@ -66,29 +68,24 @@ func (p *placement) onHost(o *object) {
 	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
 	case p.fallback != nil:
 		meta.Host = p.fallback.Label()
-	case p.undecodedHosts():
-	case len(p.hosts) == 0:
-		if !p.project.root.broken {
-			p.rep.add(mistake(p.firstObject().block.header, "No host", "Nothing says where %s should live. Declare a host: host \"lab\" { uri = \"qemu:///system\" }.", p.firstObject().addr))
-		}
-	default:
-		p.rep.add(mistake(o.block.header, "Host not named", "There are %d hosts, so %s must say on which it lives: host = host.%s. Or mark one host with default = true.", len(p.hosts), o.addr, p.hosts[0].Addr.Name))
+	case len(p.hosts) > 1 && !p.guess:
+		p.rep.addFirst(mistake(o.block.header, "Host not named", "There are %d hosts, so %s must say on which it lives: host = host.%s. Or mark one host with default = true.", len(p.hosts), o.addr, p.hosts[0].Addr.Name))
+	case len(p.hosts) == 0 && !p.guess:
+		first := slices.MinFunc(p.objects, func(a, b *object) int { return resource.Compare(a.addr, b.addr) })
+		p.rep.addFirst(mistake(first.block.header, "No host", "Nothing says where %s should live. Declare a host: host \"lab\" { uri = \"qemu:///system\" }.", first.addr))
+		p.guess = true
 	}
 }
 
-// undecodedHosts tells whether there are host blocks that made no objects because of a mistake.
-func (p *placement) undecodedHosts() bool {
-	return slices.ContainsFunc(p.root().mod.blocks.order, func(name string) bool {
+// brokenHosts tells whether there may be hosts that a mistake hides.
+func (p *placement) brokenHosts() bool {
+	return p.root().mod.broken || slices.ContainsFunc(p.root().mod.blocks.order, func(name string) bool {
 		b := p.root().mod.blocks.byName[name]
 		return b.kind == resource.KindHost && p.root().objects[name] == nil
 	})
 }
 
 func (e *evaluator) root() *scope { return e.scopes[0] }
-
-func (p *placement) firstObject() *object {
-	return slices.MinFunc(p.objects, func(a, b *object) int { return resource.Compare(a.addr, b.addr) })
-}
 
 // host gives the host with a label, or nil.
 func (p *placement) host(label string) *resource.Host {
@@ -111,7 +108,7 @@ func (p *placement) target(o *object, path string, to resource.Addr) *object {
 		return nil
 	}
 	if here != there {
-		p.rep.add(mistake(o.at(path), "Object of another host", "%s lives on host.%s and %s on host.%s: they cannot be used together. Declare one on the same host, or move one with host = ….", o.addr, here, to, there))
+		p.rep.addFirst(mistake(o.at(path), "Object of another host", "%s lives on host.%s and %s on host.%s: they cannot be used together. Declare one on the same host, or move one with host = ….", o.addr, here, to, there))
 		return nil
 	}
 	return t
@@ -149,7 +146,7 @@ func (p *placement) defaultPool(o *object, host string) *resource.Pool {
 		all = append(all, pool)
 		switch {
 		case pool.Default && preferred != nil:
-			p.rep.add(mistake(c.at("default"), "Two defaults", "%s is the default pool of host.%s already (%s).", preferred.addr, host, place(preferred.at("default"))))
+			p.rep.addFirst(mistake(c.at("default"), "Two defaults", "%s is the default pool of host.%s already (%s).", preferred.addr, host, place(preferred.at("default"))))
 		case pool.Default:
 			preferred = c
 		}
@@ -160,7 +157,7 @@ func (p *placement) defaultPool(o *object, host string) *resource.Pool {
 	case len(all) == 1:
 		return all[0]
 	case len(all) > 1:
-		p.rep.add(mistake(o.block.header, "Pool not named", "host.%s has %d pools, so %s must say in which it lives: pool = %s. Or mark one pool with default = true.", host, len(all), o.addr, all[0].Addr))
+		p.rep.addFirst(mistake(o.block.header, "Pool not named", "host.%s has %d pools, so %s must say in which it lives: pool = %s. Or mark one pool with default = true.", host, len(all), o.addr, all[0].Addr))
 		return nil
 	}
 	return p.implicitPool(host)

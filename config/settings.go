@@ -116,5 +116,5 @@ func literal(expr hcl.Expression) (string, bool) {
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 func unknownAttribute(attr *hclsyntax.Attribute, block string, known []string) *hcl.Diagnostic {
-	return mistake(attr.NameRange, "Unknown attribute", "A %s block has no attribute %q.%s", block, attr.Name, didYouMean(attr.Name, known))
+	return mistake(attr.NameRange, "Unknown attribute", "%s block has no attribute %q.%s", sentence(article(block)), attr.Name, didYouMean(attr.Name, known))
 }

@@ -35,7 +35,7 @@ func (p *placement) checkNames(objects []*object) {
 		}
 		at := place{meta.Host, resource.Key(r)}
 		if first := seen[at]; first != nil {
-			p.rep.add(mistake(o.at(pathOf(meta.Addr, "name")), "Name used twice", "%s and %s would both be %s %q on host.%s. Give one of them another name = ….", first.Base().Addr, meta.Addr, r.Kind(), nameOn(r), meta.Host))
+			p.rep.addFirst(mistake(o.at(pathOf(meta.Addr, "name")), "Name used twice", "%s and %s would both be %s %q on host.%s. Give one of them another name = ….", first.Base().Addr, meta.Addr, r.Kind(), nameOn(r), meta.Host))
 			return
 		}
 		seen[at] = r
@@ -93,7 +93,7 @@ func (p *placement) checkRanges(objects []*object) {
 				if resource.Compare(second.o.addr, first.o.addr) < 0 {
 					first, second = second, first
 				}
-				p.rep.add(mistake(second.o.at("cidr"), "Ranges overlap", "%s (%s) and %s (%s) are both on host.%s, which could not tell their guests apart. Choose another cidr for one.", second.o.addr, second.p, first.o.addr, first.p, host))
+				p.rep.addFirst(mistake(second.o.at("cidr"), "Ranges overlap", "%s (%s) and %s (%s) are both on host.%s, which could not tell their guests apart. Choose another cidr for one.", second.o.addr, second.p, first.o.addr, first.p, host))
 			}
 			if broadcast(all[widest].p).Less(broadcast(all[i].p)) {
 				widest = i
@@ -113,7 +113,7 @@ func (p *placement) checkPaths(objects []*object) {
 		}
 		at := folder{pool.Host, pool.Path}
 		if first := seen[at]; first != nil {
-			p.rep.add(mistake(o.at("path"), "Folder used twice", "%s and %s are both in %s on host.%s, and would take each other's volumes for their own. Choose another path for one.", first.addr, o.addr, pool.Path, pool.Host))
+			p.rep.addFirst(mistake(o.at("path"), "Folder used twice", "%s and %s are both in %s on host.%s, and would take each other's volumes for their own. Choose another path for one.", first.addr, o.addr, pool.Path, pool.Host))
 			continue
 		}
 		seen[at] = o
@@ -140,7 +140,7 @@ func (p *placement) checkMACs(vms []*object) {
 		}
 		here, at := nicPlace{o, nic.Label}, card{vm.Host, nic.MAC}
 		if first, taken := seen[at]; taken {
-			p.rep.add(mistake(here.at("mac"), "MAC used twice", "%s and %s have the MAC %s on host.%s. Leave mac out, and each gets one of its own that stays.", first, here, nic.MAC, vm.Host))
+			p.rep.addFirst(mistake(here.at("mac"), "MAC used twice", "%s and %s have the MAC %s on host.%s. Leave mac out, and each gets one of its own that stays.", first, here, nic.MAC, vm.Host))
 			return
 		}
 		seen[at] = here
@@ -163,17 +163,17 @@ func (p *placement) checkAddresses(vms []*object) {
 		here := nicPlace{o, nic.Label}
 		prefix, ok := p.prefixOf(nic.Network)
 		if !ok {
-			p.rep.add(mistake(o.at(path), "Network without a range", "%s has no cidr, so nobody can tell whether %s fits. Set its cidr, or give this nic no address.", nic.Network, nic.Address))
+			p.rep.addFirst(mistake(o.at(path), "Network without a range", "%s has no cidr, so nobody can tell whether %s fits. Set its cidr, or give this nic no address.", nic.Network, nic.Address))
 			return
 		}
 		a, err := netip.ParseAddr(nic.Address)
 		if why := badAddress(a, err, prefix); why != "" {
 			first, last := hostRange(prefix)
-			p.rep.add(mistake(o.at(path), "Bad address", "%q for nic %q of %s %s. %s has %s to %s for guests.", nic.Address, nic.Label, o.addr, why, nic.Network, first.Next(), last))
+			p.rep.addFirst(mistake(o.at(path), "Bad address", "%q for nic %q of %s %s. %s has %s to %s for guests.", nic.Address, nic.Label, o.addr, why, nic.Network, first.Next(), last))
 			return
 		}
 		if first, taken := seen[spot{nic.Network, a}]; taken {
-			p.rep.add(mistake(o.at(path), "Address given twice", "%s has the address %s on %s already, and %s asks for it too. Choose another, or write \"auto\" for the next free one.", first, a, nic.Network, here))
+			p.rep.addFirst(mistake(o.at(path), "Address given twice", "%s has the address %s on %s already, and %s asks for it too. Choose another, or write \"auto\" for the next free one.", first, a, nic.Network, here))
 			return
 		}
 		seen[spot{nic.Network, a}] = here
@@ -200,13 +200,13 @@ func (p *placement) checkVolumeUse(vms []*object) {
 			case !used:
 				seen[d.Volume] = here
 			case first.o == o:
-				p.rep.add(mistake(o.at("disk."+d.Label+".volume"), "Volume used twice", "%s is disk %q of %s already.", d.Volume, first.label, o.addr))
+				p.rep.addFirst(mistake(o.at("disk."+d.Label+".volume"), "Volume used twice", "%s is disk %q of %s already.", d.Volume, first.label, o.addr))
 			case first.readOnly && here.readOnly:
 			case vm.Running != nil && !*vm.Running:
 			case isStopped(first.o):
 				seen[d.Volume] = here
 			default:
-				p.rep.add(mistake(o.at("disk."+d.Label+".volume"), "Volume used twice", "%s is disk %q of %s already, and two running guests that write to one volume destroy its content. Give each its own volume, or set read_only = true on both disks, or running = false on one vm.", d.Volume, first.label, first.o.addr))
+				p.rep.addFirst(mistake(o.at("disk."+d.Label+".volume"), "Volume used twice", "%s is disk %q of %s already, and two running guests that write to one volume destroy its content. Give each its own volume, or set read_only = true on both disks, or running = false on one vm.", d.Volume, first.label, first.o.addr))
 			}
 		}
 	}
