@@ -22,7 +22,8 @@ func someObjects() []Object {
 	}
 	return []Object{
 		{&state.Record{Object: web, Status: state.StatusReady, DependsOn: []resource.Addr{seed.Addr}}, &drivers.Object{
-			Resource: live, Power: drivers.PowerOn, Addresses: map[string][]string{"lan": {"10.0.0.2"}, "b": {"10.1.0.2", "10.1.0.3"}}}},
+			Resource: live, Power: drivers.PowerOn, Addresses: map[string][]string{"lan": {"10.0.0.2"}, "b": {"10.1.0.2", "10.1.0.3"}},
+		}},
 		{&state.Record{Object: seed, Status: state.StatusCreating}, &drivers.Object{Resource: seed, Path: "/srv/vm/web-a-seed.iso", Users: []string{"vm/web-a"}}},
 		{&state.Record{Object: off, Status: state.StatusReady}, nil},
 	}
