@@ -31,7 +31,7 @@ func (p *planner) compare(o *object) {
 		o.fate, o.cause = fateReplace, worstCause(o.fields)
 	case o.cause != "":
 	case o.rec != nil && o.rec.Status == state.StatusCreating:
-		o.cause = "its creation was not finished"
+		o.cause = "an earlier run was not finished"
 	case !recorded && len(o.changes)+len(o.guest) > 0 && o.was != nil:
 		o.cause = "changed outside of vmplan"
 	default:

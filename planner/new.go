@@ -135,7 +135,8 @@ type anchors struct {
 type step struct {
 	Step
 	deps []*step
-	last bool // comes behind all else on its host
+	soft map[*step]bool // those of deps that are better waited for, but need not be
+	last bool           // comes behind all else on its host
 	seen uint8
 }
 

@@ -46,7 +46,11 @@ func (p *planner) linkForward(o *object) {
 		return
 	}
 	for _, n := range o.needs {
-		o.steps[i].after(n.done())
+		if o.fate == fateKeep && !uses(o.want, n.goal.key) {
+			o.steps[i].ratherAfter(n.done()) // depends_on, of one that is there already
+		} else {
+			o.steps[i].after(n.done())
+		}
 	}
 }
 
@@ -90,7 +94,7 @@ func (p *planner) linkBack(o *object) {
 func (p *planner) linkEarly(head *step, n *object) {
 	again := n.fate == fateReplace && !n.deferred
 	if !again && !p.isShaky(n) {
-		head.after(n.done())
+		head.ratherAfter(n.done())
 	}
 }
 
@@ -156,6 +160,18 @@ func (s *step) after(dep *step) {
 	}
 }
 
+// ratherAfter is after, unless the two would wait for each other then.
+func (s *step) ratherAfter(dep *step) {
+	if dep == nil || dep == s || slices.Contains(s.deps, dep) {
+		return
+	}
+	if s.soft == nil {
+		s.soft = map[*step]bool{}
+	}
+	s.soft[dep] = true
+	s.after(dep)
+}
+
 // linkHosts puts the record of a host before all else on it, and its removal behind.
 func (p *planner) linkHosts() {
 	needed := map[*step]bool{}
@@ -186,7 +202,25 @@ func (p *planner) order() {
 	for i, s := range p.steps {
 		place[s] = i
 	}
+	for _, s := range p.steps {
+		slices.SortFunc(s.deps, func(a, b *step) int { return place[a] - place[b] })
+		s.deps = slices.Compact(s.deps)
+	}
+	circle := p.walk()
+	for circle != nil && loosen(circle) {
+		circle = p.walk()
+	}
+	if circle != nil {
+		p.refuseCircle(circle)
+	}
+}
+
+// walk visits the steps depth first. When some wait for each other, it gives them, the first one again at the end.
+func (p *planner) walk() (circle []*step) {
 	p.plan.Steps = make([]Step, 0, len(p.steps))
+	for _, s := range p.steps {
+		s.seen, s.DependsOn = 0, nil
+	}
 	var path []*step
 	var visit func(*step) bool
 	visit = func(s *step) bool {
@@ -198,8 +232,6 @@ func (p *planner) order() {
 			return false
 		}
 		s.seen = visiting
-		slices.SortFunc(s.deps, func(a, b *step) int { return place[a] - place[b] })
-		s.deps = slices.Compact(s.deps)
 		for _, d := range s.deps {
 			if !visit(d) {
 				return false
@@ -213,10 +245,10 @@ func (p *planner) order() {
 	}
 	for _, s := range p.steps {
 		if !visit(s) {
-			p.refuseCircle(path)
-			return
+			return path[slices.Index(path, path[len(path)-1]):]
 		}
 	}
+	return nil
 }
 
 const (
@@ -224,17 +256,26 @@ const (
 	visited  = 2
 )
 
-// refuseCircle reports steps that wait for each other. path ends with a step that it has once before.
-func (p *planner) refuseCircle(path []*step) {
-	last := path[len(path)-1]
-	path = path[slices.Index(path, last):]
-	ids := make([]string, len(path))
-	for i, s := range path {
+// loosen drops what need not be waited for from a circle, and tells whether there was any.
+func loosen(circle []*step) bool {
+	for i, s := range circle[:len(circle)-1] {
+		if d := circle[i+1]; s.soft[d] {
+			s.deps = slices.DeleteFunc(s.deps, func(x *step) bool { return x == d })
+			return true
+		}
+	}
+	return false
+}
+
+// refuseCircle reports steps that wait for each other.
+func (p *planner) refuseCircle(circle []*step) {
+	ids := make([]string, len(circle))
+	for i, s := range circle {
 		ids[i] = s.ID
 	}
 	p.plan.Steps = nil
 	p.find(Finding{
-		Severity: SeverityError, Addr: last.Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
+		Severity: SeverityError, Addr: circle[0].Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
 			"Each of these waits for the next: %s. Apply the change in two parts, for example with --target.", strings.Join(ids, " → ")),
 	})
 }

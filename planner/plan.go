@@ -134,7 +134,7 @@ type Step struct {
 	Impact    drivers.Impact  `json:"impact"`
 	Loses     []string        `json:"loses,omitempty"`
 	// Record is what is recorded once the step is done (nil: the record is removed), and Intent what is recorded before it
-	// begins; a step that neither creates nor destroys has no Intent. Update steps that do not touch the record set
+	// begins, when a run that is cut short would otherwise not be understood. A step that leaves the record as it is sets
 	// KeepRecord.
 	Intent     *state.Record `json:"intent,omitempty"`
 	Record     *state.Record `json:"record,omitempty"`

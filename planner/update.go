@@ -27,7 +27,9 @@ func (p *planner) emitKeep(o *object) {
 		p.emitStop(o, o.before.(*resource.VM), rec, impact)
 	}
 	if updates {
+		first := len(o.steps)
 		p.emitUpdates(o)
+		p.intend(o, first)
 		written = true
 	}
 	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
@@ -131,6 +133,19 @@ func (p *planner) updatesGuest(o *object) bool {
 func (p *planner) emitUpdate(o *object, before, after resource.Resource, live bool, impact drivers.Impact) {
 	o.set = p.step(o, drivers.NewUpdate(before, after, live), o.goal.host, impact)
 	o.set.KeepRecord = true
+}
+
+// intend has the first update (the object's step number first) record what will have been set before it sets it: a run that is
+// cut short and followed by other files must know what to take away. Bits in a pool have nothing of that kind.
+func (p *planner) intend(o *object, first int) {
+	if o.kind != resource.KindVM && o.kind != resource.KindNetwork {
+		return
+	}
+	both := o.record
+	if o.was != nil {
+		_, both = resource.Overlay(o.record, nil, o.was)
+	}
+	o.steps[first].Intent = o.recorded(both, state.StatusCreating, o.keptPower())
 }
 
 // record makes the last update write the record.
