@@ -55,7 +55,8 @@ func (a *App) files(dir string, o projectOptions) (*session, error) {
 		return nil, err
 	}
 	if diags.HasErrors() {
-		a.printer().Diagnostics(diags, s.project.Files())
+		_, more := s.project.Load(config.Prior{}) // what else is wrong
+		a.printer().Diagnostics(append(diags, more...), s.project.Files())
 		return nil, exitError{ExitError}
 	}
 	return s, nil
