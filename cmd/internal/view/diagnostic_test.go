@@ -15,7 +15,7 @@ import (
 func mistakes(src Sources) hcl.Diagnostics {
 	memory, _ := src.Range(addr("vm.db"), "memory")
 	description, _ := src.Range(addr("vm.web"), "description")
-	nowhere := hcl.Range{Filename: "gone.hcl", Start: hcl.Pos{Line: 3, Column: 1}, End: hcl.Pos{Line: 3, Column: 2}}
+	nowhere := hcl.Range{Filename: "gone.hcl", Start: hcl.Pos{Line: 3, Column: 1, Byte: 20}, End: hcl.Pos{Line: 3, Column: 2, Byte: 21}}
 	return hcl.Diagnostics{
 		{Severity: hcl.DiagError, Summary: "Invalid size", Detail: "\"4GiBB\" is not a size: write a number and a unit, for example \"512MiB\" or \"20GiB\".", Subject: &memory},
 		{Severity: hcl.DiagWarning, Summary: "Long description", Detail: "Hosts cut it after 80 characters.", Subject: &description},

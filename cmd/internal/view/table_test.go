@@ -36,8 +36,10 @@ func TestTables(t *testing.T) {
 	for _, o := range objects {
 		records = append(records, o.Record)
 	}
-	for _, err := range []error{s.VMs(objects, false), s.Records(records, false), s.Objects(objects, false), s.RecordDetails(records[:1], false),
-		s.VMs(nil, false), s.Records(nil, false)} {
+	for _, err := range []error{
+		s.VMs(objects, false), s.Records(records, false), s.Objects(objects, false), s.RecordDetails(records[:1], false),
+		s.VMs(nil, false), s.Records(nil, false),
+	} {
 		if err != nil {
 			t.Fatal(err)
 		}
