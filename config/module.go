@@ -81,7 +81,11 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 		return m
 	}
 	if len(files.primary) == 0 {
-		l.rep.add(mistake(from, "No project files", "There is no .hcl file in %s. Name the folder of the project, or start one with vmplan init.", dir))
+		where := dir
+		if dir == "." {
+			where = "the current folder"
+		}
+		l.rep.add(mistake(from, "No project files", "There is no .hcl file in %s. Name the folder of the project, or start one with vmplan init.", where))
 	}
 	primary := l.blocks(m, files.primary)
 	applyOverrides(primary, l.blocks(m, files.override), l.rep)

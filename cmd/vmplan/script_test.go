@@ -1,8 +1,20 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -22,5 +34,131 @@ func TestScript(t *testing.T) {
 			env.Setenv("VMPLAN_CACHE", env.WorkDir+"/.cache")
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits,
+			"await": cmdAwait,
+			"keep":  cmdKeep,
+			"same":  cmdSame,
+			"sim":   cmdSim,
+		},
 	})
+}
+
+// cmdExits runs a program that must end with an exit code: exits CODE PROGRAM [ARG…].
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARG...]")
+	}
+	code := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		code = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if want, err := strconv.Atoi(args[0]); err != nil || code != want {
+		ts.Fatalf("%s exits with %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+// cmdAwait waits until a file, which may not be there yet, has what matches: await FILE REGEXP.
+func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && want.Match(text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("after a minute %s has no %s: %s (%v)", args[0], args[1], text, err)
+		}
+	}
+}
+
+// cmdKeep remembers all files below the current folder, for same: keep. What is hidden does not count.
+func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
+	files, err := sums(ts.MkAbs("."))
+	ts.Check(err)
+	text, err := json.Marshal(files)
+	ts.Check(err)
+	ts.Setenv("KEPT", string(text))
+}
+
+// cmdSame holds all files to what they were at the last keep: same.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	var before map[string]string
+	ts.Check(json.Unmarshal([]byte(ts.Getenv("KEPT")), &before))
+	now, err := sums(ts.MkAbs("."))
+	ts.Check(err)
+	if maps.Equal(before, now) {
+		return
+	}
+	for name := range now {
+		if now[name] != before[name] {
+			ts.Fatalf("%s was written", name)
+		}
+	}
+	ts.Fatalf("files are gone: before %v, now %v", before, now)
+}
+
+// sums gives mode and content of the files below dir, by name.
+func sums(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path != dir && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		out[path] = fmt.Sprintf("%v %x", info.Mode(), sha256.Sum256(text))
+		return err
+	})
+	return out, err
+}
+
+// cmdSim edits a simulated host behind vmplan's back: sim FILE PATH JSON sets what is at the path (its parts divided by
+// spaces), and null removes it.
+func cmdSim(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: sim FILE PATH JSON")
+	}
+	data := map[string]any{}
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	if !errors.Is(err, fs.ErrNotExist) {
+		ts.Check(err)
+		ts.Check(json.Unmarshal(text, &data))
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(args[2]), &value))
+	at, path := data, strings.Fields(args[1])
+	for _, name := range path[:len(path)-1] {
+		next, ok := at[name].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[name] = next
+		}
+		at = next
+	}
+	if at[path[len(path)-1]] = value; value == nil {
+		delete(at, path[len(path)-1])
+	}
+	text, err = json.MarshalIndent(data, "", "  ")
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o644))
 }

@@ -34,18 +34,30 @@ func (a *App) initCommand() *cobra.Command {
 		Long:  "Writes main.hcl, a small commented project, and a .gitignore. Files that exist are left alone.",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			dir := dirArg(args)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return err
-			}
-			if found, _ := filepath.Glob(filepath.Join(dir, "*.hcl")); len(found) > 0 {
-				a.printer().Note(fmt.Sprintf("%s has .hcl files already: left alone.", dir))
-			} else if err := a.writeNew(filepath.Join(dir, "main.hcl"), starter); err != nil {
-				return err
-			}
-			return a.writeNew(filepath.Join(dir, ".gitignore"), []byte(starterIgnore))
+			return a.runInit(dirArg(args))
 		},
 	}
+}
+
+func (a *App) runInit(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	p := a.printer()
+	project := filepath.Join(dir, "main.hcl")
+	found, _ := filepath.Glob(filepath.Join(dir, "*.hcl"))
+	if len(found) > 0 {
+		p.Note(found[0] + " is there already: no starter project is written.")
+	} else if err := a.writeNew(project, starter); err != nil {
+		return err
+	}
+	if err := a.writeNew(filepath.Join(dir, ".gitignore"), []byte(starterIgnore)); err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		p.Note(fmt.Sprintf("\nRead %s, change what is not as you want it, and see what would be done with: vmplan plan", project))
+	}
+	return nil
 }
 
 // writeNew writes a file that must not exist yet; one that does is left alone, and said.
@@ -77,18 +89,7 @@ func (a *App) fmtCommand() *cobra.Command {
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			changed := false
-			for _, arg := range args {
-				c, err := a.formatArg(arg, o)
-				if err != nil {
-					return err
-				}
-				changed = changed || c
-			}
-			if o.check && changed {
-				return exitError{ExitError}
-			}
-			return nil
+			return a.runFmt(args, o)
 		},
 	}
 	c.Flags().BoolVar(&o.check, "check", false, "write nothing; exit 1 when a file is not in the standard layout")
@@ -96,53 +97,57 @@ func (a *App) fmtCommand() *cobra.Command {
 	return c
 }
 
-func (a *App) formatArg(arg string, o fmtOptions) (changed bool, err error) {
-	if arg == "-" {
-		src, err := io.ReadAll(a.Streams.In)
-		if err != nil {
-			return false, err
+// runFmt does all files, also those after one that cannot be read or parsed.
+func (a *App) runFmt(args []string, o fmtOptions) error {
+	changed, failed := false, false
+	for _, arg := range args {
+		paths := []string{arg}
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			paths, _ = filepath.Glob(filepath.Join(arg, "*.hcl"))
 		}
-		out, err := config.FormatFile("<stdin>", src)
-		if err != nil {
-			return false, err
-		}
-		if !o.check {
-			_, err = a.Streams.Out.Write(out)
-		}
-		return !bytes.Equal(src, out), err
-	}
-	paths := []string{arg}
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
-		if paths, err = filepath.Glob(filepath.Join(arg, "*.hcl")); err != nil {
-			return false, err
+		for _, path := range paths {
+			c, err := a.formatFile(path, o)
+			changed, failed = changed || c, failed || err != nil
+			if exit := (exitError{}); err != nil && !errors.As(err, &exit) {
+				a.printer().Error(err)
+			}
 		}
 	}
-	for _, path := range paths {
-		c, err := a.formatFile(path, o)
-		if err != nil {
-			return changed, err
-		}
-		changed = changed || c
+	if failed || o.check && changed {
+		return exitError{ExitError}
 	}
-	return changed, nil
+	return nil
 }
 
+// formatFile formats the file at path, or for "-" standard input to standard output.
 func (a *App) formatFile(path string, o fmtOptions) (changed bool, err error) {
-	src, err := os.ReadFile(path)
+	name, read := path, os.ReadFile
+	if path == "-" {
+		name, read = "<stdin>", func(string) ([]byte, error) { return io.ReadAll(a.Streams.In) }
+	}
+	src, err := read(path)
 	if err != nil {
 		return false, err
 	}
-	out, err := config.FormatFile(path, src)
-	if err != nil || bytes.Equal(src, out) {
+	out, err := config.FormatFile(name, src)
+	var diags config.Diagnostics
+	if errors.As(err, &diags) {
+		a.printer().FileDiagnostics(diags, name, src)
+		return false, exitError{ExitError}
+	}
+	if changed = !bytes.Equal(src, out); err != nil || !changed && path != "-" {
 		return false, err
 	}
-	if o.diff {
-		a.printer().Diff(path, string(src), string(out))
-	} else {
+	switch {
+	case o.diff && changed:
+		a.printer().Diff(name, string(src), string(out))
+	case path != "-":
 		fmt.Fprintln(a.Streams.Out, strings.TrimPrefix(path, "./"))
+	case !o.check && !o.diff:
+		_, err = a.Streams.Out.Write(out)
 	}
-	if o.check {
-		return true, nil
+	if o.check || path == "-" {
+		return changed, err
 	}
 	return true, os.WriteFile(path, out, 0o644)
 }
@@ -170,10 +175,8 @@ func (a *App) runValidate(dir string, o projectOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if !diags.HasErrors() {
-		_, more := s.project.Load(config.Prior{})
-		diags = append(diags, more...)
-	}
+	_, more := s.project.Load(config.Prior{})
+	diags = append(diags, more...)
 	if asJSON {
 		err = a.printer().DiagnosticsJSON(diags, s.project.Files())
 	} else {

@@ -32,11 +32,23 @@ func (p *Printer) Diagnostics(diags hcl.Diagnostics, files map[string]*hcl.File)
 		if d.Severity == hcl.DiagWarning {
 			m.severity = "Warning"
 		}
-		if d.Subject != nil {
-			m.source = p.snippet(*d.Subject, files[d.Subject.Filename])
+		if file := files[fileOf(d)]; d.Subject != nil && (file != nil || d.Subject.End.Byte > 0) { // else it is about no line, but the file as such
+			m.source = p.snippet(*d.Subject, file)
 		}
 		p.message(m)
 	}
+}
+
+// FileDiagnostics prints mistakes in the one file called name.
+func (p *Printer) FileDiagnostics(diags hcl.Diagnostics, name string, src []byte) {
+	p.Diagnostics(diags, map[string]*hcl.File{name: {Bytes: src}})
+}
+
+func fileOf(d *hcl.Diagnostic) string {
+	if d.Subject == nil {
+		return ""
+	}
+	return d.Subject.Filename
 }
 
 // Error prints an error of the world, to Err. Several that were joined are printed one by one.
