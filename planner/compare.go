@@ -26,12 +26,15 @@ func (p *planner) compare(o *object) {
 		p.compareDrift(o, ignored, live)
 	}
 	p.compareGuest(o, ignored)
+	p.compareActive(o)
 	switch {
 	case o.impact == drivers.ImpactReplace:
 		o.fate, o.cause = fateReplace, worstCause(o.fields)
 	case o.cause != "":
 	case o.rec != nil && o.rec.Status == state.StatusCreating:
 		o.cause = "an earlier run was not finished"
+	case o.inactive && len(o.changes) == 0:
+		o.cause = "is not active on the host"
 	case !recorded && len(o.changes)+len(o.guest) > 0 && o.was != nil:
 		o.cause = "changed outside of vmplan"
 	default:
@@ -121,6 +124,18 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 	}
 	if len(pending) > 0 {
 		o.pending = pending
+	}
+}
+
+// compareActive notices a network or pool that is defined but was stopped: what stands on it cannot start.
+func (p *planner) compareActive(o *object) {
+	if o.kind != resource.KindNetwork && o.kind != resource.KindPool || o.live.Power != drivers.PowerOff {
+		return
+	}
+	o.inactive = true
+	o.fields = append(o.fields, FieldChange{Path: "active", Old: "false", New: "true", Impact: drivers.ImpactLive})
+	if o.rec != nil && o.rec.Status == state.StatusReady {
+		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: []FieldChange{{Path: "active", Old: "true", New: "false"}}})
 	}
 }
 

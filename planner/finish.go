@@ -106,7 +106,7 @@ func (o *object) summariseKept(c *Change) {
 	if o.kind == resource.KindVM {
 		o.soften(c)
 	}
-	if len(o.guest) > 0 || o.wait {
+	if len(o.guest) > 0 || o.wait || o.inactive {
 		c.Impact = max(c.Impact, drivers.ImpactLive)
 	}
 	switch {
@@ -132,7 +132,15 @@ func (o *object) summariseKept(c *Change) {
 
 // soften says of a vm that is off, or goes off for good, that its changes take effect at once.
 func (o *object) soften(c *Change) {
-	if o.on() && !(o.stop && !o.start) {
+	switch {
+	case o.stop && o.start: // what would wait for the next start need not wait
+		for i := range c.Fields {
+			if c.Fields[i].Impact == drivers.ImpactNextBoot {
+				c.Fields[i].Impact = drivers.ImpactRestart
+			}
+		}
+		return
+	case o.on() && !o.stop:
 		return
 	}
 	c.Impact = min(c.Impact, drivers.ImpactLive)

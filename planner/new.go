@@ -118,6 +118,7 @@ type comparison struct {
 	rewrite       bool                           // the record differs from what it should be
 	guest         []resource.Change              // what the running guest has otherwise than its definition and can be given now
 	guestBefore   resource.Resource
+	inactive      bool // a network or pool that is defined, but not started
 }
 
 // anchors are the steps of an object that those of others are tied to.

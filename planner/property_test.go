@@ -164,6 +164,10 @@ var handEdits = []func(r *rand.Rand, l lab, d *sim.Data) (drift string, ok bool)
 		return "network.lan reservation." + mac, true
 	},
 	func(_ *rand.Rand, _ lab, d *sim.Data) (string, bool) {
+		d.Networks["lan"].Inactive = true
+		return "network.lan active", true
+	},
+	func(_ *rand.Rand, _ lab, d *sim.Data) (string, bool) {
 		d.Networks["theirs"] = &sim.Network{Network: resource.Network{CIDR: "10.8.0.0/24"}}
 		return "", true
 	},

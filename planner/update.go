@@ -32,6 +32,10 @@ func (p *planner) emitKeep(o *object) {
 		p.intend(o, first)
 		written = true
 	}
+	if o.inactive {
+		p.emitActivate(o)
+		written = true
+	}
 	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
 		p.emitStart(o, vm, o.record)
 		written = true
@@ -54,6 +58,13 @@ func (p *planner) emitAdopt(o *object, updates bool) {
 		record = o.was
 	}
 	o.set.Record = o.recorded(record, state.StatusReady, o.keptPower())
+}
+
+// emitActivate starts a network or pool again: creating what is there already does no more than that.
+func (p *planner) emitActivate(o *object) {
+	mark := p.mark(o, false)
+	o.set = p.step(o, drivers.NewCreate(o.after, &mark), o.goal.host, drivers.ImpactLive)
+	o.set.Record = o.recorded(o.record, state.StatusReady, "")
 }
 
 // keptPower is what is recorded of the power of a vm that the plan does not start.
