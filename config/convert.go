@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -171,7 +172,7 @@ func textsValue(v cty.Value) (reflect.Value, *hcl.Diagnostic) {
 
 // typeError writes an error of a conversion with the path inside the value.
 func typeError(err error) string {
-	if pe, ok := err.(cty.PathError); ok && len(pe.Path) > 0 {
+	if pe := (cty.PathError{}); errors.As(err, &pe) && len(pe.Path) > 0 {
 		return fmt.Sprintf("%s: %s", pathText(pe.Path), pe.Error())
 	}
 	return err.Error()

@@ -153,7 +153,7 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 		e.completeDisk(o, vm, i, pref)
 	}
 	for i := range vm.NICs {
-		e.completeNIC(o, vm, &vm.NICs[i], pref)
+		e.completeNIC(o, &vm.NICs[i], pref)
 	}
 	e.checkVM(o, vm)
 }
@@ -252,7 +252,7 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 	}
 }
 
-func (e *evaluator) completeNIC(o *object, vm *resource.VM, n *resource.NIC, pref Preference) {
+func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 	orElse(&n.Model, pref.NICModel)
 	path := "nic." + n.Label
 	if o.bad[path+".network"] || o.bad[path+".bridge"] {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -10,24 +11,28 @@ import (
 )
 
 // checkSteps compares what a reference goes on with behind the block's name with what the block has: an instance key where
-// it is repeated, then an attribute. Anything it cannot tell is left to the evaluation.
+// it is repeated, then attributes. Anything it cannot tell is left to the evaluation.
 func (b *block) checkSteps(r reference) *hcl.Diagnostic {
 	steps := r.steps
 	if len(steps) == 0 {
 		return nil
 	}
-	if _, isIndex := stepIndex(steps[0]); isIndex && b.repeat.single() {
-		return mistake(r.rng, "No instances", "%s is one object: it has neither count nor for_each. Write it without brackets.", r)
-	}
-	if !b.repeat.single() {
-		name, isAttr := stepName(steps[0])
-		if _, isKey := stepIndex(steps[0]); !isKey && isAttr && b.member(b.typ, name) != nil {
-			return mistake(r.rng, "Instance not named", "%s has count or for_each: say which one, such as %s.%s.", r, exampleInstance(b), name)
+	_, isIndex := steps[0].(hcl.TraverseIndex)
+	if b.repeat.single() {
+		if isIndex {
+			return mistake(r.rng, "No instances", "%s is one object: it has neither count nor for_each. Write it without brackets.", r)
 		}
-		steps = steps[1:]
+		return b.checkMembers(r, steps)
 	}
-	t, body := b.typ, b.body
-	for len(steps) > 0 {
+	if name, isAttr := stepName(steps[0]); !isIndex && isAttr && b.member(b.typ, name) != nil {
+		return mistake(r.rng, "Instance not named", "%s has count or for_each: say which one, such as %s.%s.", r, exampleInstance(b), name)
+	}
+	return b.checkMembers(r, steps[1:])
+}
+
+// checkMembers follows attributes, blocks and labels into the object.
+func (b *block) checkMembers(r reference, steps hcl.Traversal) *hcl.Diagnostic {
+	for t := b.typ; len(steps) > 0; {
 		name, ok := stepName(steps[0])
 		if !ok {
 			return nil
@@ -40,29 +45,29 @@ func (b *block) checkSteps(r reference) *hcl.Diagnostic {
 		if m.attr == nil || m.attr.Block == resource.NotBlock {
 			return nil
 		}
-		t = m.attr.Type
-		if m.attr.Block == resource.SingleBlock {
-			continue
-		}
-		if len(steps) == 0 {
-			return nil
-		}
-		label, ok := stepName(steps[0])
-		if !ok {
-			return nil
-		}
-		var labels []string
-		for _, n := range body.labelled {
-			if n.attr.Name == name {
-				labels = append(labels, n.label)
+		if m.attr.Block == resource.LabelledBlock && len(steps) > 0 {
+			if label, ok := stepName(steps[0]); ok && !slices.Contains(b.labels(name), label) {
+				return mistake(r.rng, "Unknown name", "%s has no %s %q.%s", r, name, label, didYouMean(label, b.labels(name)))
 			}
+			steps = steps[1:]
 		}
-		if !contains(labels, label) {
-			return mistake(r.rng, "Unknown name", "%s has no %s %q.%s", r, name, label, didYouMean(label, labels))
-		}
-		steps = steps[1:]
+		t = m.attr.Type
 	}
 	return nil
+}
+
+// labels lists the labels of the block's nested blocks of a type: disk, nic. An image puts a disk in where none is written.
+func (b *block) labels(name string) []string {
+	var labels []string
+	for _, n := range b.body.labelled {
+		if n.attr.Name == name {
+			labels = append(labels, n.label)
+		}
+	}
+	if name == "disk" && labels == nil {
+		labels = []string{rootDisk}
+	}
+	return labels
 }
 
 // member is an attribute that expressions see; attr is nil for those that only expressions know.
@@ -102,18 +107,4 @@ func stepName(step hcl.Traverser) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func stepIndex(step hcl.Traverser) (cty.Value, bool) {
-	s, ok := step.(hcl.TraverseIndex)
-	return s.Key, ok
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
