@@ -47,16 +47,20 @@ type Prior struct {
 
 // Project is a folder that has been read and parsed, but not evaluated.
 type Project struct {
-	dir    string
-	opts   Options
-	root   *module
-	state  StateSettings
-	values map[string]given // of the root's variables, from outside the .hcl files
-	files  *fileSet
+	dir        string
+	opts       Options
+	root       *module
+	state      StateSettings
+	stateKnown bool
+	values     map[string]given // of the root's variables, from outside the .hcl files
+	files      *fileSet
 }
 
 // State says where the project's state is kept; the default when the files do not say, or say it wrongly.
 func (p *Project) State() StateSettings { return p.state }
+
+// StateKnown tells whether State is right although Open reported mistakes: then what is recorded can be worked with.
+func (p *Project) StateKnown() bool { return p.stateKnown }
 
 // Hash is the sha256 in hex over names and contents of all files read: modules and variable files included.
 func (p *Project) Hash() string { return p.files.hash() }

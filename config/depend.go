@@ -60,14 +60,26 @@ func (e *evaluator) depend() {
 			lists[at] = list
 		}
 		if o.addr.Kind != resource.KindHost {
-			o.res.Base().DependsOn = list
+			o.res.Base().DependsOn = o.withSame(list)
 		}
 	}
 }
 
 // vms are the references to vms: who writes vm.db.address wants that vm in place, and no field of an object says so.
 func (b *block) vms() []reference {
-	return slices.DeleteFunc(slices.Clone(b.refs), func(r reference) bool { return r.root != string(resource.KindVM) })
+	return slices.DeleteFunc(slices.Clone(b.refs), func(r reference) bool { return r.root != string(resource.KindVM) || r.same })
+}
+
+// withSame adds to what all instances of a block wait for the vms with the key of this one.
+func (o *object) withSame(list []resource.Addr) []resource.Addr {
+	for _, r := range o.block.refs {
+		to := resource.Addr{Module: o.addr.Module, Kind: resource.KindVM, Name: r.name, Key: o.addr.Key}
+		if r.same && r.root == string(resource.KindVM) && o.scope.eval.byID[to.String()] != nil && !slices.Contains(list, to) {
+			list = append(slices.Clone(list), to)
+			slices.SortFunc(list, resource.Compare)
+		}
+	}
+	return list
 }
 
 // moduleNeeds is what everything in the module waits for, by the depends_on of its call and of those around it.

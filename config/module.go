@@ -80,7 +80,7 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 		l.rep.add(mistake(from, "Cannot read folder", "%s: %s.", dir, reason(err)))
 		return m
 	}
-	if len(files.primary) == 0 {
+	if m.empty = len(files.primary) == 0; m.empty {
 		where := dir
 		if dir == "." {
 			where = "the current folder"

@@ -17,8 +17,31 @@ func Open(dir string, opts Options) (*Project, Diagnostics) {
 	l := &loader{files: p.files, rep: &rep, version: opts.Version, modules: map[string]*module{}}
 	p.root = l.load(dir, nil, start(dir))
 	p.state = l.stateSettings(p.root)
+	p.stateKnown = p.knowsState(rep.diags)
 	p.values = l.readValues(p.root, opts)
 	return p, rep.sorted()
+}
+
+// knowsState tells whether mistakes leave no doubt of where the state is: none is in a vmplan block, and there is a state
+// block, or none can be in a file that could not be parsed, or the state file is where it is by default.
+func (p *Project) knowsState(mistakes Diagnostics) bool {
+	said := false
+	for _, b := range p.root.settings {
+		within := b.Range()
+		for _, d := range mistakes {
+			if d.Severity == hcl.DiagError && d.Subject != nil && d.Subject.Filename == within.Filename && d.Subject.Overlaps(within) {
+				return false
+			}
+		}
+		for _, nested := range b.Body.Blocks {
+			said = said || nested.Type == "state"
+		}
+	}
+	if said || !p.root.broken && !p.root.empty {
+		return true
+	}
+	info, err := os.Stat(p.state.Path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Sensitive tells whether the root module declares the variable as sensitive: its value must not be kept in clear.

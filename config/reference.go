@@ -16,6 +16,8 @@ type reference struct {
 	name  string // behind the root; empty when there is none
 	steps hcl.Traversal
 	rng   hcl.Range
+	// same tells that it goes on with [each.key] or [count.index]: to the instance with the key of the one that refers.
+	same bool
 }
 
 func (r reference) String() string {
@@ -29,11 +31,35 @@ func (r reference) String() string {
 func referencesIn(exprs ...hclsyntax.Expression) []reference {
 	var out []reference
 	for _, expr := range exprs {
+		same := sameKeys(expr)
 		for _, t := range expr.Variables() {
-			out = append(out, newReference(t))
+			r := newReference(t)
+			r.same = same[r.rng]
+			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// sameKeys finds the references in expr that are followed by [each.key] or [count.index].
+func sameKeys(expr hclsyntax.Expression) map[hcl.Range]bool {
+	found := map[hcl.Range]bool{}
+	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		index, ok := n.(*hclsyntax.IndexExpr)
+		if !ok {
+			return nil
+		}
+		key, ok := index.Key.(*hclsyntax.ScopeTraversalExpr)
+		of, isName := index.Collection.(*hclsyntax.ScopeTraversalExpr)
+		if !ok || !isName {
+			return nil
+		}
+		if k := newReference(key.Traversal).String(); k == "each.key" || k == "count.index" {
+			found[of.Traversal.SourceRange()] = true
+		}
+		return nil
+	})
+	return found
 }
 
 func newReference(t hcl.Traversal) reference {
