@@ -206,32 +206,41 @@ func (o *object) lossName() string {
 	return "volume " + o.addr.Name + o.addr.Key
 }
 
-// leaveBehind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end.
+// leaveBehind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run
+// that was cut short may have done that already.
 func (p *planner) leaveBehind(o *object) {
-	addr := o.addr
-	for n := 1; p.objects[addr] != nil; n++ {
-		part := leftBehind
-		if n > 1 {
-			part = fmt.Sprintf("%s-%d", leftBehind, n)
+	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
+	for n := 2; p.objects[addr] != nil; n++ {
+		if done := p.objects[addr]; done.rec != nil && done.leftBehindBy(o) && done.at == o.at {
+			done.chosen, done.fate, done.cause = false, fateNone, o.cause
+			p.leave(o, done)
+			return
 		}
-		addr = o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+part, "."))
+		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
+		addr.Part = strings.TrimPrefix(addr.Part, ".")
 	}
 	was := resource.Clone(o.was0())
 	was.Base().Addr = addr
 	old := &object{
-		addr: addr, kind: o.kind, was: was, live: o.live, at: o.at, leans: o.leans, chosen: true, fate: fateDelete, cause: o.cause,
+		addr: addr, kind: o.kind, was: was, live: o.live, at: o.at, leans: o.leans, fate: fateDelete, cause: o.cause,
 		rec: &state.Record{Object: was, Status: state.StatusDeleting},
 	}
 	if o.rec != nil {
 		old.rec.DependsOn = o.rec.DependsOn
 	}
-	p.objects[addr], o.old = old, old
-	p.left = append(p.left, old)
-	s := p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
-	s.Record = old.rec
+	p.objects[addr] = old
+	old.set = p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
+	old.set.Record = old.rec
+	p.leave(o, old)
+}
+
+// leave deletes old, unless a guest runs with it.
+func (p *planner) leave(o, old *object) {
+	o.old = old
 	if o.postponed {
 		return
 	}
+	p.left = append(p.left, old)
 	p.emitDelete(old)
 	old.gone.Impact = o.replaceImpact()
 }

@@ -25,7 +25,7 @@ func (p *planner) finish() {
 				Action: ActionUpdate, Impact: drivers.ImpactNextBoot, Cause: "waits for the guest's next start", Fields: o.pending,
 			}))
 		}
-		if len(o.steps) > 0 {
+		if len(o.steps) > 0 && o.fate != fateNone {
 			p.plan.Changes = append(p.plan.Changes, o.summary())
 		}
 	}

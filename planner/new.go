@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -189,6 +190,6 @@ func (p *planner) sortedHosts() []*host {
 	for _, h := range p.hosts {
 		out = append(out, h)
 	}
-	slices.SortFunc(out, func(a, b *host) int { return compareText(a.label, b.label) })
+	slices.SortFunc(out, func(a, b *host) int { return strings.Compare(a.label, b.label) })
 	return out
 }

@@ -15,13 +15,11 @@ func (p *planner) link() {
 		p.linkBack(o)
 	}
 	for _, old := range p.left {
-		if old.gone != nil {
-			p.linkUsers(old.gone, old, old.leans)
-		}
+		p.linkUsers(old.gone, old, old.leans)
 	}
 	for _, o := range p.sorted {
 		if o.old != nil && len(o.steps) > 0 {
-			o.steps[0].after(o.old.steps[0])
+			o.steps[0].after(o.old.set)
 		}
 		if o.former != nil && len(o.steps) > 0 && len(o.former.steps) > 0 {
 			o.former.steps[0].after(o.steps[0])
@@ -279,5 +277,3 @@ func (p *planner) refuseCircle(circle []*step) {
 			"Each of these waits for the next: %s. Apply the change in two parts, for example with --target.", strings.Join(ids, " → ")),
 	})
 }
-
-func compareText(a, b string) int { return strings.Compare(a, b) }
