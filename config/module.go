@@ -16,6 +16,7 @@ import (
 // module is the folder of a module as it is written, whoever calls it: blocks by kind and name, in the order of the files.
 type module struct {
 	dir       string
+	empty     bool // has no .hcl file
 	broken    bool // something could not be read: that a name is missing may be for that reason, so it is not complained of
 	settings  []*hclsyntax.Block
 	variables table[*variable]
