@@ -24,7 +24,7 @@ type Driver interface {
 	Rules
 
 	// Observe reads the host once, in bulk: every object that sel.Want names (managed or not, found by resource.Key), every
-	// vm and network that bears a mark of sel.Lineage, and the host's facts. What is not in the answer is not on the host: a
+	// vm and network that bears a mark of sel.Lineage, with sel.All everything else too, and the host's facts. What is not in the answer is not on the host: a
 	// lookup that fails for any other reason fails the whole call. Observe changes nothing but libvirt-like caches.
 	Observe(ctx context.Context, sel Selection) (*Observed, error)
 
@@ -60,6 +60,9 @@ type Consoler interface {
 type Selection struct {
 	Lineage string
 	Want    []resource.Resource // normalised; their Key counts
+	// All asks for every object of the host, marked or not, wanted or not; volumes are those of active pools. What is not
+	// wanted comes without an Addr unless it is marked, and a volume as a *resource.Volume named after its file.
+	All bool
 }
 
 // Impact is how far a change reaches. Larger is worse.
@@ -97,6 +100,7 @@ type FieldImpact struct {
 	Path   string // as in resource.Change
 	Impact Impact
 	Note   string // why, when that is not obvious; may be empty
+	Call   string // what is called on the host: "virDomainSetVcpusFlags (live, config)"; may be empty
 }
 
 // Progress is how far an operation is.

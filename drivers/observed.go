@@ -19,6 +19,38 @@ type Facts struct {
 	Memory   resource.Size `json:"memory"`
 	// DomainTypes are what really works here, best first: kvm, qemu.
 	DomainTypes []string `json:"domain_types"`
+	// FreeMemory is what no guest and no program has now, what can be reclaimed at once included; 0 when not known.
+	FreeMemory resource.Size `json:"free_memory,omitzero"`
+	// Interfaces are the names of the host's network interfaces, bridges included. They are asked for when something
+	// wanted names a bridge; nil when that is not so or the host does not tell.
+	Interfaces []string `json:"interfaces,omitempty"`
+	// Guests is what guests can have here, for each combination of arch, domain type and machine that wanted vms ask for. A
+	// combination that the host tells nothing of is not in it.
+	Guests []GuestFacts `json:"guests,omitempty"`
+}
+
+// GuestFacts are what one sort of guest can have on a host.
+type GuestFacts struct {
+	// Arch, DomainType and Machine are as vms say them; empty where they leave it to the host.
+	Arch       string `json:"arch,omitzero"`
+	DomainType string `json:"domain_type,omitzero"`
+	Machine    string `json:"machine,omitzero"`
+
+	Machines   []string `json:"machines,omitempty"`    // the machine types that there are for the arch, aliases included
+	MaxVCPUs   int      `json:"max_vcpus,omitzero"`    // 0 when the host does not tell
+	CPUs       []string `json:"cpus,omitempty"`        // what VM.CPU can be; nil when the host does not tell
+	Firmwares  []string `json:"firmwares,omitempty"`   // of bios, uefi
+	SecureBoot bool     `json:"secure_boot,omitempty"` // with uefi
+}
+
+// Guest gives what the vm can have, or nil when the host does not tell.
+func (f *Facts) Guest(vm *resource.VM) *GuestFacts {
+	for i, g := range f.Guests {
+		if g.Arch == vm.Arch && g.DomainType == vm.DomainType && g.Machine == vm.Machine {
+			return &f.Guests[i]
+		}
+	}
+	return nil
 }
 
 // Object is one live object, in canonical form.
