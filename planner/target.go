@@ -71,7 +71,7 @@ func (p *planner) widen(in func(*object) bool, add func(*object)) {
 	}
 }
 
-// narrow adds to what is left out: what leans on a wanted object that is, and what one that was to go stands on.
+// narrow adds to what is left out: what leans on a wanted object that is and what that owns, and what one that was to go stands on.
 func (p *planner) narrow(out map[*object]bool) {
 	var queue []*object
 	for _, o := range p.sorted {
@@ -84,7 +84,12 @@ func (p *planner) narrow(out map[*object]bool) {
 		queue = queue[1:]
 		var next []*object
 		if o.want != nil {
-			next = o.leans
+			next = slices.Clone(o.leans)
+			for _, n := range o.needs {
+				if n.addr.Owner() == o.addr { // its own disks and seed are of no use without it
+					next = append(next, n)
+				}
+			}
 		} else if o.rec != nil {
 			for _, a := range o.rec.DependsOn {
 				next = append(next, p.objects[a])

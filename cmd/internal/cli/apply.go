@@ -145,7 +145,11 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 		o.vars = append([]string{name + "=" + value}, o.vars...)
 	}
 	o.varFiles = append(p.Inputs.VarFiles, o.varFiles...)
-	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	open := a.open
+	if p.Options.Destroy {
+		open = a.openRecorded
+	}
+	s, err := open(ctx, ".", o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
@@ -175,7 +179,7 @@ func loadPlan(path string) (*planner.Plan, error) {
 // verifySaved refuses a saved plan when the state, the files or a live object it touches have moved since, and gives its
 // secrets their texts again.
 func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
-	if err := s.load(); err != nil {
+	if err := s.loadFor(p.Options); err != nil {
 		return err
 	}
 	if err := s.connect(); err != nil {

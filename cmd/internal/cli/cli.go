@@ -28,8 +28,29 @@ const (
 	ExitInterrupted = 130
 )
 
-const exitCodesHelp = `
-Exit codes: 0 done, 1 error, 2 changes present (with --detailed-exitcode), 3 refused by --max-impact, 130 interrupted.`
+// exitCodesHelp ends the help of commands, by name; the empty name is for all others.
+var exitCodesHelp = map[string]string{
+	"":      "0 done, 1 error, 130 interrupted",
+	"plan":  "0 done, 1 error, 2 changes present (with --detailed-exitcode), 3 refused by --max-impact, 130 interrupted",
+	"apply": "0 done, 1 error or not approved, 3 refused by --max-impact, 130 interrupted",
+	"fmt":   "0 done, 1 error, or a file is not in the standard layout (with --check)",
+	"ssh":   "ssh's, which are those of the command run; 255 or 1 error",
+}
+
+// describe completes a command's long help.
+func describe(c *cobra.Command) {
+	if c.Long == "" {
+		c.Long = c.Short + "."
+	}
+	codes, ok := exitCodesHelp[c.Name()]
+	if !ok {
+		codes = exitCodesHelp[""]
+	}
+	c.Long += "\n\nExit codes: " + codes + "."
+	for _, sub := range c.Commands() {
+		describe(sub)
+	}
+}
 
 // App is what the command line works with. main fills it in.
 type App struct {
@@ -85,7 +106,7 @@ func (a *App) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "vmplan",
 		Short:         "Declare virtual machines, see what would change, apply it",
-		Long:          "vmplan brings virtual machines, and the images, volumes, networks and pools they need, to what HCL files declare.\nIts plan says per field what happens to a running guest: live, next boot, restart, replace, and what is lost.\n" + exitCodesHelp,
+		Long:          "vmplan brings virtual machines, and the images, volumes, networks and pools they need, to what HCL files declare.\nIts plan says per field what happens to a running guest: live, next boot, restart, replace, and what is lost.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -103,10 +124,6 @@ func (a *App) root() *cobra.Command {
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
 			c.GroupID = group
-			if c.Long == "" {
-				c.Long = c.Short + "."
-			}
-			c.Long += "\n" + exitCodesHelp
 			root.AddCommand(c)
 		}
 	}
@@ -116,6 +133,7 @@ func (a *App) root() *cobra.Command {
 	add("guest", a.sshCommand(), a.consoleCommand())
 	add("state", a.stateCommand())
 	root.AddCommand(a.versionCommand())
+	describe(root)
 	return root
 }
 

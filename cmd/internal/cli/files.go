@@ -171,10 +171,11 @@ func (a *App) validateCommand() *cobra.Command {
 }
 
 func (a *App) runValidate(dir string, o projectOptions, asJSON bool) error {
-	s, diags, err := a.parse(dir, o)
+	s, err := a.parse(dir, o)
 	if err != nil {
 		return err
 	}
+	diags := s.parsed
 	_, more := s.project.Load(config.Prior{})
 	diags = append(diags, more...)
 	if asJSON {

@@ -17,7 +17,6 @@ import (
 )
 
 type sshOptions struct {
-	projectOptions
 	user     string
 	identity string
 	port     int
@@ -37,7 +36,6 @@ func (a *App) sshCommand() *cobra.Command {
 			return a.runSSH(c.Context(), args[0], args[1:], o)
 		},
 	}
-	o.addTo(c.Flags())
 	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER`; by default what your ssh configuration says")
 	c.Flags().StringVarP(&o.identity, "identity", "i", "", "use the private key in `FILE`")
 	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP port (default 22)")
@@ -46,7 +44,7 @@ func (a *App) sshCommand() *cobra.Command {
 }
 
 func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOptions) error {
-	s, vm, err := a.oneVM(ctx, addr, o.projectOptions)
+	s, vm, err := a.oneVM(ctx, addr)
 	if err != nil {
 		return err
 	}
@@ -92,8 +90,8 @@ func (s *session) forgetHostKeys(p *planner.Plan) error {
 }
 
 // oneVM opens the project and finds the one vm that addr names.
-func (a *App) oneVM(ctx context.Context, addr string, o projectOptions) (*session, *resource.VM, error) {
-	s, err := a.open(ctx, ".", o, lockOptions{})
+func (a *App) oneVM(ctx context.Context, addr string) (*session, *resource.VM, error) {
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,22 +133,19 @@ func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string)
 
 // consoleCommand connects the terminal to a guest's serial console.
 func (a *App) consoleCommand() *cobra.Command {
-	var o projectOptions
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "console ADDR",
 		Short: "Connect to a guest's serial console",
 		Long:  "Connects the terminal to the guest's serial console. Ctrl-] leaves it.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runConsole(c.Context(), args[0], o)
+			return a.runConsole(c.Context(), args[0])
 		},
 	}
-	o.addTo(c.Flags())
-	return c
 }
 
-func (a *App) runConsole(ctx context.Context, addr string, o projectOptions) error {
-	s, vm, err := a.oneVM(ctx, addr, o)
+func (a *App) runConsole(ctx context.Context, addr string) error {
+	s, vm, err := a.oneVM(ctx, addr)
 	if err != nil {
 		return err
 	}

@@ -14,61 +14,51 @@ import (
 	"vmplan.dev/vmplan/planner"
 )
 
-type lookOptions struct {
-	projectOptions
-	json bool
-}
-
-func (o *lookOptions) addTo(c *cobra.Command) {
-	o.projectOptions.addTo(c.Flags())
-	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
-}
-
 // listCommand lists the project's vms.
 func (a *App) listCommand() *cobra.Command {
-	var o lookOptions
+	var asJSON bool
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the vms with their power state and addresses",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, objects, err := a.look(c.Context(), o, nil)
+			s, objects, err := a.look(c.Context(), nil)
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			return a.printer().VMs(objects, o.json)
+			return a.printer().VMs(objects, asJSON)
 		},
 	}
-	o.addTo(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
 // showCommand shows objects, recorded and live.
 func (a *App) showCommand() *cobra.Command {
-	var o lookOptions
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show [ADDR | PLANFILE]",
 		Short: "Show what is recorded and live, or what a saved plan holds",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 && isFile(args[0]) {
-				return a.showPlanFile(args[0], o.json)
+				return a.showPlanFile(args[0], asJSON)
 			}
 			sel, err := parseAddrs("ADDR", args)
 			if err != nil {
 				return err
 			}
-			s, objects, err := a.look(c.Context(), o, sel)
+			s, objects, err := a.look(c.Context(), sel)
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			return a.printer().Objects(objects, o.json)
+			return a.printer().Objects(objects, asJSON)
 		},
 	}
-	o.addTo(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
@@ -86,8 +76,8 @@ func (a *App) showPlanFile(path string, asJSON bool) error {
 
 // look reads the state and the hosts, and gives what is recorded beside what is live. The files are not needed: what was
 // applied can be looked at while they are being edited.
-func (a *App) look(ctx context.Context, o lookOptions, sel []resource.Addr) (*session, []view.Object, error) {
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.Object, error) {
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
 	if err != nil {
 		return nil, nil, err
 	}

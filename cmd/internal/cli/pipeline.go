@@ -64,7 +64,11 @@ func (a *App) plan(ctx context.Context, dir string, o planOptions) (*session, *p
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := a.open(ctx, dir, o.projectOptions, o.lock)
+	open := a.open
+	if o.destroy {
+		open = a.openRecorded
+	}
+	s, err := open(ctx, dir, o.projectOptions, o.lock)
 	if err != nil {
 		return nil, nil, err
 	}

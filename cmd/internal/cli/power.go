@@ -39,7 +39,6 @@ func (a *App) powerCommands() []*cobra.Command {
 }
 
 func (a *App) powerCommand(act powerAction) *cobra.Command {
-	var o projectOptions
 	lock := lockOptions{operation: act.use}
 	c := &cobra.Command{
 		Use:   act.use + " ADDR…",
@@ -47,16 +46,15 @@ func (a *App) powerCommand(act powerAction) *cobra.Command {
 		Long:  act.long + "\nThe next plan knows that this was done by vmplan; what the files say of running still counts at the next apply.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runPower(c.Context(), args, o, lock, act)
+			return a.runPower(c.Context(), args, lock, act)
 		},
 	}
-	o.addTo(c.Flags())
 	lock.addTo(c.Flags())
 	return c
 }
 
-func (a *App) runPower(ctx context.Context, args []string, o projectOptions, lock lockOptions, act powerAction) error {
-	s, err := a.open(ctx, ".", o, lock)
+func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act powerAction) error {
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lock)
 	if err != nil {
 		return err
 	}

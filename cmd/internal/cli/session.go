@@ -28,7 +28,8 @@ type session struct {
 	dir     string
 	vars    map[string]string // --var
 	project *config.Project
-	config  *config.Config // nil until load
+	parsed  config.Diagnostics // what is wrong with the files before they are evaluated
+	config  *config.Config     // nil until load
 	backend state.Backend
 	state   *state.Snapshot
 	drivers map[string]drivers.Driver // by host label
@@ -48,64 +49,77 @@ func (o *projectOptions) addTo(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.varFiles, "var-file", nil, "read variables from `FILE` (may be repeated)")
 }
 
-// files opens the project in dir without evaluating it. Mistakes are printed and end the run.
-func (a *App) files(dir string, o projectOptions) (*session, error) {
-	s, diags, err := a.parse(dir, o)
+// open opens the project for a command that needs what the files say: mistakes are printed and end the run.
+func (a *App) open(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {
+	s, err := a.parse(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	if diags.HasErrors() {
-		_, more := s.project.Load(config.Prior{}) // what else is wrong
-		a.printer().Diagnostics(append(diags, more...), s.project.Files())
-		return nil, exitError{ExitError}
+	if s.parsed.HasErrors() {
+		return nil, s.mistakes()
 	}
-	return s, nil
+	return s, s.openState(ctx, lock)
 }
 
-func (a *App) parse(dir string, o projectOptions) (*session, config.Diagnostics, error) {
+// openRecorded opens the project for a command that works on what is recorded: it may be looked at and taken away while the
+// files are being edited, as long as they say where the state is.
+func (a *App) openRecorded(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {
+	s, err := a.parse(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if s.parsed.HasErrors() && !s.project.StateKnown() {
+		return nil, s.mistakes()
+	}
+	return s, s.openState(ctx, lock)
+}
+
+// mistakes prints what is wrong with the files, also what only loading them finds.
+func (s *session) mistakes() error {
+	_, more := s.project.Load(config.Prior{})
+	s.app.printer().Diagnostics(append(s.parsed, more...), s.project.Files())
+	return exitError{ExitError}
+}
+
+func (a *App) parse(dir string, o projectOptions) (*session, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	vars := make(map[string]string, len(o.vars))
 	for _, v := range o.vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
-			return nil, nil, fmt.Errorf("--var %s: write it as NAME=VALUE", v)
+			return nil, fmt.Errorf("--var %s: write it as NAME=VALUE", v)
 		}
 		vars[name] = value
 	}
 	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version})
-	return &session{app: a, dir: dir, vars: vars, project: project}, diags, nil
+	return &session{app: a, dir: dir, vars: vars, project: project, parsed: diags}, nil
 }
 
-// open opens the project and reads its state, which is locked first when operation is not empty.
-func (a *App) open(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {
-	s, err := a.files(dir, o)
-	if err != nil {
-		return nil, err
-	}
+// openState reads the state, which is locked first when the lock has an operation. The session is closed on errors.
+func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 	settings := s.project.State()
-	backend, ok := a.Backends[settings.Type]
+	backend, ok := s.app.Backends[settings.Type]
 	if !ok {
-		return nil, fmt.Errorf("state %q: there is no such backend", settings.Type)
+		return fmt.Errorf("state %q: there is no such backend", settings.Type)
 	}
 	if s.backend, err = backend(settings); err != nil {
-		return nil, fmt.Errorf("state: %w", err)
+		return fmt.Errorf("state: %w", err)
 	}
 	if lock.operation != "" {
 		if err := s.lock(ctx, lock); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if s.state, err = s.backend.Read(ctx); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("read state: %w", err)
+		return errors.Join(fmt.Errorf("read state: %w", err), s.Close())
 	}
 	if s.state.Lineage == "" {
 		s.state.Lineage, s.state.Salt = identity(s.dir)
 	}
-	return s, nil
+	return nil
 }
 
 // load evaluates the files against what the state has fixed already. Warnings are printed; mistakes end the run.
@@ -126,7 +140,7 @@ func (s *session) loadFor(opts planner.Options) error {
 		return s.load()
 	}
 	cfg, diags := s.project.Load(s.prior())
-	if diags.HasErrors() {
+	if s.parsed.HasErrors() || diags.HasErrors() {
 		s.app.printer().Warn("The files have mistakes", "What goes is decided by what is recorded. To see the mistakes: vmplan validate.")
 		cfg = &config.Config{Set: resource.NewSet(), Sources: cfg.Sources, Hash: cfg.Hash}
 	}

@@ -18,38 +18,37 @@ func (a *App) stateCommand() *cobra.Command {
 }
 
 func (a *App) stateListCommand() *cobra.Command {
-	var o lookOptions
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list [ADDR…]",
 		Short: "List the recorded objects",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withRecords(c.Context(), o.projectOptions, lockOptions{}, args, func(_ *session, recs []*state.Record) error {
-				return a.printer().Records(recs, o.json)
+			return a.withRecords(c.Context(), lockOptions{}, args, func(_ *session, recs []*state.Record) error {
+				return a.printer().Records(recs, asJSON)
 			})
 		},
 	}
-	o.addTo(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
 func (a *App) stateShowCommand() *cobra.Command {
-	var o lookOptions
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show ADDR…",
 		Short: "Show what is recorded of objects",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withRecords(c.Context(), o.projectOptions, lockOptions{}, args, func(_ *session, recs []*state.Record) error {
-				return a.printer().RecordDetails(recs, o.json)
+			return a.withRecords(c.Context(), lockOptions{}, args, func(_ *session, recs []*state.Record) error {
+				return a.printer().RecordDetails(recs, asJSON)
 			})
 		},
 	}
-	o.addTo(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
 func (a *App) stateRmCommand() *cobra.Command {
-	var o projectOptions
 	lock := lockOptions{operation: "state rm"}
 	c := &cobra.Command{
 		Use:   "rm ADDR…",
@@ -58,7 +57,7 @@ func (a *App) stateRmCommand() *cobra.Command {
 it made them: to manage one again, its block must be removed from the files or the object from the host first.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withRecords(c.Context(), o, lock, args, func(s *session, recs []*state.Record) error {
+			return a.withRecords(c.Context(), lock, args, func(s *session, recs []*state.Record) error {
 				for _, rec := range recs {
 					delete(s.state.Records, rec.Object.Base().Addr)
 				}
@@ -72,19 +71,18 @@ it made them: to manage one again, its block must be removed from the files or t
 			})
 		},
 	}
-	o.addTo(c.Flags())
 	lock.addTo(c.Flags())
 	return c
 }
 
 // withRecords opens the state and hands over the records that the addresses select, all without any. An address that
 // selects nothing is an error.
-func (a *App) withRecords(ctx context.Context, o projectOptions, lock lockOptions, args []string, do func(*session, []*state.Record) error) error {
+func (a *App) withRecords(ctx context.Context, lock lockOptions, args []string, do func(*session, []*state.Record) error) error {
 	sel, err := parseAddrs("ADDR", args)
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o, lock)
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lock)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
@@ -34,7 +35,10 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 		return l
 	}
 	l.impact = impactText(f.Impact)
-	if c.Kind != "vm" && f.Impact == drivers.ImpactLive {
+	switch {
+	case c.Kind == resource.KindSeed: // its vm says when the guest sees it
+		l.impact = ""
+	case c.Kind != resource.KindVM && f.Impact == drivers.ImpactLive:
 		l.impact = "in place"
 	}
 	if at := v.place(c, f.Path); at != v.place(c, "") {

@@ -42,12 +42,21 @@ var usual = map[string]string{
 	"vendor_data":    "",
 }
 
-// telling gives the fields of c that the plan shows: of a new object not what is usual.
+// telling gives the fields of c that the plan shows: of a new object not what is usual, of a changed seed the contents that
+// the files give.
 func telling(c *planner.Change, s changeStyle) []planner.FieldChange {
-	if s.drift || c.Action != planner.ActionCreate {
-		return c.Fields
+	without := func(drop func(planner.FieldChange) bool) []planner.FieldChange {
+		return slices.DeleteFunc(slices.Clone(c.Fields), drop)
 	}
-	return slices.DeleteFunc(slices.Clone(c.Fields), func(f planner.FieldChange) bool { return isUsual(c, f) })
+	switch {
+	case s.drift:
+		return c.Fields
+	case c.Action == planner.ActionCreate:
+		return without(func(f planner.FieldChange) bool { return isUsual(c, f) })
+	case c.Kind == resource.KindSeed:
+		return without(func(f planner.FieldChange) bool { return f.Path == "file" || f.Path == "meta_data" })
+	}
+	return c.Fields
 }
 
 func isUsual(c *planner.Change, f planner.FieldChange) bool {
