@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,6 +30,10 @@ func TestReadmeShowsTheTruth(t *testing.T) {
 	example, shown := string(parts[1]), string(parts[3])
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "SUMS") {
+			fmt.Fprintf(w, "%0128d  debian-12-genericcloud-amd64.qcow2\n", 0)
+			return
+		}
 		w.Header().Set("Content-Length", "347996160")
 	}))
 	defer server.Close()
