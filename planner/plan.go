@@ -22,6 +22,10 @@ type Input struct {
 	Version string
 	// ConfigHash is config.Config's Hash; it only binds a saved plan to the files.
 	ConfigHash string
+	// Moves, Removed and Imports are what the files say of objects whose address or owner changes.
+	Moves   []resource.Move
+	Removed []resource.Removal
+	Imports []resource.Import
 	Options
 }
 
