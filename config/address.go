@@ -28,7 +28,7 @@ func (e *evaluator) decidedAddress(vm *resource.VM, nic *resource.NIC) (string, 
 	if a := e.nics.address[nicKey{vm.Addr, nic.Label}]; a != "" {
 		return a, true
 	}
-	recorded := e.prior.Addresses[vm.Addr][nic.Label]
+	recorded := e.recordedNIC(vm.Addr, nic.Label).Address
 	p, ok := e.prefixOf(nic.Network)
 	if !ok || recorded == "" {
 		return "", false
@@ -104,6 +104,9 @@ func eachNIC(vms []*object, do func(*object, *resource.VM, *resource.NIC)) {
 func (e *evaluator) decideMACs(vms []*object, decided map[nicKey]string) {
 	taken := map[string]bool{}
 	generated := func(vm *resource.VM, nic *resource.NIC) bool {
+		if nic.MAC == e.recordedNIC(vm.Addr, nic.Label).MAC {
+			return false
+		}
 		return nic.MAC == e.namespace.mac(vm.Addr, nic.Label, 0) || nic.MAC == e.nics.mac[nicKey{vm.Addr, nic.Label}]
 	}
 	eachNIC(vms, func(_ *object, vm *resource.VM, nic *resource.NIC) {

@@ -41,8 +41,9 @@ type StateSettings struct {
 type Prior struct {
 	Lineage string // namespace of every UUID and MAC
 	Salt    []byte // for secrets
-	// Addresses given to NICs with address = "auto": by vm, by NIC label.
-	Addresses map[resource.Addr]map[string]string
+	// Objects are those recorded, by the address they are recorded at. What was decided by default when one was made (its
+	// name, UUID, MACs, addresses and files) stays, until the files say something else.
+	Objects map[resource.Addr]resource.Resource
 }
 
 // Project is a folder that has been read and parsed, but not evaluated.
@@ -73,6 +74,9 @@ type Config struct {
 	Set     *resource.Set
 	Sources *Sources
 	Hash    string // Project.Hash
+	Moves   []resource.Move
+	Removed []resource.Removal
+	Imports []resource.Import
 
 	mu   sync.Mutex // Outputs evaluates anew
 	eval *evaluator

@@ -60,6 +60,7 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 		Size: d.Size, Format: d.Format, Image: d.Image, OnDelete: d.OnDelete,
 		Pool: pool.Addr, PoolName: pool.Name, File: vm.Name + "-" + d.Label + "." + d.Format,
 	}
+	p.keepFile(v)
 	if t := p.target(o, path+".image", d.Image); t != nil {
 		v.Backing = resource.VolumeID(t.res)
 	}
@@ -72,6 +73,9 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 // part is the Meta of something that a vm owns. The vm's lifecycle holds for it too.
 func (p *placement) part(vm *resource.VM, part, name string) resource.Meta {
 	meta := resource.Meta{Addr: vm.Addr.WithPart(part), Host: vm.Host, Name: name}
+	if was := p.prior.Objects[p.recordedAt(meta.Addr)]; was != nil && was.Base().Name != "" {
+		meta.Name = was.Base().Name
+	}
 	if l := vm.Lifecycle; l != nil {
 		own := &resource.Lifecycle{PreventDestroy: l.PreventDestroy && part != seedPart}
 		for _, field := range l.IgnoreChanges {

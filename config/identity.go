@@ -40,6 +40,9 @@ func (id identity) mac(vm resource.Addr, nic string, attempt int) string {
 func (e *evaluator) name(o *object) {
 	meta := o.res.Base()
 	if meta.Name == "" && !o.bad["name"] {
+		e.keepName(o)
+	}
+	if meta.Name == "" && !o.bad["name"] {
 		meta.Name = joinName(o.scope.names, o.addr.Name, o.addr.Key)
 	}
 	if why := badName(meta.Name); why != "" && !o.bad["name"] && o.addr.Kind != resource.KindHost {
@@ -75,11 +78,11 @@ func (e *evaluator) identify(o *object) {
 	}
 	switch r := o.res.(type) {
 	case *resource.Pool:
-		r.UUID = e.namespace.uuid(o.addr)
+		r.UUID = e.keepUUID(o.addr)
 	case *resource.Network:
-		r.UUID = e.namespace.uuid(o.addr)
+		r.UUID = e.keepUUID(o.addr)
 	case *resource.VM:
-		r.UUID = e.namespace.uuid(o.addr)
+		r.UUID = e.keepUUID(o.addr)
 		for i := range r.NICs {
 			e.nicMAC(o, r, &r.NICs[i])
 		}
@@ -92,9 +95,8 @@ func (e *evaluator) nicMAC(o *object, vm *resource.VM, nic *resource.NIC) {
 	case o.bad[path]:
 	case nic.MAC == "":
 		nic.MAC = e.nics.mac[nicKey{vm.Addr, nic.Label}]
-		if nic.MAC == "" {
-			nic.MAC = e.namespace.mac(vm.Addr, nic.Label, 0)
-		}
+		orElse(&nic.MAC, e.recordedNIC(vm.Addr, nic.Label).MAC)
+		orElse(&nic.MAC, e.namespace.mac(vm.Addr, nic.Label, 0))
 	default:
 		hw, err := net.ParseMAC(nic.MAC)
 		if err != nil || len(hw) != 6 || hw[0]&1 != 0 {

@@ -221,6 +221,7 @@ func (p *placement) volume(o *object, v *resource.Volume) {
 	v.File = v.Name
 	if v.IsManaged() {
 		v.File = v.Name + "." + v.Format
+		p.keepFile(v)
 	}
 	if t := p.target(o, "image", v.Image); t != nil {
 		v.Backing = resource.VolumeID(t.res)

@@ -37,7 +37,7 @@ func (p *placement) seed(o *object, vm *resource.VM, pool *resource.Pool) {
 	}
 	s := &resource.Seed{Meta: p.part(vm, seedPart, vm.Name+"-"+seedPart), Pool: pool.Addr, PoolName: pool.Name}
 	content := p.fillSeed(vm, s)
-	s.File = fmt.Sprintf("%s-%s-%s.iso", vm.Name, seedPart, resource.NewSecret(content, p.prior.Salt).Hash()[:8])
+	s.File = fmt.Sprintf("%s-%s.iso", p.seedPrefix(vm), resource.NewSecret(content, p.prior.Salt).Hash()[:8])
 	p.extra = append(p.extra, s)
 	yes, bus := true, "virtio"
 	if len(vm.Disks) > 0 {

@@ -1,18 +1,57 @@
 package resource
 
-// Move says that what is recorded at From is wanted at To from now on: moved { from, to }.
-type Move struct{ From, To Addr }
+import "reflect"
 
-// Removal says what becomes of what the files no longer have: removed { from, cascade }.
-type Removal struct {
-	From Addr
-	// Cascade false leaves a vm running, and all that the object is on its host, no longer managed.
-	Cascade bool
+// Move says that the object recorded at From is now called To. Both name one object, with its key and without a part: what
+// it owns goes with it. Config gives the moves that apply to what is recorded: chains, whole blocks and whole modules are
+// resolved, nothing is recorded at To, and To is among the desired objects.
+type Move struct {
+	From Addr `json:"from"`
+	To   Addr `json:"to"`
 }
 
-// Import says that To is on its host already: import { to, id }.
+// Removal says what happens to recorded objects whose blocks have gone. From names one, all instances of a block, or a
+// module: what From.Contains.
+type Removal struct {
+	From Addr `json:"from"`
+	// Cascade deletes them with what they own, whatever on_delete said; otherwise they are left as they are on the host, no
+	// longer managed.
+	Cascade bool `json:"cascade"`
+}
+
+// Import says that the desired object at To exists on its host already, as ID: the name of a vm, network or pool, "pool/file"
+// for an image, a volume or a disk that a vm owns. The object's Name, PoolName and File are those of ID already.
 type Import struct {
-	To Addr
-	// ID is what the host calls it; of a volume "pool/file".
-	ID string
+	To Addr   `json:"to"`
+	ID string `json:"id"`
+}
+
+// Readdress gives a copy of r with every address in it, its own included, as rename says.
+func Readdress[R Resource](r R, rename func(Addr) Addr) R {
+	c := Clone(r)
+	v := reflect.ValueOf(c).Elem()
+	readdress(v, rename)
+	c.Base().Addr = rename(c.Base().Addr)
+	return c
+}
+
+func readdress(v reflect.Value, rename func(Addr) Addr) {
+	for _, attr := range SchemaOf(v.Type()).Attrs {
+		f := v.FieldByIndex(attr.Index)
+		switch {
+		case f.IsZero():
+		case attr.Block == SingleBlock:
+			readdress(f.Elem(), rename)
+		case attr.Block == LabelledBlock:
+			for i := range f.Len() {
+				readdress(f.Index(i), rename)
+			}
+		case f.Type() == addrType:
+			f.Set(reflect.ValueOf(rename(f.Interface().(Addr))))
+		case f.Type() == reflect.SliceOf(addrType):
+			for i := range f.Len() {
+				f.Index(i).Set(reflect.ValueOf(rename(f.Index(i).Interface().(Addr))))
+			}
+		}
+	}
 }

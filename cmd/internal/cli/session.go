@@ -149,21 +149,9 @@ func (s *session) loadFor(opts planner.Options) error {
 }
 
 func (s *session) prior() config.Prior {
-	p := config.Prior{Lineage: s.state.Lineage, Salt: s.state.Salt, Addresses: map[resource.Addr]map[string]string{}}
+	p := config.Prior{Lineage: s.state.Lineage, Salt: s.state.Salt, Objects: make(map[resource.Addr]resource.Resource, len(s.state.Records))}
 	for addr, rec := range s.state.Records {
-		vm, ok := rec.Object.(*resource.VM)
-		if !ok {
-			continue
-		}
-		for _, nic := range vm.NICs {
-			if nic.Address == "" {
-				continue
-			}
-			if p.Addresses[addr] == nil {
-				p.Addresses[addr] = map[string]string{}
-			}
-			p.Addresses[addr][nic.Label] = nic.Address
-		}
+		p.Objects[addr] = rec.Object
 	}
 	return p
 }
