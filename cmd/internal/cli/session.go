@@ -2,17 +2,12 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
 	"vmplan.dev/vmplan/config"
@@ -117,7 +112,8 @@ func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 		return errors.Join(fmt.Errorf("read state: %w", err), s.Close())
 	}
 	if s.state.Lineage == "" {
-		s.state.Lineage, s.state.Salt = identity(s.dir)
+		s.state.Lineage = identity(s.dir)
+		s.state.Salt = state.Salt(s.state.Lineage)
 	}
 	return nil
 }
@@ -195,38 +191,4 @@ func (s *session) Close() error {
 		errs = append(errs, s.unlock())
 	}
 	return errors.Join(errs...)
-}
-
-// identity gives the lineage and salt for a state that was never written. They are kept in the project's .vmplan folder, so
-// that two plans before the first apply are the same; where that folder cannot be written they last for this run.
-func identity(dir string) (lineage string, salt []byte) {
-	path := filepath.Join(dir, ".vmplan", "identity.json")
-	var id struct {
-		Lineage uuid.UUID `json:"lineage"`
-		Salt    []byte    `json:"salt"`
-	}
-	data, err := os.ReadFile(path)
-	if err == nil && json.Unmarshal(data, &id) == nil && len(id.Salt) == 32 && id.Lineage != uuid.Nil {
-		return id.Lineage.String(), id.Salt
-	}
-	id.Lineage, id.Salt = uuid.New(), make([]byte, 32)
-	rand.Read(id.Salt)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = writeIdentity(path, id)
-	}
-	if err != nil {
-		slog.Debug("identity is not kept", "path", path, "error", err)
-	}
-	return id.Lineage.String(), id.Salt
-}
-
-func writeIdentity(path string, id any) error {
-	data, err := json.Marshal(id)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o600)
 }

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"encoding/json"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+)
+
+// projectIdentity is .vmplan/identity.json: the lineage of the project in this folder.
+type projectIdentity struct {
+	Lineage uuid.UUID `json:"lineage"`
+}
+
+// identity gives the lineage for a state that was never written. It is kept in the project's .vmplan folder, so that two
+// plans before the first apply are the same, and a state that is lost can be found again on the hosts; where that folder
+// cannot be written it lasts for this run.
+func identity(dir string) (lineage string) {
+	kept, err := keptIdentity(dir)
+	if err == nil {
+		return kept
+	}
+	id := projectIdentity{Lineage: uuid.New()}
+	if err := writeIdentity(dir, id); err != nil {
+		slog.Debug("identity is not kept", "folder", dir, "error", err)
+	}
+	return id.Lineage.String()
+}
+
+func identityPath(dir string) string { return filepath.Join(dir, ".vmplan", "identity.json") }
+
+// keptIdentity is the lineage that the project's .vmplan folder keeps; fs.ErrNotExist when it keeps none.
+func keptIdentity(dir string) (string, error) {
+	data, err := os.ReadFile(identityPath(dir))
+	if err != nil {
+		return "", err
+	}
+	var id projectIdentity
+	if err := json.Unmarshal(data, &id); err != nil {
+		return "", err
+	}
+	if id.Lineage == uuid.Nil {
+		return "", fs.ErrNotExist
+	}
+	return id.Lineage.String(), nil
+}
+
+func writeIdentity(dir string, id projectIdentity) error {
+	data, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	path := identityPath(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
