@@ -94,10 +94,21 @@ func parseCascade(text string) (orphan bool, err error) {
 	return false, fmt.Errorf("--cascade=%s: write true, false or orphan", text)
 }
 
+// check refuses flags that cannot be meant. planned tells that there is a plan file.
+func (o *applyOptions) check(planned bool) error {
+	if o.json && !o.autoApprove && !planned {
+		return errors.New("--json cannot ask: add --auto-approve, or apply a plan file")
+	}
+	if o.parallelism < 1 {
+		return fmt.Errorf("--parallelism %d: at least 1", o.parallelism)
+	}
+	return nil
+}
+
 // runApply plans, asks and carries out.
 func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
-	if o.json && !o.autoApprove {
-		return errors.New("--json cannot ask: add --auto-approve, or apply a plan file")
+	if err := o.check(false); err != nil {
+		return err
 	}
 	limit, err := parseImpact(o.maxImpact)
 	if err != nil {
@@ -137,6 +148,9 @@ func applyFormat(o applyOptions) string {
 
 // runApplyFile carries out a saved plan, if all that it touches is as it was.
 func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) error {
+	if err := o.check(true); err != nil {
+		return err
+	}
 	p, err := loadPlan(path)
 	if err != nil {
 		return err

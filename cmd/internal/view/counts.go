@@ -210,6 +210,26 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
+var pastTense = map[planner.Action]string{
+	planner.ActionCreate: "created", planner.ActionAdopt: "adopted", planner.ActionUpdate: "changed", planner.ActionReplace: "replaced",
+	planner.ActionDelete: "deleted", planner.ActionRelease: "released", planner.ActionForget: "forgotten",
+	planner.ActionStart: "started", planner.ActionStop: "stopped",
+}
+
+// past is "2 created, 1 changed, 1 restarted"; empty when no object changed.
+func (c counts) past() string {
+	var parts []string
+	for _, a := range countedActions {
+		if n := c.actions[a]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, pastTense[a]))
+		}
+	}
+	if n := len(c.restarts); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d restarted", n))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (c counts) impactText() string {
 	var parts []string
 	for i := drivers.ImpactDestroy + 1; i > 0; i-- {

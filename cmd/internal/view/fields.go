@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -95,28 +96,79 @@ func unquote(text string) string {
 	return text
 }
 
-// fieldLines are the lines of c. The attributes of a new object's block share one.
+// fieldLines are the lines of c. The attributes of a block that is new, or goes, share one.
 func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
 	var lines []fieldLine
 	fields := telling(c, s)
-	for i := range fields {
-		l := v.fieldLine(c, &fields[i], s)
-		dot := strings.LastIndexByte(l.path, '.')
-		if s.drift || c.Action != planner.ActionCreate || dot < 0 || l.diff != nil {
-			lines = append(lines, l)
+	for i := 0; i < len(fields); {
+		if n := wholeBlock(fields[i:]); n > 0 || c.Action == planner.ActionCreate && !s.drift && strings.Contains(fields[i].Path, ".") {
+			n = max(n, 1)
+			l := v.blockLine(c, fields[i:i+n], s)
+			if k := len(lines) - 1; l.impact == "" && k >= 0 && lines[k].block && lines[k].path == l.path {
+				lines[k].value += ", " + l.value
+			} else {
+				lines = append(lines, l)
+			}
+			i += n
 			continue
 		}
-		if attr := l.path[dot+1:]; !strings.HasPrefix(l.value, attr+".") { // "network network.lan" says it twice
-			l.value = attr + " " + l.value
-		}
-		l.path, l.block = l.path[:dot], true
-		if n := len(lines) - 1; n >= 0 && lines[n].block && lines[n].path == l.path {
-			lines[n].value += ", " + l.value
-			continue
-		}
-		lines = append(lines, l)
+		lines = append(lines, v.fieldLine(c, &fields[i], s))
+		i++
 	}
 	return lines
+}
+
+// wholeBlock gives how many fields, from the first on, are all of a labelled block ("disk.data.bus") that comes or goes as
+// a whole: several of them, of one impact, that were all not set, or are not any more.
+func wholeBlock(fields []planner.FieldChange) int {
+	block, ok := blockOf(fields[0].Path)
+	if !ok {
+		return 0
+	}
+	first, n := fields[0], 0
+	for _, f := range fields {
+		if b, _ := blockOf(f.Path); b != block || f.Impact != first.Impact || (f.Old == "") != (first.Old == "") || (f.New == "") != (first.New == "") {
+			break
+		}
+		n++
+	}
+	if n < 2 || first.Old != "" && first.New != "" {
+		return 0
+	}
+	return n
+}
+
+// blockOf is "disk.data" for "disk.data.bus".
+func blockOf(path string) (string, bool) {
+	dot := strings.LastIndexByte(path, '.')
+	return path[:max(dot, 0)], strings.Contains(path[:max(dot, 0)], ".")
+}
+
+// blockLine sets fields of one block in a line: of a new or former block not what is usual.
+func (v *PlanView) blockLine(c *planner.Change, fields []planner.FieldChange, s changeStyle) fieldLine {
+	l := v.fieldLine(c, &fields[0], s)
+	l.block, l.path, l.diff = true, l.path[:strings.LastIndexByte(l.path, '.')], nil
+	var values []string
+	for _, f := range fields {
+		attr, value := f.Path[len(l.path)+1:], clean(cmp.Or(f.New, f.Old))
+		switch {
+		case f.Sensitive:
+			value = "(sensitive)"
+		case isUsual(c, f):
+			continue
+		}
+		if !strings.HasPrefix(value, attr+".") { // "network network.lan" says it twice
+			value = attr + " " + value
+		}
+		values = append(values, value)
+	}
+	l.value = strings.Join(values, ", ")
+	if fields[0].New == "" {
+		l.value = strings.TrimSpace(l.value + " → (not set)")
+	} else if l.value == "" {
+		l.value = "(new)"
+	}
+	return l
 }
 
 func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string, s changeStyle) {
@@ -148,7 +200,7 @@ func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
 	switch {
 	case l.diff != nil:
 		line += l.tail(st)
-	case l.block:
+	case l.block && l.tail(style{}) == "":
 		line += strings.Join(wrap(l.value, col.limit), "\n"+under)
 	default:
 		line += pad(cut(l.value, col.limit), col.value) + "  " + l.tail(st)

@@ -26,6 +26,7 @@ type Progress struct {
 	said    map[string]time.Time
 	now     func() time.Time
 	name    string // of the whole run; empty when there is nothing to sum up if all went well
+	all     string // what was done when all went well
 }
 
 // shower is how running steps are shown.
@@ -40,6 +41,7 @@ type shower interface {
 // without changes, as power actions are, gets no summary when all went well.
 func (p *Printer) Progress(plan *planner.Plan, asJSON bool) *Progress {
 	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now}
+	g.all = cmp.Or(count(groups(plan.Changes), Downloads{}).past(), "no object changed")
 	switch {
 	case plan.Options.Destroy:
 		g.name = "Destroy"
@@ -106,7 +108,7 @@ func (g *Progress) Close(s apply.Summary) {
 	if s.Done+s.Failed+s.Skipped == 0 || g.name == "" && s.OK() {
 		return
 	}
-	fmt.Fprintf(g.printer.Out, "\n%s\n", g.printer.summaryText(cmp.Or(g.name, "Run"), s))
+	fmt.Fprintf(g.printer.Out, "\n%s\n", g.summaryText(s))
 	if len(s.Errors) > 0 {
 		fmt.Fprintln(g.printer.Err)
 	}
@@ -115,22 +117,27 @@ func (g *Progress) Close(s apply.Summary) {
 	}
 }
 
-func (p *Printer) summaryText(name string, s apply.Summary) string {
+func (g *Progress) summaryText(s apply.Summary) string {
+	name, p := cmp.Or(g.name, "Run"), g.printer
 	if s.OK() {
-		return p.style.green(name+" complete:") + fmt.Sprintf(" %d done.", s.Done)
+		return p.style.green(name+" complete:") + " " + g.all + "."
 	}
-	head, hint := name+" failed:", ""
+	head := name + " failed:"
 	if s.Interrupted && s.Failed == 0 {
-		head, hint = name+" interrupted:", " The same command finishes it."
+		head = name + " interrupted:"
 	}
-	parts := []string{fmt.Sprintf("%d done", s.Done)}
+	parts := []string{plural(s.Done, "step") + " done"}
 	if s.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", s.Failed))
 	}
 	if s.Skipped > 0 {
 		parts = append(parts, fmt.Sprintf("%d not started", s.Skipped))
 	}
-	return p.style.red(head) + " " + strings.Join(parts, ", ") + "." + hint
+	text := p.style.red(head) + " " + strings.Join(parts, ", ") + "."
+	if g.name != "" {
+		text += fmt.Sprintf(" Another %s goes on from here.", strings.ToLower(g.name))
+	}
+	return text
 }
 
 // due tells whether so much time has gone by since the step was last spoken of, and counts from now on if so.

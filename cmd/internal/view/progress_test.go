@@ -44,7 +44,9 @@ func story(tell func(apply.Event), pass func(time.Duration)) apply.Summary {
 	return apply.Summary{Done: 2, Failed: 1, Skipped: 1, Errors: []error{err}}
 }
 
-func somePlan() *planner.Plan { return &planner.Plan{Changes: make([]planner.Change, 1)} }
+func somePlan() *planner.Plan {
+	return &planner.Plan{Changes: []planner.Change{{Addr: addr("vm.web"), Action: planner.ActionCreate}}}
+}
 
 func TestProgressInALog(t *testing.T) {
 	s := newScreen(Streams{})
@@ -106,7 +108,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		<-time.After(10 * time.Millisecond)
 	}
 	g.Close(story(g.Event, func(time.Duration) {}))
-	for _, want := range []string{"✓ image.debian: created (31.2s)\n", "✗ vm.web: could not be started (1m35s)\n", "\nApply failed: 2 done, 1 failed, 1 not started.\n"} {
+	for _, want := range []string{"✓ image.debian: created (31.2s)\n", "✗ vm.web: could not be started (1m35s)\n", "\nApply failed: 2 steps done, 1 failed, 1 not started. Another apply goes on from here.\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in %q", want, out.String())
 		}
@@ -118,12 +120,12 @@ func TestProgressOnATerminal(t *testing.T) {
 
 func TestSummaries(t *testing.T) {
 	for want, s := range map[string]apply.Summary{
-		"Apply complete: 5 done.":                                                 {Done: 5},
-		"Apply failed: 3 done, 1 failed, 2 not started.":                          {Done: 3, Failed: 1, Skipped: 2},
-		"Apply interrupted: 3 done, 2 not started. The same command finishes it.": {Done: 3, Skipped: 2, Interrupted: true},
-		"Apply failed: 0 done, 1 failed, 2 not started.":                          {Failed: 1, Skipped: 2, Interrupted: true},
+		"Apply complete: 1 created.": {Done: 5},
+		"Apply failed: 3 steps done, 1 failed, 2 not started. Another apply goes on from here.": {Done: 3, Failed: 1, Skipped: 2},
+		"Apply interrupted: 1 step done, 2 not started. Another apply goes on from here.":       {Done: 1, Skipped: 2, Interrupted: true},
+		"Apply failed: 0 steps done, 1 failed, 2 not started. Another apply goes on from here.": {Failed: 1, Skipped: 2, Interrupted: true},
 	} {
-		if got := New(Streams{}).summaryText("Apply", s); got != want {
+		if got := New(Streams{}).Progress(somePlan(), false).summaryText(s); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

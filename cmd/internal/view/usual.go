@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func isUsual(c *planner.Change, f planner.FieldChange) bool {
 		}
 	}
 	value, ok := usual[path]
-	return ok && (value == "" || value == f.New)
+	return ok && (value == "" || value == cmp.Or(f.New, f.Old))
 }
 
 // withoutLabel is "disk.*.bus" for "disk.root.bus".
@@ -96,7 +97,7 @@ func withoutLabel(path string) string {
 func newValue(c *planner.Change, path string) string {
 	for _, f := range c.Fields {
 		if f.Path == path {
-			return f.New
+			return cmp.Or(f.New, f.Old)
 		}
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
 
@@ -27,4 +28,22 @@ func TestANewObjectShowsWhatIsNotUsual(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "usual.txt", s.out.String())
+}
+
+// A disk or NIC that comes or goes is one line, not one for each of its attributes.
+func TestABlockThatComesOrGoesIsOneLine(t *testing.T) {
+	both := func(path, was, is string) planner.FieldChange {
+		return planner.FieldChange{Path: path, Old: was, New: is, Impact: drivers.ImpactLive}
+	}
+	vm := planner.Change{Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactLive, Fields: []planner.FieldChange{
+		both("disk.data.volume", "", "volume.data"), both("disk.data.source", "", `"default/data.qcow2"`), both("disk.data.bus", "", `"scsi"`),
+		both("disk.own.volume", "", "vm.web.disk.own"), both("disk.own.bus", "", `"virtio"`),
+		both("disk.old.volume", "volume.old", ""), both("disk.old.bus", `"virtio"`, ""),
+		both("nic.lan.network", "network.a", "network.b"), both("nic.lan.source", `"a"`, `"b"`),
+	}}
+	s := newScreen(Streams{})
+	if err := s.Plan(&planner.Plan{Changes: []planner.Change{vm}, Steps: make([]planner.Step, 1)}, nil, Downloads{}).Text(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "blocks.txt", s.out.String())
 }
