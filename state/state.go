@@ -103,6 +103,16 @@ type Backend interface {
 	// Lock takes the project's one lock. When somebody holds it, the error is a *LockedError that names the holder, except
 	// that a lock whose holder is a dead process of this machine is taken over. Waiting is the caller's affair.
 	Lock(ctx context.Context, info LockInfo) (Unlock, error)
+
+	// Replace puts s, as serial s.Serial+1, which it sets in s, in the place of whatever is there: of another project, of a
+	// higher serial, damaged; and drops the journal. Else it is like Write. The caller holds the lock, and makes the serial
+	// higher than what it replaces, so that plans of before are refused.
+	Replace(ctx context.Context, s *Snapshot) error
+
+	// Break removes a lock that nobody gives back any more, and tells who held it; nil when there is none. id, unless it is
+	// empty, says whose lock is meant. A lock of another id, and one whose holder is known to live, stay as they are: that is a
+	// *LockedError.
+	Break(ctx context.Context, id string) (*LockInfo, error)
 }
 
 // Unlock gives the lock back. Calling it twice is harmless.

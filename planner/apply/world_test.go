@@ -157,6 +157,14 @@ func (w *world) Lock(context.Context, state.LockInfo) (state.Unlock, error) {
 	return nil, errors.New("apply must not lock: its caller has")
 }
 
+func (w *world) Replace(context.Context, *state.Snapshot) error {
+	return errors.New("apply must not replace the state")
+}
+
+func (w *world) Break(context.Context, string) (*state.LockInfo, error) {
+	return nil, errors.New("apply must not break the lock")
+}
+
 // What plans are made of.
 
 func addr(text string) resource.Addr {

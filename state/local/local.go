@@ -111,6 +111,25 @@ func (b *Backend) Write(ctx context.Context, s *state.Snapshot) error {
 	if err := b.checkCurrent(s); err != nil {
 		return err
 	}
+	return b.write(s)
+}
+
+// Replace implements state.Backend.
+func (b *Backend) Replace(ctx context.Context, s *state.Snapshot) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.io.Lock()
+	defer b.io.Unlock()
+	// The journal goes first: left beside another project's state it would be damage.
+	if err := b.dropJournal(); err != nil {
+		return err
+	}
+	return b.write(s)
+}
+
+// write is Write once it is allowed.
+func (b *Backend) write(s *state.Snapshot) error {
 	next := *s
 	next.Serial++
 	data, err := state.Encode(&next)

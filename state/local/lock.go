@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -81,6 +82,38 @@ func isOn(l *flock.Flock, path string) bool {
 	locked, err1 := l.Stat()
 	there, err2 := os.Lstat(path)
 	return err1 == nil && err2 == nil && os.SameFile(locked, there)
+}
+
+// Break implements state.Backend. The kernel holds the lock of a process that lives, and nobody else can give it back; all
+// that can be left over is the file that names a dead holder.
+func (b *Backend) Break(ctx context.Context, id string) (*state.LockInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	path := b.path + ".lock"
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	l := flock.New(path, flock.SetFlag(os.O_RDWR|noFollow), flock.SetPermissions(mode))
+	defer l.Close()
+	got, err := l.TryLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("break the lock of the state: %w", err)
+	}
+	holder, _ := readHolder(path) // a file that names nobody has no id
+	switch {
+	case got && !isOn(l, path): // its holder gave it back in between
+		return nil, nil
+	case !got || id != "" && id != holder.ID:
+		return nil, &state.LockedError{Holder: holder}
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, fmt.Errorf("break the lock of the state: %w", err)
+	}
+	return &holder, nil
 }
 
 func writeHolder(path string, text []byte) error {

@@ -114,3 +114,29 @@ func lockInTurn(t *testing.T, open func() state.Backend) {
 		t.Errorf("12 took turns, and the serial went from 1 to %d", s.Serial)
 	}
 }
+
+func lockOfTheLiving(t *testing.T, open func() state.Backend) {
+	ctx := context.Background()
+	b := open()
+	if holder, err := b.Break(ctx, ""); holder != nil || err != nil {
+		t.Fatalf("breaking no lock: %+v, %v", holder, err)
+	}
+	info := state.NewLockInfo("apply")
+	unlock, err := b.Lock(ctx, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", info.ID, "another"} {
+		_, err := open().Break(ctx, id)
+		var locked *state.LockedError
+		if !errors.As(err, &locked) || locked.Holder.ID != info.ID {
+			t.Errorf("breaking the lock of a living holder as %q: %v", id, err)
+		}
+	}
+	if _, err := open().Lock(ctx, state.NewLockInfo("destroy")); err == nil {
+		t.Error("the lock was broken after all")
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+}

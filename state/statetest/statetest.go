@@ -31,6 +31,8 @@ func Run(t *testing.T, make func(t *testing.T) (open func() state.Backend)) {
 		"one holds the lock and the others hear who":       lockExcludes,
 		"waiting for the lock":                             lockWaits,
 		"many take the lock in turn":                       lockInTurn,
+		"the lock of the living is not broken":             lockOfTheLiving,
+		"a state can be replaced whatever it is":           replaceWhatever,
 		"a cancelled context is honoured":                  cancelled,
 		"any sequence of changes reads back":               anySequence,
 	} {
