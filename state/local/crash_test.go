@@ -169,8 +169,9 @@ func holdForever(b *local.Backend) error {
 	select {}
 }
 
-func TestTheLockOfAKilledProcessIsFree(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lab.vmstate")
+// held starts a process that holds the lock.
+func held(t *testing.T, path string) *exec.Cmd {
+	t.Helper()
 	cmd := child(t, "hold", path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -182,11 +183,36 @@ func TestTheLockOfAKilledProcessIsFree(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "held\n" {
 		t.Fatalf("the child says %q, %v", line, err)
 	}
+	return cmd
+}
+
+func TestTheLockOfAKilledProcessCanBeBroken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lab.vmstate")
+	cmd := held(t, path)
 	b := open(t, path)
 	var locked *state.LockedError
 	if _, err := b.Lock(ctx, state.NewLockInfo("apply")); !errors.As(err, &locked) || locked.Holder.PID != cmd.Process.Pid {
 		t.Errorf("while the child %d lives: %v", cmd.Process.Pid, err)
 	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if _, err := b.Break(ctx, "another"); !errors.As(err, &locked) {
+		t.Errorf("breaking a lock by another's id: %v", err)
+	}
+	if holder, err := b.Break(ctx, locked.Holder.ID); err != nil || holder == nil || holder.PID != cmd.Process.Pid {
+		t.Errorf("breaking what the child left: %+v, %v", holder, err)
+	}
+	if holder, err := b.Break(ctx, ""); err != nil || holder != nil {
+		t.Errorf("breaking it again: %+v, %v", holder, err)
+	}
+}
+
+func TestTheLockOfAKilledProcessIsTakenOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lab.vmstate")
+	cmd := held(t, path)
+	b := open(t, path)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

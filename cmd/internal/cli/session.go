@@ -59,6 +59,15 @@ func (a *App) open(ctx context.Context, dir string, o projectOptions, lock lockO
 // openRecorded opens the project for a command that works on what is recorded: it may be looked at and taken away while the
 // files are being edited, as long as they say where the state is.
 func (a *App) openRecorded(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {
+	s, err := a.parseRecorded(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.openState(ctx, lock)
+}
+
+// parseRecorded reads the files for openRecorded, and opens nothing.
+func (a *App) parseRecorded(dir string, o projectOptions) (*session, error) {
 	s, err := a.parse(dir, o)
 	if err != nil {
 		return nil, err
@@ -66,7 +75,7 @@ func (a *App) openRecorded(ctx context.Context, dir string, o projectOptions, lo
 	if s.parsed.HasErrors() && !s.project.StateKnown() {
 		return nil, s.mistakes()
 	}
-	return s, s.openState(ctx, lock)
+	return s, nil
 }
 
 // mistakes prints what is wrong with the files, also what only loading them finds.
@@ -95,6 +104,21 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 
 // openState reads the state, which is locked first when the lock has an operation. The session is closed on errors.
 func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
+	if err := s.openBackend(ctx, lock); err != nil {
+		return err
+	}
+	if s.state, err = s.backend.Read(ctx); err != nil {
+		return errors.Join(fmt.Errorf("read state: %w", err), s.Close())
+	}
+	if s.state.Lineage == "" {
+		s.state.Lineage = identity(s.dir)
+		s.state.Salt = state.Salt(s.state.Lineage)
+	}
+	return nil
+}
+
+// openBackend is openState without the reading.
+func (s *session) openBackend(ctx context.Context, lock lockOptions) (err error) {
 	settings := s.project.State()
 	backend, ok := s.app.Backends[settings.Type]
 	if !ok {
@@ -104,16 +128,7 @@ func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 		return fmt.Errorf("state: %w", err)
 	}
 	if lock.operation != "" {
-		if err := s.lock(ctx, lock); err != nil {
-			return err
-		}
-	}
-	if s.state, err = s.backend.Read(ctx); err != nil {
-		return errors.Join(fmt.Errorf("read state: %w", err), s.Close())
-	}
-	if s.state.Lineage == "" {
-		s.state.Lineage = identity(s.dir)
-		s.state.Salt = state.Salt(s.state.Lineage)
+		return s.lock(ctx, lock)
 	}
 	return nil
 }

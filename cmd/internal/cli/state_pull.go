@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/state"
+)
+
+func (a *App) statePullCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pull",
+		Short: "Print the state",
+		Long:  "Prints the state as the state file holds it, with what the journal adds, for state push to read.",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.runStatePull(c.Context()) },
+	}
+}
+
+func (a *App) runStatePull(ctx context.Context) error {
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if neverWritten(s.state) {
+		return errors.New("there is no state yet")
+	}
+	data, err := state.Encode(s.state)
+	if err != nil {
+		return err
+	}
+	_, err = a.Streams.Out.Write(data)
+	return err
+}
+
+// neverWritten tells whether s stands for a state that there is none of.
+func neverWritten(s *state.Snapshot) bool { return s.Serial == 0 && len(s.Records) == 0 }

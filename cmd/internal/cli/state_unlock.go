@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/state"
+)
+
+func (a *App) stateUnlockCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unlock [ID]",
+		Short: "Remove what a dead run left of its lock",
+		Long: `Removes a lock on the state whose holder is gone; with an ID only that lock. It is seldom needed: the next run that wants
+the lock of a dead one takes it over. The lock of a run that is alive is never broken: two at once would ruin the state. End
+that run (Ctrl-C lets it finish what it does), or wait for it with --lock-timeout.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runStateUnlock(c.Context(), append(args, "")[0])
+		},
+	}
+}
+
+func (a *App) runStateUnlock(ctx context.Context, id string) error {
+	s, err := a.parseRecorded(".", projectOptions{})
+	if err != nil {
+		return err
+	}
+	if err := s.openBackend(ctx, lockOptions{}); err != nil {
+		return err
+	}
+	holder, err := s.backend.Break(ctx, id)
+	var locked *state.LockedError
+	switch {
+	case errors.As(err, &locked) && id != "" && id != locked.Holder.ID:
+		return fmt.Errorf("the lock is not %s but %s: %w", id, locked.Holder.ID, err)
+	case errors.As(err, &locked):
+		return fmt.Errorf("%w (lock %s), and that run is alive: end it, or wait for it with --lock-timeout", err, locked.Holder.ID)
+	case err != nil:
+		return err
+	case holder == nil:
+		a.printer().Note("The state is not locked.")
+	case holder.ID == "":
+		a.printer().Note("Removed a lock that names no holder.")
+	default:
+		a.printer().Note(fmt.Sprintf("Removed the lock of %s (pid %d, %s) of %s.", holder.Who, holder.PID, holder.Operation,
+			holder.Since.Format(time.RFC3339)))
+	}
+	return nil
+}
