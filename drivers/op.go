@@ -83,19 +83,37 @@ func (*SetMark) Verb() string   { return "mark" }
 func (*Record) Verb() string    { return "record" }
 func (*Forget) Verb() string    { return "forget" }
 
-// Constructors.
+// NewCreate is the Op that makes r, and marks it with m; nil where a kind bears no mark.
 func NewCreate(r resource.Resource, m *Mark) *Create { return &Create{target{r}, m} }
+
+// NewUpdate is the Op that changes before into after; live: in the running guest too.
 func NewUpdate(before, after resource.Resource, live bool) *Update {
 	return &Update{target{after}, before, live}
 }
-func NewDelete(r resource.Resource) *Delete           { return &Delete{target{r}} }
-func NewStart(vm *resource.VM) *Start                 { return &Start{target{vm}} }
-func NewStop(vm *resource.VM, force bool) *Stop       { return &Stop{target{vm}, force} }
-func NewReboot(vm *resource.VM, force bool) *Reboot   { return &Reboot{target{vm}, force} }
-func NewWaitReady(vm *resource.VM) *WaitReady         { return &WaitReady{target{vm}} }
+
+// NewDelete is the Op that deletes r.
+func NewDelete(r resource.Resource) *Delete { return &Delete{target{r}} }
+
+// NewStart is the Op that starts vm.
+func NewStart(vm *resource.VM) *Start { return &Start{target{vm}} }
+
+// NewStop is the Op that shuts vm down, or with force switches it off.
+func NewStop(vm *resource.VM, force bool) *Stop { return &Stop{target{vm}, force} }
+
+// NewReboot is the Op that reboots vm, or with force resets it.
+func NewReboot(vm *resource.VM, force bool) *Reboot { return &Reboot{target{vm}, force} }
+
+// NewWaitReady is the Op that waits until vm is as its ready block asks.
+func NewWaitReady(vm *resource.VM) *WaitReady { return &WaitReady{target{vm}} }
+
+// NewSetMark is the Op that sets r's mark to m.
 func NewSetMark(r resource.Resource, m Mark) *SetMark { return &SetMark{target{r}, m} }
-func NewRecord(r resource.Resource) *Record           { return &Record{target{r}} }
-func NewForget(r resource.Resource) *Forget           { return &Forget{target{r}} }
+
+// NewRecord is the Op that writes r into the state and touches no host.
+func NewRecord(r resource.Resource) *Record { return &Record{target{r}} }
+
+// NewForget is the Op that drops r from the state and touches no host.
+func NewForget(r resource.Resource) *Forget { return &Forget{target{r}} }
 
 // Encoded is an Op in JSON: {"op": VERB, "target": …, …}.
 type Encoded struct{ Op }

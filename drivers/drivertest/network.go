@@ -36,7 +36,8 @@ var networkScenarios = []scenario{
 	{"reservations and autostart are changed in place", func(s *suite) {
 		n := s.network("lan")
 		n.Reservations = []resource.Reservation{
-			{MAC: mac(), Address: address(n, 10), Name: "stays"}, {MAC: mac(), Address: address(n, 11), Name: "moves"},
+			{MAC: mac(), Address: address(n, 10), Name: "stays"},
+			{MAC: mac(), Address: address(n, 11), Name: "moves"},
 			{MAC: mac(), Address: address(n, 12), Name: "goes"},
 		}
 		s.create(n, s.mark(n))

@@ -33,7 +33,7 @@ func greet(ctx context.Context, dial Dialer, addr string) error {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, bannerLimit)

@@ -222,7 +222,7 @@ func TestADamagedCacheMendsItself(t *testing.T) {
 		"index unreadable": func(string) error {
 			found, err := filepath.Glob(filepath.Join(dir, "cache", "sources", "*", "versions.json"))
 			if err != nil || len(found) != 1 {
-				return fmt.Errorf("found %q: %v", found, err)
+				return fmt.Errorf("found %q: %w", found, err)
 			}
 			return os.WriteFile(found[0], []byte(`{"versions":[{"digest":"sha256:"}]}`), 0o600)
 		},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -123,18 +122,4 @@ func checkForeign(head []byte) error {
 
 func refuseFormat(name string) error {
 	return fmt.Errorf("the format is %s, which is not supported; convert it: qemu-img convert -f %s -O qcow2 OLD NEW", name, name)
-}
-
-// inspectFile is inspect for a path.
-func inspectFile(path string) (shape, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return shape{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return shape{}, err
-	}
-	return inspect(f, info.Size())
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures vmplan's speed and memory and prints each figure beside its floor, taken in the same run, and its
 // target. It asserts nothing: machines differ. It must run as root on a machine with libvirt (see make setup).
 package main
@@ -118,8 +120,11 @@ func (b *bench) apply(h *libvirttest.Host, n int) (perVM time.Duration, err erro
 		return 0, err
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "pool", "base-*"))
-	if err != nil || len(files) != 1 {
-		return 0, fmt.Errorf("expected one base image, found %v: %v", files, err)
+	if err != nil {
+		return 0, err
+	}
+	if len(files) != 1 {
+		return 0, fmt.Errorf("expected one base image, found %v", files)
 	}
 	floor, err := b.runFloor("apply", h.URI, "bench", strconv.Itoa(n), "4", filepath.Base(files[0]), filepath.Join(dir, "pool"))
 	if err != nil {

@@ -159,7 +159,7 @@ func (a *App) runConsole(ctx context.Context, addr string) error {
 		if err != nil {
 			return err
 		}
-		defer term.Restore(int(in.Fd()), old)
+		defer func() { _ = term.Restore(int(in.Fd()), old) }()
 	}
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()

@@ -22,14 +22,22 @@ type powerAction struct {
 
 func (a *App) powerCommands() []*cobra.Command {
 	actions := []powerAction{
-		{"start", "Start vms", "Starts the vms named, and waits for what their ready blocks ask.",
-			func(vm *resource.VM) drivers.Op { return drivers.NewStart(vm) }, drivers.PowerOn},
-		{"stop", "Shut vms down", "Shuts the vms named down gracefully, and switches them off when they have not stopped within their shutdown_timeout.",
-			func(vm *resource.VM) drivers.Op { return drivers.NewStop(vm, false) }, drivers.PowerOff},
-		{"kill", "Switch vms off", "Switches the vms named off at once, as if the plug were pulled.",
-			func(vm *resource.VM) drivers.Op { return drivers.NewStop(vm, true) }, drivers.PowerOff},
-		{"reboot", "Reboot vms", "Asks the guests of the vms named to reboot.",
-			func(vm *resource.VM) drivers.Op { return drivers.NewReboot(vm, false) }, drivers.PowerOn},
+		{
+			"start", "Start vms", "Starts the vms named, and waits for what their ready blocks ask.",
+			func(vm *resource.VM) drivers.Op { return drivers.NewStart(vm) }, drivers.PowerOn,
+		},
+		{
+			"stop", "Shut vms down", "Shuts the vms named down gracefully, and switches them off when they have not stopped within their shutdown_timeout.",
+			func(vm *resource.VM) drivers.Op { return drivers.NewStop(vm, false) }, drivers.PowerOff,
+		},
+		{
+			"kill", "Switch vms off", "Switches the vms named off at once, as if the plug were pulled.",
+			func(vm *resource.VM) drivers.Op { return drivers.NewStop(vm, true) }, drivers.PowerOff,
+		},
+		{
+			"reboot", "Reboot vms", "Asks the guests of the vms named to reboot.",
+			func(vm *resource.VM) drivers.Op { return drivers.NewReboot(vm, false) }, drivers.PowerOn,
+		},
 	}
 	cmds := make([]*cobra.Command, len(actions))
 	for i, act := range actions {
