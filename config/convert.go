@@ -6,7 +6,9 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -82,6 +84,9 @@ func (e *evaluator) goValue(a *resource.Attr, v cty.Value) (reflect.Value, *hcl.
 		if d == nil && a.Enum != nil && text != "" && !slices.Contains(a.Enum, text) {
 			return reflect.Value{}, problem("Value not allowed", "is %s, and not %q.%s", oneOf(a.Enum), text, didYouMean(text, a.Enum))
 		}
+		if d == nil {
+			d = oneLine(a, text)
+		}
 		return reflect.ValueOf(text), d
 	case reflect.Int:
 		return intValue(v)
@@ -107,6 +112,22 @@ func textValue(v cty.Value) (string, *hcl.Diagnostic) {
 		return "", wrongType("a text", v)
 	}
 	return s.AsString(), nil
+}
+
+// oneLine refuses control characters: hosts keep texts in files of lines and in XML, where these would end a line, or not be
+// taken, or come back as others. Only a description may have several lines.
+func oneLine(a *resource.Attr, text string) *hcl.Diagnostic {
+	for _, r := range text {
+		if !unicode.IsControl(r) || r == '\n' && a.Name == "description" {
+			continue
+		}
+		hint := ""
+		if !strings.ContainsFunc(strings.TrimSpace(text), unicode.IsControl) {
+			hint = " Write trimspace(…) around it."
+		}
+		return problem("Value not allowed", "is one line of plain text, and this has the character %q in it.%s", r, hint)
+	}
+	return nil
 }
 
 func boolValue(v cty.Value) (bool, *hcl.Diagnostic) {

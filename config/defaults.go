@@ -255,6 +255,7 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 	orElse(&n.Model, pref.NICModel)
 	path := "nic." + n.Label
+	e.checkBridge(o, path+".bridge", n.Bridge)
 	if o.bad[path+".network"] || o.bad[path+".bridge"] {
 		return
 	}

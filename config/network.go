@@ -2,12 +2,18 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 )
 
 func (e *evaluator) completeNetwork(o *object, n *resource.Network) {
 	prefix, ok := e.checkCIDR(o, n)
+	if n.Domain != "" && !goodHostname(n.Domain) {
+		e.rep.addFirst(mistake(o.at("domain"), "Bad domain", "%q is not a domain: letters, digits and - are allowed, with dots between its parts, such as \"lab.example\".", n.Domain))
+		o.fail("domain")
+	}
+	e.checkBridge(o, "bridge", n.Bridge)
 	if !n.IsManaged() {
 		return
 	}
@@ -26,6 +32,17 @@ func (e *evaluator) completeNetwork(o *object, n *resource.Network) {
 	}
 	if ok {
 		e.checkDHCPRange(o, n, prefix)
+	}
+}
+
+// checkBridge checks the name of a bridge device, as the kernel does.
+func (e *evaluator) checkBridge(o *object, path, name string) {
+	if name == "" || o.bad[path] {
+		return
+	}
+	if len(name) > maxNICLabel || strings.ContainsAny(name, "/: ") || name == "." || name == ".." {
+		e.rep.addFirst(mistake(o.at(path), "Bad bridge", "%q is not the name of a network device: it has %d characters at most, and none of them is /, : or a blank.", name, maxNICLabel))
+		o.fail(path)
 	}
 }
 
