@@ -63,6 +63,9 @@ type Object struct {
 	Running resource.Resource
 	// Power of a vm; for a pool or network PowerOn tells that it is active.
 	Power Power
+	// Saved tells that a vm which is off has its guest's memory saved, and resumes with it when it starts. A change of its
+	// definition discards that, but for texts, autostart and the mark.
+	Saved bool
 	// Mark is who owns it; nil when it bears none or cannot.
 	Mark *Mark
 	// Users are the Keys of objects of the host that use this one: vms of a volume (as disk) or network, volumes of their

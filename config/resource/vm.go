@@ -32,11 +32,32 @@ type VM struct {
 	Autostart       *bool    `json:"autostart,omitzero" doc:"Whether the host starts the guest when it boots. Default false."`
 	ShutdownTimeout Duration `json:"shutdown_timeout,omitzero" schema:"local" doc:"How long a graceful shutdown may take before the guest is switched off. Default 60s."`
 	OnDelete        string   `json:"on_delete,omitzero" schema:"local,enum=cascade|orphan" doc:"cascade (default): what the vm owns goes with it. orphan: when the block goes, the guest is left running and no longer managed."`
+	Update          string   `json:"update,omitzero" schema:"local,enum=live|stage|restart" doc:"How changes reach a running guest. live (default): while it runs where that is possible, else by a restart. stage: never by a restart; what needs one is written and waits for the next start. restart: by a restart, so that the guest sees all as at boot."`
 	Ready           *Ready   `json:"ready,omitzero" schema:"local" doc:"What apply waits for after it has started the guest."`
 }
 
 // Kind implements Resource.
 func (*VM) Kind() Kind { return KindVM }
+
+// Disk gives the disk with the label, or nil.
+func (vm *VM) Disk(label string) *Disk {
+	for i := range vm.Disks {
+		if vm.Disks[i].Label == label {
+			return &vm.Disks[i]
+		}
+	}
+	return nil
+}
+
+// NIC gives the NIC with the label, or nil.
+func (vm *VM) NIC(label string) *NIC {
+	for i := range vm.NICs {
+		if vm.NICs[i].Label == label {
+			return &vm.NICs[i]
+		}
+	}
+	return nil
+}
 
 // Disk is a block device of a vm. Config moves the attributes marked input to a Volume that the vm owns, and points Volume
 // and Source at it.

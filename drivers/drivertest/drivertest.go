@@ -51,6 +51,8 @@ const (
 	Overlay Ability = "overlay"
 	// LiveDevices: disks and NICs of a running guest come, go and change. A driver that lacks it may also say so in Impact.
 	LiveDevices Ability = "live devices"
+	// GuestFacts: the host tells what guests can have.
+	GuestFacts Ability = "guest facts"
 )
 
 func (h *Harness) lacks(a Ability) bool { return slices.Contains(h.Lacks, a) }
@@ -107,6 +109,8 @@ var hostScenarios = []scenario{
 	{"what is not there is not observed", func(s *suite) {
 		s.absent(s.vm("web"), s.network("lan"), s.pool("pool"), s.volume("v.qcow2"))
 	}},
+	{"everything of the host is observed when it is asked for", everything},
+	{"what guests can have is told of the guests that are wanted", guestFacts},
 	{"a cancelled context ends calls and changes nothing", cancelled},
 	{"objects can be made and deleted all at once", concurrent},
 	{"two drivers see each other's changes", func(s *suite) {

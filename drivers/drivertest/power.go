@@ -164,11 +164,55 @@ var liveScenarios = []scenario{
 				s.t.Errorf("changing %s has impact %s", path, got)
 			}
 		}
+	}},
+	{"every change tells what is called", func(s *suite) {
+		vm, root, lan := s.vmWithDevices("web")
+		was := []resource.Resource{vm, root, lan}
+		vm, root, lan = resource.Clone(vm), resource.Clone(root), resource.Clone(lan)
+		vm.Name, vm.Title, vm.VCPUs, vm.MaxVCPUs, vm.NICs = "next", "t", 2, 2, nil
+		root.Size, lan.Mode = 2*root.Size, "nat"
+		for i, r := range []resource.Resource{vm, root, lan} {
+			impacts := s.d.Impact(s.normal(was[i]), s.normal(r))
+			if len(impacts) == 0 {
+				s.t.Errorf("nothing is said of the changes of %s", r.Kind())
+			}
+			for _, f := range impacts {
+				if f.Call == "" {
+					s.t.Errorf("%s.%s: nothing is called", r.Kind(), f.Path)
+				}
+			}
+		}
+	}},
+	{"a vm that is off is renamed, and loses nothing", func(s *suite) {
+		vm, _, _ := s.vmWithDevices("old")
+		vm.Title = "the same"
+		s.create(vm, s.mark(vm))
 		next := resource.Clone(vm)
-		next.Name += "x"
-		if got := s.impact(drivers.NewUpdate(s.normal(vm), s.normal(next), false)); got != drivers.ImpactReplace {
+		next.Name, next.Title, next.VCPUs, next.MaxVCPUs = s.tag+"new", "another", 2, 2
+		s.place(next)
+		before, after := resource.Overlay(s.normal(next), s.normal(vm), s.live(vm).Resource)
+		u := drivers.NewUpdate(before, after, false)
+		if got := s.impactOf(u, "name"); got != drivers.ImpactRestart {
 			s.t.Errorf("a new name has impact %s", got)
 		}
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		s.fails(u, drivers.ErrInUse)
+		s.asPromised(vm)
+		s.do(drivers.NewStop(s.normalVM(vm), true))
+		s.do(u)
+		s.absent(vm)
+		s.asPromised(next)
+		s.marked(next, *s.mark(vm))
+		s.do(drivers.NewStart(s.normalVM(next)))
+		s.asPromised(next)
+		s.do(drivers.NewStop(s.normalVM(next), true))
+		other := s.vm("other")
+		s.create(other, nil)
+		back := resource.Clone(next)
+		back.Name = other.Name
+		s.fails(drivers.NewUpdate(s.normal(next), s.normal(back), false), drivers.ErrConflict)
+		s.asPromised(next)
+		s.asPromised(other)
 	}},
 	{"disks come and go while the guest runs", func(s *suite) {
 		vm, data := s.bootable("web"), s.volume("data.qcow2")

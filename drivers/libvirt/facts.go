@@ -19,6 +19,8 @@ type hostFacts struct {
 	drivers.Facts
 	// virt gives the value of <domain type=…> for kvm and qemu; on libvirt's test driver both are "test".
 	virt map[string]string
+	// machines are the machine types, by architecture.
+	machines map[string][]string
 }
 
 // readFacts asks the host for its capabilities. It costs a second when libvirt has to probe QEMU first, else milliseconds.
@@ -35,13 +37,17 @@ func readFacts(s *session, local bool) (*hostFacts, error) {
 	if err != nil {
 		return nil, fail(err, "read the host's size")
 	}
-	f := &hostFacts{Facts: drivers.Facts{
+	f := &hostFacts{machines: machinesOf(caps), Facts: drivers.Facts{
 		Driver: "libvirt",
 		UUID:   caps.get("host", "uuid").value(),
 		Arch:   caps.get("host", "cpu", "arch").value(),
 		CPUs:   int(node.Cpus),
 		Memory: resource.Size(node.Memory) * resource.KiB,
 	}}
+	// The two calls can disagree, and it is the second that tells what is free.
+	if stats, err := s.conn.GetMemoryStats(libvirt.NODE_MEMORY_STATS_ALL_CELLS, 0); err == nil && stats.Total > 0 {
+		f.Memory = resource.Size(stats.Total) * resource.KiB
+	}
 	if f.Hostname, err = s.conn.GetHostname(); err != nil {
 		return nil, fail(err, "read the host's name")
 	}

@@ -16,8 +16,9 @@ import (
 // pool after every file, so that N seeds cost N² reads; a file that is written into the folder costs nothing but itself.
 type folders struct {
 	mu    sync.Mutex
-	ours  map[string]bool     // by path: proven to be the host's folder, and ours to write to; or not
-	files map[string]diskFile // by volume id: written by this process; libvirt may not have looked since
+	ours  map[string]bool        // by path: proven to be the host's folder, and ours to write to; or not
+	files map[string]diskFile    // by volume id: written by this process; libvirt may not have looked since
+	bases map[string]*liveVolume // by volume id: what overlays of this run stand on
 }
 
 // folderOf gives the folder of a pool when it is proven to be the same here and on the host, else "".
@@ -131,8 +132,25 @@ func (f *folders) file(id string) (diskFile, bool) {
 	return file, ok
 }
 
+func (f *folders) readBase(id string, v *liveVolume) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bases == nil {
+		f.bases = map[string]*liveVolume{}
+	}
+	f.bases[id] = v
+}
+
+func (f *folders) base(id string) (*liveVolume, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.bases[id]
+	return v, ok
+}
+
 func (f *folders) gone(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.files, id)
+	delete(f.bases, id)
 }

@@ -11,6 +11,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/impact"
 )
 
 // unplugTimeout is how long a guest may take to let go of a device, and unplugEvery how often it is asked.
@@ -85,11 +86,11 @@ func (e *edit) liveDisk(dom *libvirt.Domain, name string) error {
 	if err != nil {
 		return err
 	}
-	old, disk, n := findDisk(e.before, name), findDisk(e.after, name), device(live, "disk", aliasDisk, name)
+	old, disk, n := e.before.Disk(name), e.after.Disk(name), device(live, "disk", aliasDisk, name)
 	switch {
-	case disk == nil && n != nil && hotPluggable(old):
+	case disk == nil && n != nil && impact.HotPluggable(old):
 		return e.unplug(dom, "disk", aliasDisk, name)
-	case disk != nil && n == nil && hotPluggable(disk):
+	case disk != nil && n == nil && impact.HotPluggable(disk):
 		taken := newTargets()
 		for _, def := range []*node{live, e.def} {
 			for _, k := range def.get("devices").all("disk") {
@@ -115,7 +116,7 @@ func (e *edit) liveNIC(dom *libvirt.Domain, name string) error {
 	if err != nil {
 		return err
 	}
-	nic, n := findNIC(e.after, name), device(live, "interface", aliasNIC, name)
+	nic, n := e.after.NIC(name), device(live, "interface", aliasNIC, name)
 	fields := slices.DeleteFunc(slices.Clone(e.nics[name]), func(f string) bool { return f == "mac" || f == "model" })
 	switch {
 	case nic == nil && n != nil:

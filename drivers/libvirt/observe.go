@@ -28,16 +28,22 @@ func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers
 }
 
 func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers.Observed, err error) {
-	o := &observation{session: s, lineage: sel.Lineage, want: make(map[string]resource.Resource, len(sel.Want)), objects: map[string]*drivers.Object{}, users: map[string][]string{}}
+	o := &observation{session: s, lineage: sel.Lineage, all: sel.All, want: make(map[string]resource.Resource, len(sel.Want)), objects: map[string]*drivers.Object{}, users: map[string][]string{}}
 	for _, r := range sel.Want {
 		o.want[resource.Key(r)] = r
 	}
 	if o.pools, err = readPools(s); err != nil {
 		return nil, err
 	}
-	var facts *hostFacts
+	var facts drivers.Facts
 	all, reading := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { facts, err = s.caps(); return err })
+	all.Go(func() error {
+		host, err := s.caps()
+		if err == nil {
+			facts, err = o.readWantedFacts(host)
+		}
+		return err
+	})
 	all.Go(func() error { return o.readStorage(reading) })
 	all.Go(func() error { return o.readNetworks(reading) })
 	all.Go(func() error { return o.readDomains(reading) })
@@ -52,13 +58,14 @@ func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers
 			object.Users = users
 		}
 	}
-	return &drivers.Observed{Facts: facts.Facts, Objects: o.objects}, nil
+	return &drivers.Observed{Facts: facts, Objects: o.objects}, nil
 }
 
 // observation collects one read of a host.
 type observation struct {
 	*session
 	lineage string
+	all     bool                         // everything belongs into the answer
 	want    map[string]resource.Resource // by Key
 	pools   poolIndex
 
@@ -89,7 +96,7 @@ func (o *observation) addUser(user string, keys []string) {
 
 // ours tells whether an object with this Key and mark belongs into the answer.
 func (o *observation) ours(key string, mark *drivers.Mark) bool {
-	return o.want[key] != nil || mark != nil && o.lineage != "" && mark.Lineage == o.lineage
+	return o.all || o.want[key] != nil || mark != nil && o.lineage != "" && mark.Lineage == o.lineage
 }
 
 // address is the Addr of the wanted object with this Key, else that of the mark.

@@ -115,7 +115,7 @@ func (o *observation) readStorage(ctx context.Context) error {
 		}
 		ours := wanted[name] || o.want[string(resource.KindPool)+"/"+name] != nil
 		err := o.readVolumes(ctx, p, ours)
-		if err != nil && (ours || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
+		if err != nil && (ours || o.all || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
 			return err
 		}
 		// A pool of others' that is out of order is no affair of ours.
@@ -150,8 +150,8 @@ func (o *observation) readVolumes(ctx context.Context, p *livePool, ours bool) e
 		return fail(err, "look up pool %s", p.name)
 	}
 	defer freePool(pool)
-	if ours {
-		if err := refresh(pool, p.name); err != nil {
+	if ours || o.all {
+		if err := refresh(pool, p.name); err != nil && ours {
 			return err
 		}
 	}
@@ -199,6 +199,11 @@ func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
 		o.addUser(key, []string{string(resource.KindVolume) + "/" + backing})
 	}
 	want := o.want[key]
+	if want == nil && o.all && live.kind != "dir" {
+		found := &resource.Volume{}
+		found.Name = live.name
+		want = found
+	}
 	if want == nil {
 		return nil
 	}
@@ -220,6 +225,7 @@ func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
 // liveVolume is a volume as it was read.
 type liveVolume struct {
 	name, path, format string
+	kind               string // "file", "dir", …
 	size               resource.Size
 	backing            string // path of the backing file, or empty
 }
@@ -239,7 +245,7 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 		format = "raw" // libvirt looks into raw files; QEMU does not
 	}
 	return &liveVolume{
-		name: def.get("name").value(), path: def.get("target", "path").value(), format: format,
+		name: def.get("name").value(), path: def.get("target", "path").value(), format: format, kind: def.attr("type"),
 		size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
 	}, nil
 }

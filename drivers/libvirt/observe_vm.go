@@ -46,7 +46,7 @@ func (o *observation) readDomains(ctx context.Context) error {
 }
 
 // domainStates asks for lists by state, which costs one call each instead of one call for each domain.
-type domainStates struct{ active, paused, autostart map[string]bool }
+type domainStates struct{ active, paused, autostart, saved map[string]bool }
 
 func (o *observation) domainStates() (st domainStates, err error) {
 	for _, l := range []struct {
@@ -56,6 +56,7 @@ func (o *observation) domainStates() (st domainStates, err error) {
 		{libvirt.CONNECT_LIST_DOMAINS_ACTIVE, &st.active},
 		{libvirt.CONNECT_LIST_DOMAINS_PAUSED, &st.paused},
 		{libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, &st.autostart},
+		{libvirt.CONNECT_LIST_DOMAINS_MANAGEDSAVE, &st.saved},
 	} {
 		list, err := o.conn.ListAllDomains(l.flag)
 		if err != nil {
@@ -96,7 +97,7 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 	want, _ := o.want[key].(*resource.VM)
 	vm := o.pools.readVM(def, want)
 	vm.Addr, vm.Autostart = o.address(key, mark), new(states.autostart[name])
-	object := &drivers.Object{Resource: vm, Power: drivers.PowerOff, Mark: mark}
+	object := &drivers.Object{Resource: vm, Power: drivers.PowerOff, Saved: live == nil && states.saved[name], Mark: mark}
 	if live != nil {
 		running := o.pools.readVM(live, want)
 		running.Addr, running.Autostart = vm.Addr, vm.Autostart

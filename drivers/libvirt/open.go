@@ -28,8 +28,9 @@ type driver struct {
 	cur  *session
 	old  []*session // whose connection died: closed at the end, since others may still be in a call on them
 
-	folders folders
-	usage   usageCache
+	folders   folders
+	usage     usageCache
+	inFolders sync.Mutex // held by who looks into a folder without a pool
 }
 
 var _ drivers.Consoler = (*driver)(nil)
@@ -39,6 +40,8 @@ type session struct {
 	conn *libvirt.Connect
 	test bool // libvirt's test driver: no guests, no bits in volumes
 	caps func() (*hostFacts, error)
+
+	guests guestCache
 }
 
 // Open makes the driver for host. It does no I/O: the first Observe or Do connects.

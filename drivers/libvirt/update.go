@@ -5,6 +5,7 @@ package libvirt
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // updateVM changes the running guest, if it is to be, and then its definition: if the first fails, the definition still
 // differs from the files, and the next plan tries again.
 func (c *call) updateVM(before, after *resource.VM, live bool) error {
-	dom, err := c.domain(after)
+	dom, err := c.renamed(before, after)
 	if err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -51,12 +52,47 @@ func (c *call) updateVM(before, after *resource.VM, live bool) error {
 	if err := autostartVM(dom, after); err != nil || !e.defines() {
 		return err
 	}
+	if !active {
+		if err := e.changeSaved(dom); err != nil {
+			return err
+		}
+	}
 	defined, err := c.conn.DomainDefineXML(def.String())
 	if err != nil {
 		return fail(err, "define vm %s", after.Name)
 	}
 	freeDomain(defined)
 	return nil
+}
+
+// changeSaved sees to the memory that a guest was saved with, which holds its definition too: the guest would be resumed as it
+// was. Texts are changed there as well; with anything else the memory is of no use any more.
+func (e *edit) changeSaved(dom *libvirt.Domain) error {
+	saved, err := dom.HasManagedSaveImage(0)
+	if notOffered(err) || err == nil && !saved {
+		return nil
+	}
+	if err != nil {
+		return fail(err, "look for saved memory of vm %s", e.after.Name)
+	}
+	for field := range e.fields {
+		if field != "title" && field != "description" && field != "autostart" {
+			return discardSaved(dom, e.after.Name)
+		}
+	}
+	if len(e.disks)+len(e.nics) > 0 {
+		return discardSaved(dom, e.after.Name)
+	}
+	text, err := dom.ManagedSaveGetXMLDesc(libvirt.DOMAIN_SAVE_IMAGE_XML_SECURE)
+	if err != nil {
+		return fail(err, "read what vm %s was saved as", e.after.Name)
+	}
+	def, err := parseTree(text)
+	if err != nil {
+		return fmt.Errorf("read what vm %s was saved as: %w", e.after.Name, err)
+	}
+	e.editTexts(def)
+	return fail(dom.ManagedSaveDefineXML(def.String(), 0), "change what vm %s was saved as", e.after.Name)
 }
 
 // edit is a change of a vm: what changes, and the definition that it is made in. All else in the definition stays.
@@ -105,9 +141,10 @@ func (e *edit) applyDefinition() error {
 	for _, field := range slices.Sorted(maps.Keys(e.fields)) {
 		switch field {
 		case "title", "description":
-			text := map[string]string{"title": vm.Title, "description": vm.Description}[field]
-			if def.drop(field); text != "" {
-				def.need(field).setValue(text)
+			e.editTexts(def)
+		case "name":
+			if err := e.moveLog(); err != nil {
+				return err
 			}
 		case "vcpus", "max_vcpus":
 			def.drop("vcpus") // which says of each vCPU whether it is on
@@ -138,6 +175,35 @@ func (e *edit) applyDefinition() error {
 		return err
 	}
 	return e.editNICs()
+}
+
+func (e *edit) editTexts(def *node) {
+	for _, t := range [][2]string{{"title", e.after.Title}, {"description", e.after.Description}} {
+		if field, text := t[0], t[1]; e.fields[field] {
+			if def.drop(field); text != "" {
+				def.need(field).setValue(text)
+			}
+		}
+	}
+}
+
+// moveLog gives the serial log of a renamed vm its new name. What is in the old one would be overwritten at the next start.
+func (e *edit) moveLog() error {
+	log := logPath(e.def)
+	if path.Base(log) != serialLog(e.before) {
+		return nil
+	}
+	if err := e.deleteLog(e.def); err != nil {
+		return fmt.Errorf("remove its serial log: %w", err)
+	}
+	for _, kind := range []string{"serial", "console"} {
+		for _, n := range e.def.get("devices").all(kind) {
+			if n.get("log") != nil {
+				n.need("log").set("file", path.Join(path.Dir(log), serialLog(e.after)))
+			}
+		}
+	}
+	return nil
 }
 
 func setKiB(n *node, size resource.Size) {

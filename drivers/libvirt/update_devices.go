@@ -37,7 +37,7 @@ func (e *edit) editDisks() error {
 	}
 	// Labels in the order of the vm, so that the same change gives the same definition.
 	for _, name := range e.labels(e.disks) {
-		disk, n := findDisk(e.after, name), device(e.def, "disk", aliasDisk, name)
+		disk, n := e.after.Disk(name), device(e.def, "disk", aliasDisk, name)
 		switch {
 		case disk == nil:
 			devices.dropFunc(func(k *node) bool { return k == n })
@@ -148,7 +148,7 @@ func (e *edit) editNICs() error {
 	gone := map[*node]bool{}
 	// All are found before any goes: NICs that are not ours are counted.
 	for _, name := range e.labels(e.nics) {
-		nic, n := findNIC(e.after, name), device(e.def, "interface", aliasNIC, name)
+		nic, n := e.after.NIC(name), device(e.def, "interface", aliasNIC, name)
 		switch {
 		case nic == nil && n != nil:
 			gone[n] = true

@@ -105,13 +105,28 @@ func (c *call) createVolume(v *resource.Volume) error {
 	}
 	vol, err := pool.StorageVolCreateXML(text, 0)
 	if err == nil {
-		freeVolume(vol)
+		defer freeVolume(vol)
+		if file, err := vol.GetPath(); err == nil {
+			c.folders.wrote(id, diskFile{file, v.Format}) // saves its vm from asking
+		}
 		return nil
 	}
 	if is, checkErr := c.isVolume(v); is || checkErr != nil {
 		return checkErr
 	}
 	return fail(err, "create volume %s", id)
+}
+
+// base reads the volume under an overlay: once, for all the overlays of a run.
+func (c *call) base(id string) (*liveVolume, error) {
+	if v, ok := c.folders.base(id); ok {
+		return v, nil
+	}
+	v, err := c.readVolumeByID(id)
+	if err == nil {
+		c.folders.readBase(id, v)
+	}
+	return v, err
 }
 
 func (c *call) volumeDef(v *resource.Volume) (*libvirtxml.StorageVolume, error) {
@@ -125,7 +140,7 @@ func (c *call) volumeDef(v *resource.Volume) (*libvirtxml.StorageVolume, error) 
 		def.Allocation, def.Target.Compat = nil, "1.1"
 	}
 	if v.Backing != "" {
-		base, err := c.readVolumeByID(v.Backing)
+		base, err := c.base(v.Backing)
 		if err != nil {
 			return nil, fmt.Errorf("backing file: %w", err)
 		}

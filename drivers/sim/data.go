@@ -22,6 +22,7 @@ type Data struct {
 	CPUs        int           `json:"cpus"`
 	Memory      resource.Size `json:"memory"`
 	DomainTypes []string      `json:"domain_types"`
+	Interfaces  []string      `json:"interfaces,omitempty"` // beside lo, eth0 and the networks' bridges
 	// Unavailable makes every call fail with ErrUnavailable and this text.
 	Unavailable string              `json:"unavailable,omitempty"`
 	Pools       map[string]*Pool    `json:"pools"`
@@ -63,6 +64,7 @@ type VM struct {
 	// Live is what the running guest has; nil when that is what is defined.
 	Live  *resource.VM  `json:"live,omitempty"`
 	Boots int           `json:"boots,omitempty"`
+	Saved bool          `json:"saved,omitempty"` // its memory is saved: it resumes instead of booting
 	Mark  *drivers.Mark `json:"mark,omitempty"`
 }
 

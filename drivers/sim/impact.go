@@ -34,9 +34,23 @@ func (rules) Impact(before, after resource.Resource) []drivers.FieldImpact {
 		case *resource.Host:
 			f.Impact = drivers.ImpactRecord
 		}
+		f.Call = call(before.Kind(), c.Path, f.Impact)
 		out = append(out, f)
 	}
 	return out
+}
+
+// call names what changes the field in a host's data.
+func call(kind resource.Kind, path string, impact drivers.Impact) string {
+	switch impact {
+	case drivers.ImpactReplace:
+		return "delete and create " + string(kind)
+	case drivers.ImpactLive:
+		if kind == resource.KindVM {
+			return "set " + path + " (live, config)"
+		}
+	}
+	return "set " + path
 }
 
 func volumeImpact(before *resource.Volume, c resource.Change) (drivers.Impact, string) {
@@ -56,8 +70,10 @@ func volumeImpact(before *resource.Volume, c resource.Change) (drivers.Impact, s
 func vmImpact(before *resource.VM, c resource.Change) (drivers.Impact, string) {
 	steps := strings.Split(c.Path, ".")
 	switch steps[0] {
-	case "name", "uuid", "arch":
+	case "uuid", "arch":
 		return drivers.ImpactReplace, ""
+	case "name":
+		return drivers.ImpactRestart, "a guest that runs cannot be renamed"
 	case "title", "description", "autostart":
 		return drivers.ImpactLive, ""
 	case "memory":

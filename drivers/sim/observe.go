@@ -78,10 +78,11 @@ func (v *view) observe(sel drivers.Selection) *drivers.Observed {
 	out := &drivers.Observed{
 		Facts: drivers.Facts{
 			Driver: "sim", Version: "sim of QEMU 7.2", UUID: v.UUID, Hostname: v.Hostname, Arch: v.Arch, CPUs: v.CPUs,
-			Memory: v.Memory, DomainTypes: slices.Clone(v.DomainTypes),
+			Memory: v.Memory, FreeMemory: v.freeMemory(), DomainTypes: slices.Clone(v.DomainTypes),
 		},
 		Objects: map[string]*drivers.Object{},
 	}
+	v.guestFacts(sel.Want, &out.Facts)
 	for _, want := range sel.Want {
 		key := resource.Key(want)
 		if out.Objects[key] != nil {
@@ -92,21 +93,50 @@ func (v *view) observe(sel drivers.Selection) *drivers.Observed {
 			out.Objects[key] = o
 		}
 	}
-	if sel.Lineage == "" {
-		return out
-	}
 	for name, vm := range v.VMs {
-		if key := "vm/" + name; vm.Mark != nil && vm.Mark.Lineage == sel.Lineage && out.Objects[key] == nil {
-			out.Objects[key] = v.vm(name, vm, vm.Mark.Addr)
+		if key := "vm/" + name; belongs(sel, vm.Mark) && out.Objects[key] == nil {
+			out.Objects[key] = v.vm(name, vm, markedAddr(vm.Mark))
 		}
 	}
 	for name, n := range v.Networks {
-		if key := "network/" + name; n.Mark != nil && n.Mark.Lineage == sel.Lineage && out.Objects[key] == nil {
-			out.Objects[key] = v.network(name, n, n.Mark.Addr)
+		if key := "network/" + name; belongs(sel, n.Mark) && out.Objects[key] == nil {
+			out.Objects[key] = v.network(name, n, markedAddr(n.Mark))
 			out.Objects[key].Users = slices.Clone(v.users[key])
 		}
 	}
+	if sel.All {
+		v.observeRest(out)
+	}
 	return out
+}
+
+// belongs tells whether what bears the mark is asked for, wanted or not.
+func belongs(sel drivers.Selection, m *drivers.Mark) bool {
+	return sel.All || m != nil && sel.Lineage != "" && m.Lineage == sel.Lineage
+}
+
+func markedAddr(m *drivers.Mark) resource.Addr {
+	if m == nil {
+		return resource.Addr{}
+	}
+	return m.Addr
+}
+
+// observeRest adds the pools and volumes that nobody wants.
+func (v *view) observeRest(out *drivers.Observed) {
+	for name, p := range v.Pools {
+		if key := "pool/" + name; out.Objects[key] == nil {
+			out.Objects[key] = v.pool(name, p, resource.Addr{})
+		}
+	}
+	for id := range v.Volumes {
+		key := "volume/" + id
+		pool, file, _ := strings.Cut(id, "/")
+		if vol := v.volume(id); vol != nil && !v.Pools[pool].Inactive && out.Objects[key] == nil {
+			out.Objects[key] = v.storage(&resource.Volume{Meta: resource.Meta{Name: file}, PoolName: pool, File: file}, vol)
+			out.Objects[key].Users = slices.Clone(v.users[key])
+		}
+	}
 }
 
 // object finds what the host has of want, or nil.
@@ -165,7 +195,7 @@ func (v *view) storage(want resource.Resource, vol *Volume) *drivers.Object {
 
 func (v *view) vm(name string, vm *VM, addr resource.Addr) *drivers.Object {
 	r := observedVM(&vm.VM, name, addr)
-	o := &drivers.Object{Resource: r, Power: vm.Power, Mark: cloneMark(vm.Mark)}
+	o := &drivers.Object{Resource: r, Power: vm.Power, Saved: vm.Saved && !vm.on(), Mark: cloneMark(vm.Mark)}
 	if !vm.on() {
 		return o
 	}

@@ -30,7 +30,10 @@ func (t *tx) start(name string) error {
 			return err
 		}
 		vm.Live = nil
-		vm.Boots++
+		if !vm.Saved {
+			vm.Boots++
+		}
+		vm.Saved = false
 		if g := vm.Graphics; g != nil && g.Port == 0 {
 			vm.Live = resource.Clone(&vm.VM)
 			vm.Live.Graphics.Port = vncPort + t.screens()

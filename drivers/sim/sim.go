@@ -19,6 +19,7 @@
 //
 //	{
 //	  "hostname": "lab", "arch": "x86_64", "cpus": 8, "memory": "64GiB", "domain_types": ["kvm", "qemu"],
+//	  "interfaces": ["br0"],                       beside lo, eth0 and the bridges of networks
 //	  "unavailable": "",                           a text here makes the host unreachable, for this reason
 //	  "pools":    {"default": {"path": "/srv/vm", "capacity": "1TiB", "inactive": false}},
 //	  "networks": {"lan": {"cidr": "10.17.3.0/24", "inactive": false, "leases": {"52:54:00:…": "10.17.3.2"}, "mark": {…}}},
@@ -30,6 +31,7 @@
 //	    "power": "on",                             off, on or paused
 //	    "live": {…},                               what the running guest has, when that is not what is defined
 //	    "boots": 1,                                how often the guest has booted
+//	    "saved": false,                            whether its memory is saved, to be resumed with
 //	    "mark": {"lineage": "…", "addr": "vm.web", "version": "…"}}},
 //	  "guests": {"web": {"stubborn": true, "silent": true}},  how the guest of the vm web behaves, see Guest
 //	  "faults": [{"verb": "create", "addr": "vm.web", "when": "after", "kill": true, "times": 1}]   see Fault

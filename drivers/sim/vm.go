@@ -60,7 +60,7 @@ func (t *tx) checkHost(vm *resource.VM) error {
 
 // updateVM changes the definition and, with live, also the running guest, as far as a guest can be changed while it runs.
 func (t *tx) updateVM(was, will *resource.VM, live bool) error {
-	vm, err := find(t.VMs, will.Name)
+	vm, err := t.findRenamed(was, will)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,37 @@ func (t *tx) updateVM(was, will *resource.VM, live bool) error {
 			vm.Live = nil
 		}
 	}
+	if vm.Saved {
+		vm.Saved = !slices.ContainsFunc(resource.Diff(&vm.VM, defined), func(c resource.Change) bool { return !keepsSaved[c.Path] })
+	}
 	vm.VM = *defined
+	if t.VMs[will.Name] == nil {
+		vm.Saved = false
+		t.putVM(was.Name, nil)
+	}
 	t.putVM(will.Name, vm)
 	return nil
+}
+
+// keepsSaved are the fields that a guest whose memory is saved can change in and still be resumed.
+var keepsSaved = map[string]bool{"title": true, "description": true, "autostart": true}
+
+// findRenamed gives a copy of the vm that is called as was or, when it has been renamed already, as will.
+func (t *tx) findRenamed(was, will *resource.VM) (*VM, error) {
+	next := t.VMs[will.Name]
+	if was.Name == will.Name || next != nil && (next.UUID == was.UUID || was.UUID == "") {
+		return find(t.VMs, will.Name)
+	}
+	vm, err := find(t.VMs, was.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case next != nil:
+		return nil, fmt.Errorf("there is another called %s: %w", will.Name, drivers.ErrConflict)
+	case vm.on():
+		return nil, fmt.Errorf("a guest that runs cannot be renamed: %w", drivers.ErrInUse)
+	}
+	return vm, nil
 }
 
 // changeRunning gives a running guest what it can have of a new definition: the rest waits for the next boot.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,9 +136,20 @@ func applyOne(conn *libvirt.Connect, pool *libvirt.StoragePool, name, base, dir 
 	return err
 }
 
-const domainXML = `<domain type='qemu'><name>%s</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
-<os><type machine='q35'>hvm</type></os><features><acpi/></features><devices>
+// domainXML has the devices that vmplan gives a guest, because libvirt's cost grows with them.
+var domainXML = `<domain type='qemu'><name>%s</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
+<os><type machine='q35'>hvm</type></os><features><acpi/><apic/></features><cpu mode='maximum'/><devices>
+<controller type='scsi' index='0' model='virtio-scsi'/><controller type='pci' index='0' model='pcie-root'/>` + rootPorts() + `
 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%s'/><target dev='vda' bus='virtio'/></disk>
 <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='%s'/><target dev='vdb' bus='virtio'/><readonly/></disk>
 <interface type='network'><source network='lan'/><model type='virtio'/></interface>
-<console type='pty'/></devices></domain>`
+<serial type='pty'><target port='0'/></serial><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+<memballoon model='virtio'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng></devices></domain>`
+
+func rootPorts() string {
+	var b strings.Builder
+	for i := 1; i <= 12; i++ {
+		fmt.Fprintf(&b, "<controller type='pci' index='%d' model='pcie-root-port'/>", i)
+	}
+	return b.String()
+}

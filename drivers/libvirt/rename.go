@@ -1,0 +1,207 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// renamed gives the vm's domain, called as after says: it is renamed, if that has not been done. Snapshots and checkpoints go
+// with it by themselves; what the guest's firmware remembers is in a file that is called like the vm, and is taken along.
+func (c *call) renamed(before, after *resource.VM) (*libvirt.Domain, error) {
+	if before.Name == after.Name {
+		return c.domain(after)
+	}
+	dom, err := c.conn.LookupDomainByName(after.Name)
+	if err == nil {
+		if err := checkDomain(dom, before); err != nil {
+			freeDomain(dom)
+			return nil, fail(err, "rename vm %s to %s", before.Name, after.Name)
+		}
+		return dom, c.dropFirmwareState(dom, before.Name)
+	}
+	if !missing(err) {
+		return nil, fail(err, "look up vm %s", after.Name)
+	}
+	if dom, err = c.domain(before); err != nil {
+		return nil, err
+	}
+	if err := c.rename(dom, before, after); err != nil {
+		freeDomain(dom)
+		return nil, fmt.Errorf("rename vm %s to %s: %w", before.Name, after.Name, err)
+	}
+	return dom, c.dropFirmwareState(dom, before.Name)
+}
+
+func (c *call) rename(dom *libvirt.Domain, before, after *resource.VM) error {
+	if err := checkDomain(dom, before); err != nil {
+		return err
+	}
+	if active, err := dom.IsActive(); err != nil {
+		return err
+	} else if active {
+		return fmt.Errorf("%w: a guest that runs cannot be renamed", drivers.ErrInUse)
+	}
+	// libvirt renames no guest with saved memory, and could not resume it under another name.
+	if err := discardSaved(dom, before.Name); err != nil {
+		return err
+	}
+	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	if err := c.copyFirmwareState(def, before.Name, after.Name); err != nil {
+		return err
+	}
+	return fail(dom.Rename(after.Name, 0), "virDomainRename")
+}
+
+// discardSaved drops the memory that a guest was saved with: it holds the guest as it was defined then.
+func discardSaved(dom *libvirt.Domain, name string) error {
+	saved, err := dom.HasManagedSaveImage(0)
+	if err == nil && saved {
+		err = dom.ManagedSaveRemove(0)
+	}
+	if notOffered(err) {
+		return nil
+	}
+	return fail(err, "discard the saved memory of vm %s", name)
+}
+
+// copyFirmwareState copies the file with what the firmware of the vm remembers (boot entries, keys) to where it is looked for
+// under the new name. A copy that was cut off is made again.
+func (c *call) copyFirmwareState(def *node, from, to string) error {
+	old, err := c.firmwareState(def, from)
+	if err != nil || old == "" {
+		return err
+	}
+	next, err := c.firmwareState(def, to)
+	if err != nil || next == old {
+		return err
+	}
+	return c.inFolder(path.Dir(old), func(pool *libvirt.StoragePool) error {
+		vol, err := pool.LookupStorageVolByName(path.Base(old))
+		if missing(err) {
+			return nil // it has never started
+		}
+		if err != nil {
+			return fail(err, "look up %s", old)
+		}
+		defer freeVolume(vol)
+		if err := deleteIn(pool, path.Base(next)); err != nil {
+			return err
+		}
+		copied := libvirtxml.StorageVolume{Name: path.Base(next), Capacity: &libvirtxml.StorageVolumeSize{}}
+		text, err := copied.Marshal()
+		if err != nil {
+			return err
+		}
+		made, err := pool.StorageVolCreateXMLFrom(text, vol, 0)
+		if err != nil {
+			return fail(err, "copy %s to %s", old, next)
+		}
+		freeVolume(made)
+		return nil
+	})
+}
+
+// dropFirmwareState removes the file that a renamed vm has left behind, unless another vm bears the old name by now.
+func (c *call) dropFirmwareState(dom *libvirt.Domain, from string) error {
+	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	old, err := c.firmwareState(def, from)
+	if err != nil || old == "" {
+		return err
+	}
+	if now, err := c.firmwareState(def, def.get("name").value()); err != nil || now == old {
+		return err
+	}
+	other, err := c.conn.LookupDomainByName(from)
+	if err == nil {
+		freeDomain(other)
+		return nil
+	}
+	if !missing(err) {
+		return fail(err, "look up vm %s", from)
+	}
+	return c.inFolder(path.Dir(old), func(pool *libvirt.StoragePool) error { return deleteIn(pool, path.Base(old)) })
+}
+
+func deleteIn(pool *libvirt.StoragePool, name string) error {
+	vol, err := pool.LookupStorageVolByName(name)
+	if err == nil {
+		err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+		freeVolume(vol)
+	}
+	if missing(err) {
+		return nil
+	}
+	return fail(err, "delete %s", name)
+}
+
+// firmwareFile finds the second flash drive, which is the firmware's memory, in the way QEMU is called now and was before.
+var firmwareFile = regexp.MustCompile(`"filename":"([^"]+)","node-name":"libvirt-pflash1-storage"|file=([^, ]+),if=pflash,[^ ]*unit=1`)
+
+// firmwareState is the path of the file in which the firmware of a vm called name keeps what it remembers; empty when it keeps
+// nothing. libvirt tells it only of guests that run, and in the command line that it would start one with.
+func (c *call) firmwareState(def *node, name string) (string, error) {
+	vm := &resource.VM{}
+	if readFirmware(def.get("os"), vm); c.test || vm.Firmware != "uefi" {
+		return "", nil
+	}
+	named, err := parseTree(def.String())
+	if err != nil {
+		return "", err
+	}
+	named.get("name").setValue(name)
+	command, err := c.conn.DomainXMLToNative("qemu-argv", named.String(), 0)
+	if err != nil {
+		return "", fail(err, "find the firmware's memory of vm %s", name)
+	}
+	m := firmwareFile.FindStringSubmatch(command)
+	if m == nil {
+		return "", nil
+	}
+	return m[1] + m[2], nil
+}
+
+// foldersPool is a pool that is there only while files outside of all pools are looked after.
+const foldersPool = "vmplan-folder"
+
+// inFolder does something in a folder of the host that belongs to no pool.
+func (c *call) inFolder(folder string, do func(*libvirt.StoragePool) error) error {
+	c.inFolders.Lock()
+	defer c.inFolders.Unlock()
+	pool, err := c.conn.LookupStoragePoolByTargetPath(folder)
+	if err == nil {
+		defer freePool(pool)
+		if err := c.refreshInTurn(pool, folder); err != nil {
+			return err
+		}
+		return do(pool)
+	}
+	if !missing(err) {
+		return fail(err, "look up the pool of %s", folder)
+	}
+	def := libvirtxml.StoragePool{Type: "dir", Name: foldersPool, Target: &libvirtxml.StoragePoolTarget{Path: folder}}
+	text, err := def.Marshal()
+	if err != nil {
+		return err
+	}
+	if pool, err = c.conn.StoragePoolCreateXML(text, 0); err != nil {
+		return fail(err, "look into %s", folder)
+	}
+	defer freePool(pool)
+	return errors.Join(do(pool), fail(pool.Destroy(), "remove pool %s", foldersPool))
+}
