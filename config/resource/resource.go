@@ -59,6 +59,8 @@ func (m *Meta) IsManaged() bool { return m.Managed == nil || *m.Managed }
 type Lifecycle struct {
 	PreventDestroy bool     `json:"prevent_destroy,omitzero" doc:"Refuse any plan that would delete or replace this."`
 	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields whose differences are left alone, such as [title, memory]."`
+	// ReplaceTriggeredBy are addresses, or addresses with a field behind: "image.debian", "volume.db.size".
+	ReplaceTriggeredBy []string `json:"replace_triggered_by,omitzero" doc:"Objects, or fields of objects, such as [image.debian, volume.db.size]: when one changes in a plan, this is replaced with it."`
 }
 
 // Host is where objects live: a connection to a hypervisor. It is recorded, never created.
