@@ -79,6 +79,13 @@ func (e *evaluator) decide() nicDecisions {
 			used[nic.Network][a] = true
 		}
 	})
+	for network, addresses := range e.takenAddresses() {
+		for _, text := range addresses {
+			if a, err := netip.ParseAddr(text); err == nil && used[network] != nil {
+				used[network][a] = true
+			}
+		}
+	}
 	next := map[resource.Addr]netip.Addr{}
 	eachNIC(vms, func(o *object, vm *resource.VM, nic *resource.NIC) {
 		key := nicKey{vm.Addr, nic.Label}

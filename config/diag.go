@@ -56,6 +56,9 @@ func (r *reporter) once(d *hcl.Diagnostic, detail string) {
 	}
 }
 
+// failed tells whether there was a mistake.
+func (r *reporter) failed() bool { return r.diags.HasErrors() }
+
 // sorted gives what was collected in the order of the files: errors and warnings as a reader meets them.
 func (r *reporter) sorted() hcl.Diagnostics {
 	slices.SortStableFunc(r.diags, func(a, b *hcl.Diagnostic) int {

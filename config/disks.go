@@ -51,7 +51,7 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 		}
 		return nil
 	}
-	pool := p.pool(o, path+".pool", d.Pool)
+	pool := p.pool(o, path+".pool", vm.Addr.WithPart(path), d.Pool)
 	if pool == nil || o.bad[path] {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 func (p *placement) part(vm *resource.VM, part, name string) resource.Meta {
 	meta := resource.Meta{Addr: vm.Addr.WithPart(part), Host: vm.Host, Name: name}
 	if was := p.prior.Objects[p.recordedAt(meta.Addr)]; was != nil && was.Base().Name != "" {
-		meta.Name = was.Base().Name
+		meta.Name = was.Base().Name // also when the vm is called something else now
 	}
 	if l := vm.Lifecycle; l != nil {
 		own := &resource.Lifecycle{PreventDestroy: l.PreventDestroy && part != seedPart}

@@ -34,6 +34,8 @@ type evaluator struct {
 	functions map[string]map[string]ctyfunction.Function // by folder
 	namespace identity
 	nics      nicDecisions
+	renames   renames
+	imports   map[resource.Addr]*imported
 	live      map[resource.Addr]map[string][]string // addresses of running guests; nil before apply
 	wrong     map[hcl.Range]bool                    // references that were reported
 }
@@ -70,6 +72,7 @@ func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
 		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics, wrong: map[hcl.Range]bool{},
 		functions: map[string]map[string]ctyfunction.Function{}, namespace: newIdentity(prior.Lineage),
 	}
+	e.renames.recorded = owners(prior.Objects)
 	e.addBuiltins()
 	e.newScope(&scope{mod: p.root})
 	return e
@@ -79,11 +82,13 @@ func (e *evaluator) newScope(sc *scope) *scope {
 	sc.eval = e
 	sc.nodes, sc.objects, sc.children = map[string]*node{}, map[string][]*object{}, map[string][]*scope{}
 	e.scopes = append(e.scopes, sc)
+	e.addMoves(sc)
 	return sc
 }
 
 // run evaluates everything that objects are made of.
 func (e *evaluator) run() {
+	e.findImports()
 	for i := 0; i < len(e.scopes); i++ {
 		sc := e.scopes[i]
 		for _, name := range sc.mod.variables.order {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"strings"
@@ -29,23 +28,20 @@ func (id identity) uuid(a resource.Addr) string {
 	return uuid.NewSHA1(id.namespace, []byte(a.String())).String()
 }
 
-// mac makes a MAC in the range that QEMU gives its guests, which is locally administered. attempt counts up when another
-// nic got the same.
+// mac is resource.DefaultMAC of the project.
 func (id identity) mac(vm resource.Addr, nic string, attempt int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d", id.lineage, vm, nic, attempt))
-	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", sum[0], sum[1], sum[2])
+	return resource.DefaultMAC(id.lineage, vm, nic, attempt)
 }
 
 // name gives the object its name on the host.
 func (e *evaluator) name(o *object) {
 	meta := o.res.Base()
-	if meta.Name == "" && !o.bad["name"] {
-		e.keepName(o)
+	kept := e.keptName(o.addr, o.res.Kind())
+	if !o.bad["name"] {
+		orElse(&meta.Name, kept)
+		orElse(&meta.Name, joinName(o.scope.names, o.addr.Name, o.addr.Key))
 	}
-	if meta.Name == "" && !o.bad["name"] {
-		meta.Name = joinName(o.scope.names, o.addr.Name, o.addr.Key)
-	}
-	if why := badName(meta.Name); why != "" && !o.bad["name"] && o.addr.Kind != resource.KindHost {
+	if why := badName(meta.Name); why != "" && meta.Name != kept && !o.bad["name"] && o.addr.Kind != resource.KindHost {
 		e.rep.addFirst(mistake(o.at("name"), "Bad name", "%s would be called %q on its host: %s. Set name = … to another.", o.addr, meta.Name, why))
 		o.fail("name")
 	}

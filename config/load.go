@@ -39,8 +39,10 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 		set.Add(&own)
 	}
 	placed.check()
+	placed.checkHistory()
 
 	c := &Config{Set: set, Sources: &Sources{files: p.Files(), ranges: map[resource.Addr]map[string]hcl.Range{}}, Hash: p.Hash(), eval: e}
+	c.Moves, c.Removed, c.Imports = e.moves(), e.removed(), e.importsWanted()
 	for _, o := range e.objects {
 		c.Sources.ranges[o.addr] = o.block.ranges
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,11 +21,14 @@ const (
 	testLineage = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 	wantFile    = "want"
 	argsFile    = "args"
+
+	beforeFolder = "before"
 )
 
 // Each archive holds the files of a project and, last, what loading it must give: the diagnostics with their ranges or, when
 // there are none, all objects and outputs. A file args holds what the command line adds, a line each: "var NAME=VALUE",
-// "var-file NAME", "env NAME=VALUE", "version V", "recorded VM NIC ADDRESS", "live VM NIC ADDRESS".
+// "var-file NAME", "env NAME=VALUE", "version V", "recorded VM NIC ADDRESS", "live VM NIC ADDRESS". What is in the folder
+// before was applied earlier and is recorded.
 func TestLoad(t *testing.T) {
 	archives, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -73,12 +77,14 @@ func loadArchive(t *testing.T, archive *txtar.Archive) string {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	a := arguments{prior: Prior{Lineage: testLineage, Salt: []byte("salt")}, opts: Options{Version: "0.1.0"}}
+	before := false
 	for _, f := range archive.Files {
 		switch f.Name {
 		case wantFile:
 		case argsFile:
 			a.read(t, string(f.Data))
 		default:
+			before = before || strings.HasPrefix(f.Name, beforeFolder+"/")
 			if err := os.MkdirAll(filepath.Dir(f.Name), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -86,6 +92,14 @@ func loadArchive(t *testing.T, archive *txtar.Archive) string {
 				t.Fatal(err)
 			}
 		}
+	}
+	if before {
+		p, diags := Open(beforeFolder, a.opts)
+		c, more := p.Load(a.prior)
+		if diags = append(diags, more...); diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		a.prior.Objects = maps.Collect(c.Set.All())
 	}
 	p, diags := Open(".", a.opts)
 	c, more := p.Load(a.prior)
@@ -100,6 +114,15 @@ func loadArchive(t *testing.T, archive *txtar.Archive) string {
 		for _, f := range resource.Fields(r) {
 			fmt.Fprintf(&b, "  %s = %s\n", f.Path, valueText(f.Value))
 		}
+	}
+	for _, m := range c.Moves {
+		fmt.Fprintf(&b, "moved %s to %s\n", m.From, m.To)
+	}
+	for _, r := range c.Removed {
+		fmt.Fprintf(&b, "removed %s cascade %v\n", r.From, r.Cascade)
+	}
+	for _, i := range c.Imports {
+		fmt.Fprintf(&b, "import %s as %s\n", i.To, i.ID)
 	}
 	outs, diags := c.Outputs(a.live)
 	writeDiagnostics(&b, diags)

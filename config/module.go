@@ -18,7 +18,11 @@ type module struct {
 	dir       string
 	empty     bool // has no .hcl file
 	broken    bool // something could not be read: that a name is missing may be for that reason, so it is not complained of
+	root      bool // the project itself
 	settings  []*hclsyntax.Block
+	moves     []*move
+	removals  []*removal
+	adoptions []*adoption
 	variables table[*variable]
 	locals    table[*hclsyntax.Attribute]
 	outputs   table[*output]
@@ -73,7 +77,7 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 	if m := l.modules[id]; m != nil {
 		return m
 	}
-	m := &module{dir: dir}
+	m := &module{dir: dir, root: len(path) == 0}
 	l.modules[id] = m
 	files, err := listFolder(dir)
 	if err != nil {
@@ -93,7 +97,7 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 	for _, b := range primary {
 		l.declare(m, b)
 	}
-	l.settings(m, len(path) == 0)
+	l.settings(m)
 	for _, name := range m.calls.order {
 		l.callee(m, m.calls.byName[name], append(slices.Clone(path), id))
 	}
@@ -155,6 +159,8 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 		if l.labels(b, 0) {
 			m.settings = append(m.settings, b)
 		}
+	case isRefactoring(b.Type):
+		l.refactoring(m, b)
 	case b.Type != "variable" && b.Type != "output" && b.Type != "module" && blockTypes[kind] == nil:
 		l.rep.add(mistake(b.TypeRange, "Unknown block type", "There is no block %q.%s", b.Type, didYouMean(b.Type, topLevel())))
 	case !l.labels(b, 1):
@@ -252,7 +258,7 @@ func (l *loader) declareLocals(m *module, b *hclsyntax.Block) {
 
 // topLevel lists the types of blocks that may stand at the top of a file.
 func topLevel() []string {
-	names := []string{"vmplan", "variable", "locals", "output", "module"}
+	names := []string{"vmplan", "variable", "locals", "output", "module", movedBlock, removedBlock, importBlock}
 	for k := range blockTypes {
 		names = append(names, string(k))
 	}

@@ -16,6 +16,10 @@ func applyOverrides(primary, overrides []*hclsyntax.Block, rep *reporter) {
 			overrideLocals(primary, over, rep)
 			continue
 		}
+		if isRefactoring(over.Type) {
+			rep.add(mistake(over.DefRange(), "Nothing to override", "%s block has no name by which it could be changed. Write it in a file whose name does not end in _override.hcl.", sentence(article(over.Type))))
+			continue
+		}
 		i := slices.IndexFunc(primary, func(b *hclsyntax.Block) bool { return sameBlock(b, over) })
 		if i < 0 {
 			rep.add(mistake(over.DefRange(), "Nothing to override", "An override file changes blocks of other files, and none has %s. Write the block in a file whose name does not end in _override.hcl.", blockTitle(over)))

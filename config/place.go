@@ -18,7 +18,8 @@ type placement struct {
 	guess    bool                      // that there is no host, or which, may come of a mistake: nothing is said about it
 	pools    map[string]*resource.Pool // default pool by host; nil when that cannot be told
 	implicit []*resource.Pool
-	extra    []resource.Resource // parts of vms
+	named    map[poolKey]*resource.Pool // by name on the host
+	extra    []resource.Resource        // parts of vms
 }
 
 // place gives every object its host, and images and volumes their pool and file.
@@ -114,8 +115,9 @@ func (p *placement) target(o *object, path string, to resource.Addr) *object {
 	return t
 }
 
-// pool gives the pool that field path of o names, or the host's default. Nil when there is none, which is reported.
-func (p *placement) pool(o *object, path string, named resource.Addr) *resource.Pool {
+// pool gives the pool of the volume at a: the one that field path of o names, or where it lies already, or the host's
+// default. Nil when there is none, which is reported.
+func (p *placement) pool(o *object, path string, a, named resource.Addr) *resource.Pool {
 	if !named.IsZero() {
 		if t := p.target(o, path, named); t != nil {
 			return t.res.(*resource.Pool)
@@ -125,6 +127,9 @@ func (p *placement) pool(o *object, path string, named resource.Addr) *resource.
 	host := o.res.Base().Host
 	if host == "" || o.bad[path] {
 		return nil
+	}
+	if kept := p.keptPool(a, host); kept != nil {
+		return kept
 	}
 	pool, known := p.pools[host]
 	if !known {
@@ -171,21 +176,39 @@ const (
 
 // implicitPool is the pool "default" that no file declares.
 func (p *placement) implicitPool(host string) *resource.Pool {
-	addr := resource.Addr{Kind: resource.KindPool, Name: implicitPoolName}
-	if len(p.hosts) > 1 {
-		addr.Key = resource.StringKey(host)
+	at := poolKey{host, implicitPoolName}
+	if pool := p.poolsByName()[at]; pool != nil {
+		return pool
 	}
+	addr := p.implicitPoolAddr(host)
 	pool := &resource.Pool{
 		Meta: resource.Meta{Addr: addr, Host: host, Name: implicitPoolName},
 		Type: "dir", Path: implicitPoolPath, Implicit: true,
 	}
 	orTrue(&pool.Autostart)
 	p.implicit = append(p.implicit, pool)
+	p.named[at] = pool
 	return pool
 }
 
+// implicitPoolAddr is pool.default, with a key where there are several hosts, unless it is recorded the other way.
+func (p *placement) implicitPoolAddr(host string) resource.Addr {
+	plain := resource.Addr{Kind: resource.KindPool, Name: implicitPoolName}
+	keyed := plain
+	keyed.Key = resource.StringKey(host)
+	for _, a := range []resource.Addr{plain, keyed} {
+		if was, ok := p.prior.Objects[a].(*resource.Pool); ok && was.Implicit && was.Host == host {
+			return a
+		}
+	}
+	if len(p.hosts) > 1 {
+		return keyed
+	}
+	return plain
+}
+
 func (p *placement) image(o *object, img *resource.Image) {
-	pool := p.pool(o, "pool", img.Pool)
+	pool := p.pool(o, "pool", img.Addr, img.Pool)
 	if pool == nil {
 		return
 	}
@@ -203,6 +226,7 @@ func (p *placement) image(o *object, img *resource.Image) {
 	}
 	sum := sha256.Sum256([]byte(img.Source + "\x00" + img.Checksum + "\x00" + img.Format))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
+	p.keepImageFile(img)
 }
 
 func uncompressed(source string) string {
@@ -213,7 +237,7 @@ func uncompressed(source string) string {
 }
 
 func (p *placement) volume(o *object, v *resource.Volume) {
-	pool := p.pool(o, "pool", v.Pool)
+	pool := p.pool(o, "pool", v.Addr, v.Pool)
 	if pool == nil {
 		return
 	}

@@ -6,13 +6,14 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
+// What was decided by default when an object was made stays as it is recorded, so that neither another name in the files
+// nor another default makes a new one of it. What the files say themselves always counts.
+
 // recorded gives what is recorded of the object at a, or nil: under its address or one that it moved from.
 func recorded[R resource.Resource](e *evaluator, a resource.Addr) R {
 	r, _ := e.prior.Objects[e.recordedAt(a)].(R)
 	return r
 }
-
-func (e *evaluator) recordedAt(a resource.Addr) resource.Addr { return a }
 
 // recordedNIC gives what is recorded of a vm's nic, or nothing.
 func (e *evaluator) recordedNIC(vm resource.Addr, label string) resource.NIC {
@@ -26,11 +27,15 @@ func (e *evaluator) recordedNIC(vm resource.Addr, label string) resource.NIC {
 	return resource.NIC{}
 }
 
-// keepName gives an object without a name of its own the one it was made with.
-func (e *evaluator) keepName(o *object) {
-	if was := e.prior.Objects[e.recordedAt(o.addr)]; was != nil && was.Kind() == o.res.Kind() {
-		orElse(&o.res.Base().Name, was.Base().Name)
+// keptName gives the name that the object at a has on its host already, or nothing.
+func (e *evaluator) keptName(a resource.Addr, kind resource.Kind) string {
+	if was := e.prior.Objects[e.recordedAt(a)]; was != nil && was.Kind() == kind {
+		return was.Base().Name
 	}
+	if in := e.importOf(a); in != nil && !stored(a) {
+		return in.name
+	}
+	return ""
 }
 
 // keepUUID gives the UUID that an object was made with, or else the one that follows from its address.
@@ -48,14 +53,24 @@ func (e *evaluator) keepUUID(a resource.Addr) string {
 	return id
 }
 
-// keepFile gives the name and file that a volume was made with; a file in another format is another file.
+// keepFile gives the file that a volume was made as; in another format it is another one.
 func (e *evaluator) keepFile(v *resource.Volume) {
-	was := recorded[*resource.Volume](e, v.Addr)
-	if was == nil || was.File == "" {
-		return
+	if in := e.importOf(v.Addr); in != nil {
+		v.File = in.name
 	}
-	if was.Format == v.Format {
+	if was := recorded[*resource.Volume](e, v.Addr); was != nil && was.File != "" && was.Format == v.Format {
 		v.File = was.File
+	}
+}
+
+// keepImageFile gives the file that an image was imported as; other bits are another file.
+func (e *evaluator) keepImageFile(img *resource.Image) {
+	if in := e.importOf(img.Addr); in != nil {
+		img.File = in.name
+	}
+	was := recorded[*resource.Image](e, img.Addr)
+	if was != nil && was.File != "" && was.Source == img.Source && was.Checksum == img.Checksum && was.Format == img.Format {
+		img.File = was.File
 	}
 }
 
@@ -67,4 +82,79 @@ func (e *evaluator) seedPrefix(vm *resource.VM) string {
 		}
 	}
 	return vm.Name + "-" + seedPart
+}
+
+// keptPool gives the pool that an object without one of its own lies in already, as long as there is that pool.
+func (p *placement) keptPool(a resource.Addr, host string) *resource.Pool {
+	var name string
+	if in := p.importOf(a); in != nil {
+		name = in.pool
+	}
+	switch was := p.prior.Objects[p.recordedAt(a)].(type) {
+	case *resource.Image:
+		name = was.PoolName
+	case *resource.Volume:
+		name = was.PoolName
+	case *resource.Seed:
+		name = was.PoolName
+	}
+	if name == "" {
+		return nil
+	}
+	if pool := p.poolsByName()[poolKey{host, name}]; pool != nil {
+		return pool
+	}
+	if name != implicitPoolName || p.byID[string(resource.KindPool)+"."+implicitPoolName] != nil {
+		return nil
+	}
+	return p.implicitPool(host)
+}
+
+type poolKey struct{ host, name string }
+
+// poolsByName gives the declared pools, and the implicit ones as they are made.
+func (p *placement) poolsByName() map[poolKey]*resource.Pool {
+	if p.named == nil {
+		p.named = map[poolKey]*resource.Pool{}
+		for _, o := range p.objects {
+			if pool, ok := o.res.(*resource.Pool); ok {
+				p.named[poolKey{pool.Host, pool.Name}] = pool
+			}
+		}
+	}
+	return p.named
+}
+
+// takenAddresses gives the addresses that recorded nics have, by network: also those of vms that go, because theirs come
+// free only while the plan is carried out.
+func (e *evaluator) takenAddresses() map[resource.Addr][]string {
+	taken := map[resource.Addr][]string{}
+	for _, r := range e.prior.Objects {
+		vm, ok := r.(*resource.VM)
+		if !ok {
+			continue
+		}
+		for i := range vm.NICs {
+			if nic := &vm.NICs[i]; nic.Address != "" {
+				network := e.nowAt(nic.Network)
+				taken[network] = append(taken[network], nic.Address)
+			}
+		}
+	}
+	return taken
+}
+
+// nowAt gives the address of what was recorded at a.
+func (e *evaluator) nowAt(a resource.Addr) resource.Addr {
+	for range e.renames.from {
+		if e.exists(a) {
+			break
+		}
+		next, by := e.renames.next(a)
+		if by == nil {
+			break
+		}
+		a = next
+	}
+	return a
 }

@@ -109,18 +109,10 @@ func (r reference) instanceKey() string {
 		return ""
 	}
 	step, ok := r.steps[0].(hcl.TraverseIndex)
-	if !ok || !step.Key.IsKnown() || step.Key.IsNull() {
+	if !ok {
 		return ""
 	}
-	switch step.Key.Type() {
-	case cty.String:
-		return resource.StringKey(step.Key.AsString())
-	case cty.Number:
-		if i, acc := step.Key.AsBigFloat().Int64(); acc == 0 {
-			return resource.IndexKey(int(i))
-		}
-	}
-	return ""
+	return indexKey(step.Key)
 }
 
 // quiet stands for a mistake that is not worth a word: it may come of another, which was reported.

@@ -30,7 +30,7 @@ func hostname(vm *resource.VM) string {
 // seed turns cloud_init into a seed and the disk that shows it to the guest. It lies in pool, or the host's default.
 func (p *placement) seed(o *object, vm *resource.VM, pool *resource.Pool) {
 	if pool == nil {
-		pool = p.pool(o, "cloud_init", resource.Addr{})
+		pool = p.pool(o, "cloud_init", vm.Addr.WithPart(seedPart), resource.Addr{})
 	}
 	if pool == nil {
 		return

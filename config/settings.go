@@ -14,7 +14,7 @@ import (
 var stateTypes = map[string][]string{"local": {"path"}}
 
 // settings checks the vmplan blocks of a module; only the root's may say where the state is.
-func (l *loader) settings(m *module, root bool) {
+func (l *loader) settings(m *module) {
 	for i, b := range m.settings {
 		if i > 0 {
 			l.rep.add(mistake(b.DefRange(), "Duplicate block", "The vmplan block is at %s already. Join the two.", place(m.settings[0].DefRange())))
@@ -32,7 +32,7 @@ func (l *loader) settings(m *module, root bool) {
 			case nested.Type != "state":
 				states--
 				l.rep.add(mistake(nested.TypeRange, "Unknown block type", "A vmplan block has no block %q.%s", nested.Type, didYouMean(nested.Type, []string{"state"})))
-			case !root:
+			case !m.root:
 				l.rep.add(mistake(nested.DefRange(), "State of a module", "A module has no state of its own: what it makes is recorded in that of the project. Remove this block."))
 			case states > 1:
 				l.rep.add(mistake(nested.DefRange(), "Duplicate block", "A project has one state."))
