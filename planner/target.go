@@ -13,9 +13,9 @@ func (p *planner) choose() {
 	for _, o := range p.sorted {
 		o.chosen = len(p.in.Targets) == 0 || slices.ContainsFunc(p.in.Targets, func(t resource.Addr) bool { return t.Contains(o.addr) })
 	}
-	p.checkAddresses(p.in.Targets, "target")
-	p.checkAddresses(p.in.Exclude, "exclude")
-	p.checkAddresses(p.in.Replace, "replace")
+	p.checkAddresses(p.in.Targets, "targeted")
+	p.checkAddresses(p.in.Exclude, "left out")
+	p.checkAddresses(p.in.Replace, "replaced")
 	if len(p.in.Targets) > 0 {
 		p.widen(func(o *object) bool { return o.chosen }, func(o *object) { o.chosen = true })
 	}
@@ -36,18 +36,40 @@ func (p *planner) choose() {
 	}
 }
 
-func (p *planner) checkAddresses(list []resource.Addr, option string) {
+func (p *planner) checkAddresses(list []resource.Addr, what string) {
 	for _, a := range list {
 		if !slices.ContainsFunc(p.sorted, func(o *object) bool { return a.Contains(o.addr) }) {
 			p.find(Finding{
 				Severity: SeverityError, Addr: a, Summary: "there is no such object",
-				Detail: fmt.Sprintf("--%s %s selects nothing: neither the files nor the state have it.", option, a),
+				Detail: fmt.Sprintf("%s is to be %s, but neither the files nor the state have it.", a, what),
 			})
 		}
 	}
 }
 
-// widen adds to what is in: what a wanted object stands on, and what leans on one that goes and goes itself.
+// owned are the disks and the seed of a vm: they are of no use without it, neither when it is not made nor when it goes.
+func (p *planner) owned(o *object) []*object {
+	var parts []*object
+	if o.kind != resource.KindVM {
+		return nil
+	}
+	for _, n := range o.needs {
+		if n.addr != o.addr && n.addr.Owner() == o.addr {
+			parts = append(parts, n)
+		}
+	}
+	if o.rec == nil {
+		return parts
+	}
+	for _, a := range o.rec.DependsOn {
+		if n := p.objects[a]; n != nil && a != o.addr && a.Owner() == o.addr && !slices.Contains(parts, n) {
+			parts = append(parts, n)
+		}
+	}
+	return parts
+}
+
+// widen adds to what is in: what a wanted object stands on, and what leans on one that goes and goes itself, with what that owns.
 func (p *planner) widen(in func(*object) bool, add func(*object)) {
 	var queue []*object
 	for _, o := range p.sorted {
@@ -60,7 +82,7 @@ func (p *planner) widen(in func(*object) bool, add func(*object)) {
 		queue = queue[1:]
 		next := o.needs
 		if o.want == nil {
-			next = o.leans
+			next = append(p.owned(o), o.leans...)
 		}
 		for _, n := range next {
 			if !in(n) && (o.want != nil || n.want == nil) {
@@ -84,12 +106,7 @@ func (p *planner) narrow(out map[*object]bool) {
 		queue = queue[1:]
 		var next []*object
 		if o.want != nil {
-			next = slices.Clone(o.leans)
-			for _, n := range o.needs {
-				if n.addr.Owner() == o.addr { // its own disks and seed are of no use without it
-					next = append(next, n)
-				}
-			}
+			next = append(p.owned(o), o.leans...)
 		} else if o.rec != nil {
 			for _, a := range o.rec.DependsOn {
 				next = append(next, p.objects[a])

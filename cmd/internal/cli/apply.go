@@ -72,6 +72,9 @@ func (a *App) destroyCommand() *cobra.Command {
 		Long: `Deletes everything that vmplan made for this project, or the objects named and what depends on them. Guests are shut down
 gracefully. With --cascade=false guests are left running and their disks stay: they are only no longer managed.`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
+			if _, err := parseAddrs("ADDR", args); err != nil {
+				return err
+			}
 			o.lock.operation, o.destroy, o.targets = "destroy", true, append(o.targets, args...)
 			if o.orphan, err = parseCascade(cascade); err != nil {
 				return err
@@ -132,7 +135,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 		return s.showOutputs(o)
 	}
 	if !o.autoApprove {
-		if err := a.approve(ctx, p); err != nil {
+		if err := a.approve(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -218,9 +221,12 @@ func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
 }
 
 // approve asks on the terminal. Anything but yes is a no.
-func (a *App) approve(ctx context.Context, p *planner.Plan) error {
+func (a *App) approve(ctx context.Context, o applyOptions) error {
 	pr := a.printer()
-	if !a.Streams.Interactive {
+	switch {
+	case !a.Streams.Interactive && o.destroy:
+		return errors.New("there is no terminal to ask on: add --auto-approve")
+	case !a.Streams.Interactive:
 		return errors.New("there is no terminal to ask on: add --auto-approve, or save the plan with plan --out and apply the file")
 	}
 	pr.Prompt("Carry this out? Only \"yes\" will do: ")
@@ -251,7 +257,7 @@ func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions)
 	}
 	progress := s.app.printer().Progress(p, o.json)
 	summary, err := apply.Run(ctx, p, s.state, apply.Env{
-		Drivers: s.drivers, Backend: s.backend, Parallelism: o.parallelism, Events: progress.Event,
+		Drivers: s.drivers, Backend: s.backend, Parallelism: o.parallelism, Events: logged(progress.Event),
 	})
 	progress.Close(summary)
 	if err != nil {

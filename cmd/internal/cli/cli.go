@@ -60,6 +60,8 @@ type App struct {
 	Images   func(dir string) (ImageStore, error)                         // dir is the project's folder
 	Streams  view.Streams
 	Environ  []string
+
+	warnings warnings
 }
 
 // ImageStore fetches images, and can say beforehand how much there is to download.
@@ -88,6 +90,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	root.SetOut(a.Streams.Out)
 	root.SetErr(a.Streams.Err)
 	err := root.ExecuteContext(ctx)
+	a.warnings.print(a.printer())
 	var exit exitError
 	switch {
 	case err == nil:
@@ -110,10 +113,15 @@ func (a *App) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.Version = a.Version
+	root.SetVersionTemplate(a.versionText())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nWhat there is: %s --help", err, c.CommandPath())
+	})
 	var g globalOptions
 	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
 	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "print no colours")
-	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log what drivers do to standard error")
+	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log to standard error what is done on hosts")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin(g) }
 	root.AddGroup(
 		&cobra.Group{ID: "main", Title: "Main commands:"},
@@ -147,6 +155,7 @@ func (a *App) begin(g globalOptions) error {
 	if g.noColor {
 		a.Streams.Color = false
 	}
+	slog.SetDefault(slog.New(&a.warnings))
 	if g.debug {
 		slog.SetDefault(slog.New(slog.NewTextHandler(a.Streams.Err, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	}

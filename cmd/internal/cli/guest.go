@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -110,6 +112,9 @@ func (a *App) oneVM(ctx context.Context, addr string) (*session, *resource.VM, e
 
 // guestAddress is a fixed address of the vm, or else one the host knows of.
 func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string) (string, error) {
+	if err := checkNIC(vm, nic); err != nil {
+		return "", err
+	}
 	for _, n := range vm.NICs {
 		if n.Address != "" && (nic == "" || nic == n.Label) {
 			return n.Address, nil
@@ -129,6 +134,21 @@ func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string)
 		}
 	}
 	return "", fmt.Errorf("%s: the host knows no address of it yet: wait for the guest to boot, or give the nic a fixed address", vm.Addr)
+}
+
+// checkNIC tells why a vm cannot be reached by the NIC called label, or by any when it is empty.
+func checkNIC(vm *resource.VM, label string) error {
+	var labels []string
+	for _, n := range vm.NICs {
+		labels = append(labels, n.Label)
+	}
+	switch {
+	case len(labels) == 0:
+		return fmt.Errorf("%s has no nic to reach it by", vm.Addr)
+	case label != "" && !slices.Contains(labels, label):
+		return fmt.Errorf("%s has no nic %q: it has %s", vm.Addr, label, strings.Join(labels, ", "))
+	}
+	return nil
 }
 
 // consoleCommand connects the terminal to a guest's serial console.

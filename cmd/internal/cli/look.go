@@ -12,6 +12,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
 )
 
 // listCommand lists the project's vms.
@@ -28,6 +29,7 @@ func (a *App) listCommand() *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			objects = slices.DeleteFunc(objects, func(o view.Object) bool { return o.Record.Status == state.StatusReleased })
 			return a.printer().VMs(objects, asJSON)
 		},
 	}

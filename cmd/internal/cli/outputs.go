@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,9 @@ func (a *App) outputCommand() *cobra.Command {
 		Long:  "Prints the outputs, or the one called NAME, with what running guests say now (their addresses).",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if raw && len(args) == 0 {
+				return errors.New("--raw prints one output: name it")
+			}
 			s, err := a.open(c.Context(), ".", o, lockOptions{})
 			if err != nil {
 				return err
@@ -42,13 +47,24 @@ func (a *App) outputCommand() *cobra.Command {
 					return a.printer().Output(out, asJSON, raw)
 				}
 			}
-			return fmt.Errorf("there is no output %q", args[0])
+			if len(outputs) == 0 {
+				return fmt.Errorf("there is no output %q: the project has none", args[0])
+			}
+			return fmt.Errorf("there is no output %q: there are %s", args[0], names(outputs))
 		},
 	}
 	o.addTo(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&raw, "raw", false, "with NAME: print a text, number or bool without quotes, for scripts")
 	return c
+}
+
+func names(outputs []config.Output) string {
+	var out []string
+	for _, o := range outputs {
+		out = append(out, o.Name)
+	}
+	return strings.Join(out, ", ")
 }
 
 // read loads the files and observes the hosts, for commands that only look.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
@@ -105,10 +107,12 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	group, ctx := errgroup.WithContext(ctx)
 	for i, label := range labels {
 		group.Go(func() (err error) {
+			begun := time.Now()
 			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label]})
 			if err != nil {
 				return fmt.Errorf("host.%s: %w", label, err)
 			}
+			slog.Debug("host observed", "host", label, "asked", len(want[label]), "found", len(observed[i].Objects), "took", time.Since(begun))
 			return nil
 		})
 	}

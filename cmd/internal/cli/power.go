@@ -79,7 +79,7 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 		p.Steps = append(p.Steps, powerSteps(vm, s.state.Records[vm.Addr], act)...)
 	}
 	progress := a.printer().Progress(p, false)
-	summary, err := apply.Run(ctx, p, s.state, apply.Env{Drivers: s.drivers, Backend: s.backend, Events: progress.Event})
+	summary, err := apply.Run(ctx, p, s.state, apply.Env{Drivers: s.drivers, Backend: s.backend, Events: logged(progress.Event)})
 	progress.Close(summary)
 	switch {
 	case err != nil:
@@ -119,7 +119,12 @@ func (s *session) recordedVMs(args []string) ([]*resource.VM, error) {
 		}
 		found := false
 		for _, rec := range s.state.Sorted() {
-			if vm, ok := rec.Object.(*resource.VM); ok && sel.Contains(vm.Addr) {
+			vm, ok := rec.Object.(*resource.VM)
+			switch {
+			case !ok || !sel.Contains(vm.Addr):
+			case rec.Status == state.StatusReleased:
+				return nil, fmt.Errorf("%s was released: vmplan leaves it alone until its block is in the files again and applied", vm.Addr)
+			default:
 				out, found = append(out, vm), true
 			}
 		}

@@ -6,9 +6,17 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
+
+// schemes are those of the URIs of hosts that this build can work with.
+func (a *App) schemes() []string { return slices.Sorted(maps.Keys(a.Drivers)) }
+
+func (a *App) versionText() string {
+	return fmt.Sprintf("vmplan %s (%s, %s/%s)\nhost schemes: %s\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(a.schemes(), ", "))
+}
 
 func (a *App) versionCommand() *cobra.Command {
 	var asJSON bool
@@ -17,13 +25,12 @@ func (a *App) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			schemes := slices.Sorted(maps.Keys(a.Drivers))
 			if asJSON {
 				return json.NewEncoder(a.Streams.Out).Encode(map[string]any{
-					"version": a.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "schemes": schemes,
+					"version": a.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "schemes": a.schemes(),
 				})
 			}
-			_, err := fmt.Fprintf(a.Streams.Out, "vmplan %s (%s, %s/%s)\nhost schemes: %v\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, schemes)
+			_, err := fmt.Fprint(a.Streams.Out, a.versionText())
 			return err
 		},
 	}

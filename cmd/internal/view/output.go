@@ -73,7 +73,7 @@ func (p *Printer) Output(o config.Output, asJSON, raw bool) error {
 		case nil:
 			return fmt.Errorf("output %s: it has no value now", o.Name)
 		}
-		return fmt.Errorf("output %s: --raw prints texts, numbers and bools; this is a %s: use --json", o.Name, o.Type)
+		return fmt.Errorf("output %s: --raw prints texts, numbers and bools; this is of type %s: use --json", o.Name, o.Type)
 	case o.Sensitive:
 		return fmt.Errorf("output %s is sensitive: print it with --raw or --json", o.Name)
 	}

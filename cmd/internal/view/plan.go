@@ -35,9 +35,13 @@ func (p *Printer) Plan(plan *planner.Plan, src Sources, d Downloads) *PlanView {
 func (v *PlanView) Text() error {
 	var b strings.Builder
 	v.writeDrift(&b)
-	if v.plan.Empty() && len(v.groups) == 0 {
+	switch empty := v.plan.Empty() && len(v.groups) == 0; {
+	case empty && v.plan.Refused(): // the findings say why
+	case empty && v.plan.Options.Destroy:
+		b.WriteString(v.printer.style.bold("Nothing to destroy.") + "\n")
+	case empty:
 		b.WriteString(v.printer.style.bold("No changes.") + " The hosts are as the files say.\n")
-	} else {
+	default:
 		v.writeChanges(&b)
 	}
 	if _, err := fmt.Fprint(v.printer.Out, b.String()); err != nil {

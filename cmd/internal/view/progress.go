@@ -25,8 +25,9 @@ type Progress struct {
 	plain   io.Writer // where finished lines go
 	said    map[string]time.Time
 	now     func() time.Time
-	name    string // of the whole run; empty when there is nothing to sum up if all went well
-	all     string // what was done when all went well
+	name    string          // of the whole run; empty when there is nothing to sum up if all went well
+	all     string          // what was done when all went well
+	forced  map[string]bool // steps that stop a guest without asking it
 }
 
 // shower is how running steps are shown.
@@ -40,7 +41,12 @@ type shower interface {
 // Progress starts the display for plan: bars on a terminal, plain lines elsewhere, and with asJSON an object a line. A plan
 // without changes, as power actions are, gets no summary when all went well.
 func (p *Printer) Progress(plan *planner.Plan, asJSON bool) *Progress {
-	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now}
+	g := &Progress{printer: p, plain: p.Out, said: map[string]time.Time{}, now: time.Now, forced: map[string]bool{}}
+	for _, s := range plan.Steps {
+		if stop, ok := s.Op.Op.(*drivers.Stop); ok && stop.Force {
+			g.forced[s.ID] = true
+		}
+	}
 	g.all = cmp.Or(count(groups(plan.Changes), Downloads{}).past(), "no object changed")
 	switch {
 	case plan.Options.Destroy:
@@ -69,6 +75,9 @@ func (g *Progress) Event(e apply.Event) {
 		return
 	}
 	verb := verbOf(e.Verb)
+	if g.forced[e.Step] {
+		verb = switchOff
+	}
 	if verb.silent && e.Kind != apply.EventFailed {
 		return
 	}
@@ -204,6 +213,8 @@ var verbs = map[string]verb{
 	"record": {doing: "recording", done: "recorded", failed: "could not be recorded", silent: true},
 	"forget": {doing: "forgetting", done: "forgotten", failed: "could not be forgotten", silent: true},
 }
+
+var switchOff = verb{doing: "switching off", done: "switched off", failed: "could not be switched off"}
 
 func verbOf(name string) verb {
 	if v, ok := verbs[name]; ok {

@@ -114,7 +114,7 @@ func (o Object) liveProperties() []property {
 		out = append(out, property{"capacity", fmt.Sprintf("%s, %s free", l.Capacity, l.Free)})
 	}
 	if len(l.Users) > 0 {
-		out = append(out, property{"used by", strings.Join(l.Users, ", ")})
+		out = append(out, property{"used by", strings.Join(userNames(l.Users), ", ")})
 	}
 	return append(out, differences(o.Record.Object, l)...)
 }
@@ -125,6 +125,15 @@ func differences(recorded resource.Resource, l *drivers.Object) []property {
 	before, after := resource.Overlay(recorded, recorded, l.Resource)
 	for _, c := range resource.Diff(before, after) {
 		out = append(out, property{"now " + c.Path, resource.Format(c.Old)})
+	}
+	return out
+}
+
+// userNames are keys of objects ("vm/web", "volume/default/web.qcow2") as people read them.
+func userNames(keys []string) []string {
+	var out []string
+	for _, key := range keys {
+		out = append(out, strings.Replace(key, "/", " ", 1))
 	}
 	return out
 }

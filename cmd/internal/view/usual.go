@@ -63,7 +63,11 @@ func telling(c *planner.Change, s changeStyle) []planner.FieldChange {
 func isUsual(c *planner.Change, f planner.FieldChange) bool {
 	switch f.Path {
 	case "name":
-		return c.Addr.Part != "" || unquote(f.New) == c.Addr.Name
+		name := c.Addr.Name
+		if c.Addr.Key != "" {
+			name += "-" + c.Addr.KeyText()
+		}
+		return c.Addr.Part != "" || unquote(f.New) == name
 	case "max_vcpus", "max_memory":
 		return f.New == newValue(c, strings.TrimPrefix(f.Path, "max_"))
 	case "autostart":
