@@ -72,7 +72,6 @@ func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
 		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics, wrong: map[hcl.Range]bool{},
 		functions: map[string]map[string]ctyfunction.Function{}, namespace: newIdentity(prior.Lineage),
 	}
-	e.renames.recorded = owners(prior.Objects)
 	e.addBuiltins()
 	e.newScope(&scope{mod: p.root})
 	return e

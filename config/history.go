@@ -134,7 +134,10 @@ func (e *evaluator) checkLost() {
 	if len(e.renames.from) == 0 {
 		return
 	}
-	for _, a := range slices.SortedFunc(maps.Keys(e.renames.recorded), resource.Compare) {
+	for _, a := range slices.SortedFunc(maps.Keys(e.prior.Objects), resource.Compare) {
+		if a.Part != "" {
+			continue
+		}
 		to, last := a, (*rename)(nil)
 		for !e.exists(to) {
 			next, by := e.renames.next(to)
@@ -147,7 +150,7 @@ func (e *evaluator) checkLost() {
 		case last == nil:
 		case !e.exists(to):
 			e.rep.add(warning(last.rng, "Moved to nowhere", "%s is recorded and would become %s, which is not declared: it will be deleted. Name one that is.", a, to))
-		case e.renames.origin(to) != a:
+		case e.recordedAt(to) != a:
 			e.rep.add(warning(last.rng, "Not moved", "%s is recorded and cannot become %s, because that is recorded too: %s will be deleted. To keep it, give it a block of its own again.", a, to, a))
 		}
 	}

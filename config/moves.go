@@ -9,10 +9,9 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// renames are the moved blocks of a project, with addresses as seen from the root.
+// renames are the moved blocks of a project, with addresses as seen from the root: by the address as it is written.
 type renames struct {
-	from, to map[resource.Addr][]*rename // by the address as it is written
-	recorded map[resource.Addr]bool      // owners of what is recorded
+	from, to map[resource.Addr][]*rename
 }
 
 // rename is a moved block of one instance of a module.
@@ -48,62 +47,65 @@ func (sc *scope) absolute(a resource.Addr) resource.Addr {
 	return a
 }
 
-// recordedAt gives the address at which what is now at a is recorded: a itself, or where it moved from.
+// recordedAt gives the address at which what is now at a is recorded: a itself, or where it moved from. A move that was cut
+// short has recorded parts under the new address, and their owner under the old one still.
 func (e *evaluator) recordedAt(a resource.Addr) resource.Addr {
-	r, at := &e.renames, a.Owner()
-	if len(r.from) > 0 {
-		at = r.origin(at)
+	known := e.prior.Objects
+	if len(known) == 0 || known[a] != nil {
+		return a
 	}
-	if (at.Key == "" || at.Key == firstKey) && !r.recorded[at] {
-		// With count put around it or taken away, one object is still the first.
-		other := withoutKey(at)
-		if at.Key == "" {
-			other.Key = firstKey
-		}
-		if _, by := r.next(other); by == nil && r.recorded[other] {
-			at = other
-		}
-	}
-	return at.WithPart(a.Part)
-}
-
-var firstKey = resource.IndexKey(0)
-
-// owners gives the objects that have records, of themselves or of their parts.
-func owners(recorded map[resource.Addr]resource.Resource) map[resource.Addr]bool {
-	all := make(map[resource.Addr]bool, len(recorded))
-	for a := range recorded {
-		all[a.Owner()] = true
-	}
-	return all
-}
-
-// origin looks back along the moved blocks for what is recorded and moved to a.
-func (r *renames) origin(a resource.Addr) resource.Addr {
 	seen := map[resource.Addr]bool{}
-	for queue := []resource.Addr{a}; len(queue) > 0; queue = queue[1:] {
+	for queue := []resource.Addr{a.Owner()}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
-		if r.recorded[at] {
-			return at
-		}
 		seen[at] = true
-		for _, around := range surrounding(at) {
-			for _, n := range r.to[around] {
-				was, ok := replace(at, n.to, n.from, n.whole)
-				if !ok || seen[was] {
-					continue
-				}
-				if now, _ := r.next(was); now == at {
-					queue = append(queue, was)
-				}
+		if known[at.WithPart(a.Part)] != nil {
+			return at.WithPart(a.Part)
+		}
+		if known[at] != nil {
+			continue // what it has no such part of, it did not have before either
+		}
+		for _, was := range e.renames.before(at) {
+			if !seen[was] {
+				queue = append(queue, was)
 			}
 		}
 	}
 	return a
 }
 
+// before lists what can have become the object at a in one step.
+func (r *renames) before(a resource.Addr) []resource.Addr {
+	var out []resource.Addr
+	if len(r.to) > 0 {
+		for _, around := range surrounding(a) {
+			for _, n := range r.to[around] {
+				was, ok := replace(a, n.to, n.from, n.whole)
+				if now, _ := r.next(was); ok && now == a {
+					out = append(out, was)
+				}
+			}
+		}
+	}
+	// With count put around it or taken away, one object is still the first.
+	if was := a; a.Key == "" || a.Key == firstKey {
+		was.Key = ""
+		if a.Key == "" {
+			was.Key = firstKey
+		}
+		if _, by := r.next(was); by == nil {
+			out = append(out, was)
+		}
+	}
+	return out
+}
+
+var firstKey = resource.IndexKey(0)
+
 // next gives where what is at a moves to, by the block that names it most closely.
 func (r *renames) next(a resource.Addr) (resource.Addr, *rename) {
+	if len(r.from) == 0 {
+		return resource.Addr{}, nil
+	}
 	for _, around := range surrounding(a) {
 		for _, n := range r.from[around] {
 			if to, ok := replace(a, n.from, n.to, n.whole); ok {
