@@ -100,6 +100,7 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	in := planner.Input{Desired: resource.NewSet(), State: s.state, Hosts: map[string]planner.Host{}, Version: s.app.Version, Options: opts}
 	if s.config != nil {
 		in.Desired, in.ConfigHash = s.config.Set, s.config.Hash
+		in.Moves, in.Removed, in.Imports = s.config.Moves, s.config.Removed, s.config.Imports
 	}
 	want := s.wanted(in.Desired)
 	labels := slices.Sorted(maps.Keys(s.drivers))
