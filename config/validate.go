@@ -27,14 +27,15 @@ func (p *placement) owner(r resource.Resource) *object { return p.byID[r.Base().
 // checkNames refuses two objects that are one on their host.
 func (p *placement) checkNames(objects []*object) {
 	type place struct{ host, key string }
-	seen := map[place]resource.Resource{}
+	seen, clashes := map[place]resource.Resource{}, map[resource.Addr]bool{}
 	look := func(r resource.Resource) {
 		o, meta := p.owner(r), r.Base()
-		if meta.Host == "" || o == nil || o.bad["name"] || len(resource.VolumeID(r)) == 1 {
+		if meta.Host == "" || clashes[meta.Addr.Owner()] || o == nil || o.bad["name"] || len(resource.VolumeID(r)) == 1 {
 			return
 		}
 		at := place{meta.Host, resource.Key(r)}
 		if first := seen[at]; first != nil {
+			clashes[meta.Addr] = true // so will its disks
 			p.rep.addFirst(mistake(o.at(pathOf(meta.Addr, "name")), "Name used twice", "%s and %s would both be %s %q on host.%s. Give one of them another name = ….", first.Base().Addr, meta.Addr, r.Kind(), nameOn(r), meta.Host))
 			return
 		}

@@ -76,7 +76,7 @@ func (d dir) read(path string) ([]byte, error) {
 	}
 	switch info, err := os.Stat(full); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no file %s: a relative path starts at the folder of the module, %s", full, d)
+		return nil, fmt.Errorf("there is no file %s: a relative path starts at the folder of the .hcl file", full)
 	case err != nil:
 		return nil, fmt.Errorf("read: %w", err)
 	case !info.Mode().IsRegular():
