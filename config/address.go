@@ -71,8 +71,8 @@ func (e *evaluator) decide() nicDecisions {
 		}
 		text := nic.Address
 		if text == autoAddress {
-			if text, _ = e.decidedAddress(vm, nic); text != "" {
-				d.address[nicKey{vm.Addr, nic.Label}] = text
+			if address, ok := e.decidedAddress(vm, nic); ok {
+				text, d.address[nicKey{vm.Addr, nic.Label}] = address, address
 			}
 		}
 		if a, err := netip.ParseAddr(text); err == nil {
