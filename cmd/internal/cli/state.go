@@ -20,7 +20,7 @@ func (a *App) stateCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.statePullCommand(), a.statePushCommand(),
-		a.stateUnlockCommand())
+		a.stateUnlockCommand(), a.stateRebuildCommand())
 	return c
 }
 

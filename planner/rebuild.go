@@ -1,0 +1,334 @@
+package planner
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// Claim is an object that is on a host, and why Rebuild records it or does not.
+type Claim struct {
+	Addr resource.Addr `json:"addr"`
+	Kind resource.Kind `json:"kind"`
+	Host string        `json:"host"`
+	Name string        `json:"name"` // on the host
+	Why  string        `json:"why"`
+}
+
+// Rebuilt is what Rebuild found, each list in order of address.
+type Rebuilt struct {
+	Records map[resource.Addr]*state.Record
+	Taken   []Claim
+	Left    []Claim // named by the files, or used by what is taken, but not known to be ours
+}
+
+// Rebuild makes the records of a state that is lost from what the files say and the hosts have. in.State holds Marked's
+// records: in.Desired was loaded with them, and the hosts observed for both.
+//
+// A vm or network is taken by its mark, or by the UUID that this project gave it; the disks that a taken vm owns by being
+// attached to it under their label. Volumes, images and pools bear no mark: they are taken when they are exactly where the
+// files want them and something taken stands on them.
+func Rebuild(in Input) *Rebuilt {
+	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[place]bool{}, left: map[place]bool{}}
+	for _, r := range in.Desired.All() {
+		if b.claimable(r) {
+			b.wanted = append(b.wanted, r)
+		}
+	}
+	b.marked()
+	b.ownedDisks()
+	b.unmarked()
+	b.finish()
+	return b.out
+}
+
+type rebuild struct {
+	in     Input
+	wanted []resource.Resource // desired, managed, no hosts
+	out    *Rebuilt
+	taken  map[place]bool
+	left   map[place]bool
+}
+
+func (b *rebuild) claimable(r resource.Resource) bool {
+	_, known := b.in.Hosts[r.Base().Host]
+	return known && r.Kind() != resource.KindHost && r.Base().IsManaged()
+}
+
+// normal is r as its host names it.
+func (b *rebuild) normal(r resource.Resource) resource.Resource {
+	if n, err := b.in.Hosts[r.Base().Host].Rules.Normalize(r); err == nil {
+		return n
+	}
+	return r
+}
+
+func (b *rebuild) placeOf(r resource.Resource) place {
+	return place{r.Base().Host, resource.Key(b.normal(r))}
+}
+
+func (b *rebuild) live(at place) *drivers.Object { return b.in.Hosts[at.host].Observed.Objects[at.key] }
+
+func (b *rebuild) claim(r resource.Resource, at place, why string) Claim {
+	return Claim{Addr: r.Base().Addr, Kind: r.Kind(), Host: at.host, Name: nameOf(b.normal(r)), Why: why}
+}
+
+// take records the object at the place: as desired, but for what is otherwise on the host.
+func (b *rebuild) take(r resource.Resource, at place, status state.Status, why string) {
+	live := b.live(at)
+	obj := resource.Clone(b.normal(r))
+	if liveKind := live.Resource.Kind(); liveKind == obj.Kind() {
+		before, after := resource.Overlay(obj, nil, live.Resource)
+		for _, c := range hostChanges(resource.Diff(before, after)) {
+			resource.Keep(obj, before, c.Path)
+		}
+	}
+	rec := &state.Record{Object: obj, Status: status, DependsOn: standsOn(obj)}
+	if obj.Kind() == resource.KindVM && live.Power != drivers.PowerOff {
+		rec.Power = state.PowerOn
+	}
+	b.taken[at] = true
+	b.out.Records[obj.Base().Addr] = rec
+	b.out.Taken = append(b.out.Taken, b.claim(obj, at, why))
+}
+
+func (b *rebuild) leave(r resource.Resource, at place, why string) {
+	b.left[at] = true
+	b.out.Left = append(b.out.Left, b.claim(r, at, why))
+}
+
+// marked takes vms and networks.
+func (b *rebuild) marked() {
+	want := map[resource.Addr]resource.Resource{}
+	for _, r := range b.wanted {
+		if r.Kind() == resource.KindVM || r.Kind() == resource.KindNetwork {
+			want[r.Base().Addr] = r
+		}
+	}
+	for _, rec := range b.in.State.Sorted() {
+		was := rec.Object
+		addr, at := was.Base().Addr, b.placeOf(was)
+		if addr.Part != "" {
+			continue
+		}
+		r := want[addr]
+		delete(want, addr)
+		switch {
+		case rec.Status == state.StatusReleased:
+			b.take(was, at, rec.Status, "bears this project's mark, released")
+		case r == nil:
+			b.take(was, at, rec.Status, "bears this project's mark, and is not in the files")
+		case b.placeOf(r) != at:
+			// The files give it another name or host: the next plan shows what becomes of it.
+			b.take(was, at, rec.Status, "bears this project's mark, under another name")
+		default:
+			b.take(r, at, rec.Status, "bears this project's mark")
+		}
+	}
+	for _, addr := range slices.SortedFunc(maps.Keys(want), resource.Compare) {
+		r := want[addr]
+		at := b.placeOf(r)
+		live := b.live(at)
+		switch {
+		case live == nil:
+		case live.Mark == nil && uuidOf(r) != "" && uuidOf(r) == uuidOf(live.Resource):
+			b.take(r, at, state.StatusReady, "has the UUID that this project gives it")
+		case live.Mark == nil:
+			b.leave(r, at, "bears no mark")
+		case live.Mark.Lineage != b.in.State.Lineage:
+			b.leave(r, at, "bears the mark of project "+live.Mark.Lineage)
+		default:
+			b.leave(r, at, "bears the mark of "+live.Mark.Addr.String())
+		}
+	}
+	b.strays()
+}
+
+// strays are live objects whose mark another one has as well.
+func (b *rebuild) strays() {
+	for _, o := range liveObjects(b.in.Hosts) {
+		at := o.place
+		if o.Mark != nil && o.Mark.Lineage == b.in.State.Lineage && !b.taken[at] && !b.left[at] {
+			r := resource.Clone(o.Resource)
+			r.Base().Addr, r.Base().Host = o.Mark.Addr, at.host
+			b.leave(r, at, "bears the same mark as another, as copies made by hand do")
+		}
+	}
+}
+
+// ownedDisks takes what is attached to taken vms as a disk of their own.
+func (b *rebuild) ownedDisks() {
+	wanted := map[place]resource.Resource{}
+	parts := map[resource.Addr]resource.Resource{}
+	for _, r := range b.wanted {
+		if r.Base().Addr.Part != "" {
+			parts[r.Base().Addr] = r
+		}
+		wanted[b.placeOf(r)] = r
+	}
+	for _, rec := range b.in.State.Sorted() {
+		was := rec.Object
+		addr, at := was.Base().Addr, b.placeOf(was)
+		owner := b.out.Records[addr.Owner()]
+		if addr.Part == "" || owner == nil || b.live(at) == nil || b.taken[at] {
+			continue
+		}
+		vm := owner.Object.(*resource.VM)
+		was = b.asLive(was, at)
+		part := parts[addr]
+		switch there := wanted[at]; {
+		case part != nil && b.placeOf(part) == at:
+			b.take(part, at, owner.Status, "is attached to "+vm.Addr.String())
+		case there != nil && there.Base().Addr.Part == "":
+			// It has a block of its own: unmarked looks at it.
+		case part != nil:
+			b.take(was, at, owner.Status, "is attached to "+vm.Addr.String())
+		case !ownedName(was, vm):
+			b.leave(was, at, "is attached to "+vm.Addr.String()+", and no file names it")
+		case !slices.Equal(b.live(at).Users, []string{resource.Key(vm)}):
+			b.leave(was, at, "is attached to "+vm.Addr.String()+", and used by others as well")
+		default:
+			// Whether it was to be kept is not known any more, so it is.
+			if vol, ok := was.(*resource.Volume); ok {
+				vol.OnDelete = "retain"
+			}
+			b.take(was, at, owner.Status, "is attached to "+vm.Addr.String()+", and has the name of a disk of its own")
+		}
+	}
+}
+
+// asLive is the part with all that its host tells of it.
+func (b *rebuild) asLive(part resource.Resource, at place) resource.Resource {
+	part = resource.Clone(part)
+	vol, ok := part.(*resource.Volume)
+	live, _ := b.live(at).Resource.(*resource.Volume)
+	if ok && live != nil {
+		vol.Size, vol.Format, vol.Backing = live.Size, live.Format, live.Backing
+	}
+	return part
+}
+
+// ownedName tells whether the file is called as one that the vm owns is by default.
+func ownedName(r resource.Resource, vm *resource.VM) bool {
+	switch r := r.(type) {
+	case *resource.Seed:
+		return strings.HasPrefix(r.File, vm.Name+"-"+seedDisk+"-")
+	case *resource.Volume:
+		label := strings.TrimPrefix(r.Addr.Part, "disk.")
+		return r.File == vm.Name+"-"+label+".qcow2" || r.File == vm.Name+"-"+label+".raw"
+	}
+	return false
+}
+
+// unmarked takes images and volumes that taken objects stand on, and the pools that hold what is taken.
+func (b *rebuild) unmarked() {
+	left := b.wanted
+	for again := true; again; {
+		again = false
+		left = slices.DeleteFunc(slices.Clone(left), func(r resource.Resource) bool {
+			at := b.placeOf(r)
+			if b.taken[at] || r.Base().Addr.Part != "" || b.live(at) == nil || r.Kind() == resource.KindVM || r.Kind() == resource.KindNetwork {
+				return true
+			}
+			why := b.whyOurs(r, at)
+			if why != "" {
+				b.take(r, at, state.StatusReady, why)
+				again = true
+			}
+			return why != ""
+		})
+	}
+	for _, r := range left {
+		if pool, ok := r.(*resource.Pool); ok && pool.Implicit {
+			continue // the host's own
+		}
+		b.leave(r, b.placeOf(r), "bears no mark, and nothing of this project uses it")
+	}
+}
+
+// whyOurs tells why an object without a mark is taken; empty when it is not.
+func (b *rebuild) whyOurs(r resource.Resource, at place) string {
+	live := b.live(at)
+	if pool, ok := r.(*resource.Pool); ok {
+		switch {
+		case pool.UUID != "" && pool.UUID == uuidOf(live.Resource):
+			return "has the UUID that this project gives it"
+		case pool.Implicit:
+			return ""
+		}
+		for other := range b.taken {
+			if other.host == at.host && strings.HasPrefix(other.key, "volume/"+pool.Name+"/") {
+				return "holds volumes of this project"
+			}
+		}
+		return ""
+	}
+	for _, user := range live.Users {
+		if b.taken[place{at.host, user}] {
+			_, name, _ := strings.Cut(user, "/")
+			return "is used by " + name
+		}
+	}
+	return ""
+}
+
+// standsOn lists the addresses that the object refers to, which must outlast it.
+func standsOn(r resource.Resource) []resource.Addr {
+	set := map[resource.Addr]bool{}
+	switch r := r.(type) {
+	case *resource.VM:
+		for _, d := range r.Disks {
+			set[d.Volume] = true
+		}
+		for _, n := range r.NICs {
+			set[n.Network] = true
+		}
+	case *resource.Volume:
+		set[r.Pool], set[r.Image] = true, true
+	case *resource.Image:
+		set[r.Pool] = true
+	case *resource.Seed:
+		set[r.Pool] = true
+	}
+	for _, a := range r.Base().DependsOn {
+		set[a] = true
+	}
+	delete(set, resource.Addr{})
+	return slices.SortedFunc(maps.Keys(set), resource.Compare)
+}
+
+// finish lets objects that are in no file refer to what they use, and records the hosts.
+func (b *rebuild) finish() {
+	at := map[place]resource.Addr{}
+	for addr, rec := range b.out.Records {
+		at[b.placeOf(rec.Object)] = addr
+	}
+	used := map[string]bool{}
+	for _, rec := range b.out.Records {
+		host := rec.Object.Base().Host
+		used[host] = true
+		if vm, ok := rec.Object.(*resource.VM); ok && b.in.Desired.Get(vm.Addr) == nil {
+			for i, d := range vm.Disks {
+				vm.Disks[i].Volume = at[place{host, "volume/" + d.Source}]
+			}
+			for i, n := range vm.NICs {
+				vm.NICs[i].Network = at[place{host, "network/" + n.Source}]
+			}
+			rec.DependsOn = standsOn(vm)
+		}
+	}
+	for h := range resource.Of[*resource.Host](b.in.Desired) {
+		if used[h.Label()] {
+			was := resource.Clone(h)
+			was.Machine = b.in.Hosts[h.Label()].Observed.Facts.UUID
+			b.out.Records[h.Addr] = &state.Record{Object: was, Status: state.StatusReady}
+		}
+	}
+	byAddr := func(x, y Claim) int { return resource.Compare(x.Addr, y.Addr) }
+	slices.SortStableFunc(b.out.Taken, byAddr)
+	slices.SortStableFunc(b.out.Left, byAddr)
+}
