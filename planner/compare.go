@@ -37,6 +37,10 @@ func (p *planner) compare(o *object) {
 		o.cause = "is not active on the host"
 	case !recorded && len(o.changes)+len(o.guest) > 0 && o.was != nil:
 		o.cause = "changed outside of vmplan"
+	case !o.from.IsZero() && len(o.fields) == 0:
+		o.cause = fmt.Sprintf("moved from %s", o.from)
+	case o.stale && len(o.fields) == 0:
+		o.cause = "what it refers to has moved"
 	default:
 		o.cause = "changed in the files"
 	}
@@ -69,12 +73,16 @@ func (o *object) compareRecord() bool {
 			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactRecord, "")...)
 		}
 	}
-	o.rewrite = len(diff) > 0 || o.rec.Status != state.StatusReady
+	o.rewrite = len(diff) > 0 || o.rec.Status != state.StatusReady || o.stale
 	return len(diff) > 0
 }
 
 // compareDrift lists what somebody else changed: what was recorded against what is live.
 func (p *planner) compareDrift(o *object, ignored []string, live resource.Resource) {
+	if o.stored() && live.Base().Name != o.was.Base().Name { // which no host knows
+		live = resource.Clone(live)
+		live.Base().Name = o.was.Base().Name
+	}
 	now, then := resource.Overlay(o.was, nil, live)
 	for _, path := range ignored {
 		resource.Keep(then, now, path)
@@ -103,11 +111,13 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 		defined[c.Path] = true
 	}
 	changes := slices.DeleteFunc(hostChanges(resource.Diff(before, after)), func(c resource.Change) bool { return defined[c.Path] })
+	pending := p.lingering(o)
 	if len(changes) == 0 {
+		o.pending = pending
 		return
 	}
 	impact := impactsByPath(p.hosts[o.at.host].Rules.Impact(before, after))
-	var drift, pending []FieldChange
+	var drift []FieldChange
 	for _, c := range changes {
 		if i := impact[c.Path]; i.Impact <= drivers.ImpactLive {
 			o.guest = append(o.guest, c)
@@ -122,9 +132,27 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 	if len(drift) > 0 && o.rec != nil {
 		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: drift})
 	}
-	if len(pending) > 0 {
-		o.pending = pending
+	o.pending = pending
+}
+
+// lingering lists the project's disks that a running guest has until it stops, though its definition no longer does.
+func (p *planner) lingering(o *object) []FieldChange {
+	running, ok := o.live.Running.(*resource.VM)
+	defined, is := o.live.Resource.(*resource.VM)
+	if !ok || !is {
+		return nil
 	}
+	var out []FieldChange
+	for i := range running.Disks {
+		d := &running.Disks[i]
+		if defined.Disk(d.Label) != nil || o.want.(*resource.VM).Disk(d.Label) != nil {
+			continue
+		}
+		if vol := p.atPlace[place{o.at.host, "volume/" + d.Source}]; vol != nil && vol.rec != nil {
+			out = append(out, fieldChanges(resource.Change{Path: "disk." + d.Label, Old: d}, drivers.ImpactNextBoot, "")...)
+		}
+	}
+	return out
 }
 
 // compareActive notices a network or pool that is defined but was stopped: what stands on it cannot start.
@@ -173,9 +201,43 @@ func (p *planner) weigh(o *object) {
 		if o.kind != resource.KindVM && i.Impact != drivers.ImpactReplace {
 			i.Impact = min(i.Impact, drivers.ImpactLive)
 		}
+		i = p.policy(o, c.Path, i)
+		o.impacts[c.Path] = i
 		o.fields = append(o.fields, fieldChanges(c, i.Impact, i.Note)...)
 		o.impact = max(o.impact, i.Impact)
 	}
+}
+
+// policy is what the vm's update makes of an impact.
+func (p *planner) policy(o *object, path string, i drivers.FieldImpact) drivers.FieldImpact {
+	vm, ok := o.want.(*resource.VM)
+	if !ok || !o.on() {
+		return i
+	}
+	switch {
+	case p.stages(o) && i.Impact == drivers.ImpactRestart:
+		i.Impact, i.Note = drivers.ImpactNextBoot, `update = "stage": waits for the guest's next start`
+	case vm.Update == updateRestart && i.Impact > drivers.ImpactRecord && i.Impact < drivers.ImpactRestart && inGuest(path):
+		i.Impact, i.Note = drivers.ImpactRestart, `update = "restart"`
+	}
+	return i
+}
+
+// stages tells whether the plan must not restart the vm for changes of its own.
+func (p *planner) stages(o *object) bool {
+	vm, ok := o.want.(*resource.VM)
+	return ok && vm.Update == updateStage && !p.in.RestartPending
+}
+
+// The values of a vm's update that change what plans do.
+const (
+	updateStage   = "stage"
+	updateRestart = "restart"
+)
+
+// inGuest tells whether a guest can see a change of the vm's field at all.
+func inGuest(path string) bool {
+	return path != "title" && path != "description" && path != "autostart"
 }
 
 func impactsByPath(list []drivers.FieldImpact) map[string]drivers.FieldImpact {

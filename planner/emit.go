@@ -11,6 +11,8 @@ import (
 
 // emit turns the object's fate into steps. Steps of one object run one after the other, in the order they are emitted in.
 func (p *planner) emit(o *object) {
+	p.emitMove(o)
+	p.emitTriggered(o)
 	switch o.fate {
 	case fateCreate:
 		p.emitCreate(o)
@@ -28,8 +30,9 @@ func (p *planner) emit(o *object) {
 	case fateRelease:
 		p.emitRelease(o)
 	case fateForget:
-		s := p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
-		o.gone = s
+		if o.gone = o.left; o.gone == nil {
+			o.gone = p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
+		}
 	}
 }
 

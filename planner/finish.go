@@ -61,7 +61,7 @@ func (p *planner) drift(o *object, c Change) {
 
 // summary is what the plan does to the object.
 func (o *object) summary() Change {
-	c := o.change(Change{Cause: o.cause})
+	c := o.change(Change{Cause: o.cause, MovedFrom: o.from})
 	switch o.fate {
 	case fateCreate:
 		c.Action, c.Impact = ActionCreate, drivers.ImpactLive

@@ -21,9 +21,11 @@ var update = flag.Bool("update", false, "write the expected plans anew")
 //
 //	-- files --        what the project's files say from now on: objects by address, see package resource
 //	-- host --         somebody changes the host: a JSON merge patch of its file, see package sim
+//	-- refactor --     what the files say of moved, removed and imported objects from now on
 //	-- options --      planner.Options of the plans that follow
 //	-- plan --         the plan that is expected; it is applied, and leaves nothing to do
 //	-- plan only --    the same, but not applied
+//	-- apply --        the last plan is applied, and may leave something to do
 //	-- until STEP --   the last plan is applied up to the step, which is begun but has no effect yet
 func TestStories(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
@@ -66,6 +68,9 @@ func (s *story) section(f *txtar.File) {
 		s.set = readSet(s.t, f.Data)
 	case f.Name == "host":
 		s.patch(f.Data)
+	case f.Name == "refactor":
+		s.world.refactor = refactor{}
+		s.decode(f.Data, &s.world.refactor)
 	case f.Name == "options":
 		s.opts = planner.Options{}
 		s.decode(f.Data, &s.opts)
@@ -84,6 +89,8 @@ func (s *story) section(f *txtar.File) {
 				s.t.Errorf("after\n%s\nthere is left\n%s", s.last, again)
 			}
 		}
+	case f.Name == "apply":
+		s.world.apply(s.last, inOrder(s.last), nil)
 	case strings.HasPrefix(f.Name, "until "):
 		s.until(strings.TrimPrefix(f.Name, "until "))
 	default:

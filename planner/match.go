@@ -3,122 +3,11 @@ package planner
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
 )
-
-// collect makes an object of everything desired or recorded, and finds it on its host.
-func (p *planner) collect() error {
-	if p.in.State == nil || p.in.Desired == nil {
-		return fmt.Errorf("plan: there is no state or no desired set")
-	}
-	var hostBlocks []*resource.Host
-	for _, r := range p.in.Desired.All() {
-		if h, ok := r.(*resource.Host); ok {
-			hostBlocks = append(hostBlocks, h)
-			continue
-		}
-		if err := p.collectDesired(r); err != nil {
-			return err
-		}
-	}
-	var hostRecords []*state.Record
-	for _, rec := range p.in.State.Sorted() {
-		if _, ok := rec.Object.(*resource.Host); ok {
-			hostRecords = append(hostRecords, rec)
-			continue
-		}
-		if err := p.collectRecorded(rec); err != nil {
-			return err
-		}
-	}
-	p.collectHosts(hostBlocks, hostRecords)
-	if byAddr := func(a, b *object) int { return resource.Compare(a.addr, b.addr) }; !slices.IsSortedFunc(p.sorted, byAddr) {
-		slices.SortFunc(p.sorted, byAddr)
-	}
-	for _, o := range p.sorted {
-		p.locate(o)
-	}
-	return nil
-}
-
-func (p *planner) collectDesired(r resource.Resource) error {
-	base := r.Base()
-	h, err := p.host(base.Host, base.Addr)
-	if err != nil {
-		return err
-	}
-	o := &object{addr: base.Addr, kind: r.Kind(), file: r}
-	p.objects[o.addr] = o
-	p.sorted = append(p.sorted, o)
-	if p.in.Destroy {
-		return nil
-	}
-	o.want, err = h.Rules.Normalize(r)
-	if err != nil {
-		o.want = nil
-		p.find(Finding{
-			Severity: SeverityError, Addr: o.addr, Path: fieldOf(err), Summary: "the host cannot have this",
-			Detail: fmt.Sprintf("host %q: %v", base.Host, err),
-		})
-		return nil
-	}
-	o.goal = place{base.Host, resource.Key(o.want)}
-	return nil
-}
-
-// fieldOf is the field that a Normalize error begins with.
-func fieldOf(err error) string {
-	path, _, ok := strings.Cut(err.Error(), ":")
-	if !ok || strings.ContainsAny(path, " \"") {
-		return ""
-	}
-	return path
-}
-
-func (p *planner) collectRecorded(rec *state.Record) error {
-	base := rec.Object.Base()
-	h, err := p.host(base.Host, base.Addr)
-	if err != nil {
-		return err
-	}
-	h.lived = true
-	o := p.objects[base.Addr]
-	if o == nil {
-		o = &object{addr: base.Addr, kind: rec.Object.Kind()}
-		p.objects[o.addr] = o
-		p.sorted = append(p.sorted, o)
-	}
-	if o.kind != rec.Object.Kind() {
-		return fmt.Errorf("plan: %s is a %s, but recorded as a %s", o.addr, o.kind, rec.Object.Kind())
-	}
-	// A record that today's rules do not take is compared as it stands.
-	if o.was, err = h.Rules.Normalize(rec.Object); err != nil {
-		o.was = rec.Object
-	}
-	o.rec = rec
-	o.at = place{base.Host, resource.Key(o.was)}
-	return nil
-}
-
-// locate notes who is at a place. Of two that claim one, it is the one that is not on its way out.
-func (p *planner) locate(o *object) {
-	at := o.at
-	if o.rec == nil {
-		at = o.goal
-	} else {
-		o.live = p.liveAt(o.at)
-	}
-	if at == (place{}) {
-		return
-	}
-	if other := p.atPlace[at]; other == nil || other.rec == nil || o.rec != nil && other.rec.Status == state.StatusDeleting {
-		p.atPlace[at] = o
-	}
-}
 
 // decide chooses the object's fate as far as it depends on the object alone.
 func (p *planner) decide(o *object) {
@@ -141,52 +30,6 @@ func (p *planner) decide(o *object) {
 	}
 }
 
-func (p *planner) decideUnwanted(o *object) {
-	vm, _ := o.was.(*resource.VM)
-	vol, _ := o.was.(*resource.Volume)
-	switch claimant := p.atPlace[o.at]; {
-	case o.rec.Status == state.StatusReleased && o.live != nil:
-	case o.live == nil:
-		o.fate, o.cause = fateForget, "gone from the host already"
-	case claimant != o && claimant != nil:
-		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
-	case p.stranger(o, o.live):
-		o.fate, o.cause = fateForget, "something else has taken its place on the host, which is left alone"
-	case vm != nil && (p.in.Orphan || p.orphans(o, vm)) && o.rec.Status != state.StatusDeleting:
-		o.fate, o.cause = fateRelease, p.whyGone(o)
-	case vol != nil && p.retains(o, vol) && o.rec.Status == state.StatusReady:
-		o.fate, o.cause, o.retain = fateRelease, p.whyGone(o), true
-	default:
-		o.fate, o.cause = fateDelete, p.whyGone(o)
-	}
-}
-
-func (p *planner) orphans(o *object, was *resource.VM) bool {
-	if vm, ok := o.file.(*resource.VM); ok {
-		return vm.OnDelete == "orphan"
-	}
-	return was.OnDelete == "orphan"
-}
-
-func (p *planner) retains(o *object, was *resource.Volume) bool {
-	if vol, ok := o.file.(*resource.Volume); ok {
-		return vol.OnDelete == "retain"
-	}
-	return was.OnDelete == "retain"
-}
-
-func (p *planner) whyGone(o *object) string {
-	switch {
-	case o.rec.Status == state.StatusDeleting && isLeftBehind(o.addr):
-		return "replaced by a new one"
-	case o.rec.Status == state.StatusDeleting:
-		return "its deletion was not finished"
-	case p.in.Destroy:
-		return "asked to destroy"
-	}
-	return "no longer in the files"
-}
-
 func (p *planner) decideUnmanaged(o *object) {
 	o.live = p.liveAt(o.goal)
 	if o.live == nil {
@@ -203,7 +46,10 @@ func (p *planner) decideUnmanaged(o *object) {
 func (p *planner) decideNew(o *object) {
 	live := p.liveAt(o.goal)
 	pool, _ := o.want.(*resource.Pool)
+	imported, isImport := p.imports[o.addr]
 	switch {
+	case isImport && (live == nil || p.atPlace[o.goal] == o):
+		p.decideImport(o, imported.ID)
 	case live == nil && pool != nil && pool.Implicit:
 		o.fate, o.cause = fateCreate, "no pool is declared, and the host has none"
 	case live == nil:
@@ -214,6 +60,7 @@ func (p *planner) decideNew(o *object) {
 		o.take(live, "bears this project's mark, but was not recorded")
 	case p.attachedToAdopted(o):
 		o.take(live, fmt.Sprintf("attached to %s", o.addr.Owner()))
+		o.wary = p.objects[o.addr.Owner()].wary
 	case pool != nil && pool.Implicit:
 		o.live = live
 	default:
@@ -257,13 +104,13 @@ func (p *planner) decideRecorded(o *object) {
 		o.fate, o.cause = fateReplace, "asked to replace"
 	case o.at.host != o.goal.host:
 		o.fate, o.cause = fateReplace, fmt.Sprintf("moves from host %q to host %q", o.at.host, o.goal.host)
-	case o.at != o.goal:
+	case o.at != o.goal && o.kind != resource.KindVM: // a vm can be renamed, if its host can do that
 		o.fate, o.cause = fateReplace, p.whyMoved(o)
 	case o.rec.Status == state.StatusReleased:
 		o.take(o.live, "was released, and is wanted again")
 	default:
 		o.fate = fateKeep
-		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr) {
+		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr && o.from.IsZero()) {
 			o.adopt, o.cause = true, "its mark says otherwise"
 		}
 	}
@@ -280,49 +127,6 @@ func (p *planner) whyMoved(o *object) string {
 		return "its content changed"
 	}
 	return "its name or place on the host changes"
-}
-
-// attachedToAdopted tells whether the object is owned by a vm that is taken back, and attached to it.
-func (p *planner) attachedToAdopted(o *object) bool {
-	owner := p.objects[o.addr.Owner()]
-	if o.addr.Part == "" || owner == nil || !owner.adopt {
-		return false
-	}
-	vm, ok := owner.live.Resource.(*resource.VM)
-	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(o.want) })
-}
-
-// ours tells whether a live object that is not recorded was made by this project at this address.
-func (p *planner) ours(o *object, live *drivers.Object) bool {
-	if live.Mark != nil {
-		return live.Mark.Lineage == p.in.State.Lineage && live.Mark.Addr == o.addr
-	}
-	id := uuidOf(o.want)
-	return id != "" && id == uuidOf(live.Resource)
-}
-
-// stranger tells whether what is live at a recorded object's place is not that object.
-func (p *planner) stranger(o *object, live *drivers.Object) bool {
-	if o.stored() {
-		return false
-	}
-	if live.Mark != nil {
-		return live.Mark.Lineage != p.in.State.Lineage
-	}
-	a, b := uuidOf(o.was), uuidOf(live.Resource)
-	return a != "" && b != "" && a != b
-}
-
-func uuidOf(r resource.Resource) string {
-	switch r := r.(type) {
-	case *resource.VM:
-		return r.UUID
-	case *resource.Network:
-		return r.UUID
-	case *resource.Pool:
-		return r.UUID
-	}
-	return ""
 }
 
 // nameOf is what the host calls the object.

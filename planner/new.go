@@ -12,9 +12,10 @@ import (
 
 // New makes the plan. The error is about in itself (a host that is missing from it); what the user must hear is a Finding.
 //
-// The way through: collect the objects and find them on their hosts (match.go), choose which take part (target.go), decide
-// what becomes of each (match.go, compare.go), let that spread to the objects around (spread.go), refuse what must not be
-// done (refuse.go), turn it into steps (emit.go, power.go), and bring them into order (order.go).
+// The way through: collect the objects, under the addresses they have moved to (move.go), and find them on their hosts
+// (collect.go, adopt.go), choose which take part (target.go), decide what becomes of each (match.go, gone.go, compare.go), let
+// that spread to the objects around (trigger.go, spread.go), refuse what must not be done and foretell what would fail
+// (refuse.go, preflight.go), turn it into steps (emit.go, update.go, power.go), and bring them into order (order.go).
 func New(in Input) (*Plan, error) {
 	p := &planner{
 		in:      in,
@@ -24,6 +25,8 @@ func New(in Input) (*Plan, error) {
 		atPlace: map[place]*object{},
 		ids:     map[string]bool{},
 		names:   map[resource.Addr][]*object{},
+		moved:   map[resource.Addr]resource.Addr{},
+		imports: map[resource.Addr]resource.Import{},
 	}
 	if err := p.collect(); err != nil {
 		return nil, err
@@ -33,8 +36,10 @@ func New(in Input) (*Plan, error) {
 	for _, o := range p.sorted {
 		p.decide(o)
 	}
+	p.trigger()
 	p.spread()
 	p.refuse()
+	p.preflight()
 	for _, o := range p.sorted {
 		p.emit(o)
 	}
@@ -55,6 +60,8 @@ type planner struct {
 	names   map[resource.Addr][]*object // instances of a block, by their address without key
 	atPlace map[place]*object           // who is, or is recorded to be, at a place
 	left    []*object                   // what deferred replacements leave behind
+	moved   map[resource.Addr]resource.Addr   // blocks that are recorded under another address
+	imports map[resource.Addr]resource.Import // by To
 	steps   []*step
 	ids     map[string]bool
 }
@@ -82,8 +89,11 @@ type object struct {
 
 	file resource.Resource // what the files say, also with Options.Destroy
 	want resource.Resource // desired, normalised; nil when it is not to be there
-	rec  *state.Record
+	rec  *state.Record     // under the address that the object has now
 	was  resource.Resource // recorded, normalised
+	from resource.Addr     // where it is recorded, when that is another address
+	// stale: the record refers to others by addresses that they have moved from.
+	stale bool
 	live *drivers.Object   // of this object; nil when it is not on the host
 	at   place             // where it is, or was recorded
 	goal place             // where want belongs
@@ -93,7 +103,9 @@ type object struct {
 	chosen bool
 	fate   fate
 	cause  string
+	by     *object // what triggers its replacement
 	adopt  bool // with fateKeep: take it back
+	wary   bool // it is imported, or attached to what is: it must not be replaced by that
 	retain bool // with fateRelease: because of on_delete = "retain"
 	// deferred: with fateReplace, the new one is made before the old one is deleted, which old then stands for.
 	deferred  bool
@@ -125,6 +137,8 @@ type comparison struct {
 // anchors are the steps of an object that those of others are tied to.
 type anchors struct {
 	steps []*step // in the order they run in
+	head  int     // how many of them come first and touch only records
+	left  *step   // the record at the address it moved from is gone
 	off   *step   // the guest is off
 	gone  *step   // it is off the host
 	made  *step   // it is there anew

@@ -13,19 +13,21 @@ func (p *planner) link() {
 	for _, o := range p.sorted {
 		p.linkForward(o)
 		p.linkBack(o)
+		p.linkMove(o)
+		p.linkTriggered(o)
 	}
 	for _, old := range p.left {
 		p.linkUsers(old.gone, old, old.leans)
 	}
 	for _, o := range p.sorted {
 		if o.old != nil && len(o.steps) > 0 {
-			o.steps[0].after(o.old.set)
+			o.steps[o.head].after(o.old.set)
 		}
 		if o.former != nil && len(o.steps) > 0 && len(o.former.steps) > 0 {
 			o.former.steps[0].after(o.steps[0])
 		}
-		if o.occupant != nil && o.made != nil {
-			o.made.after(o.occupant.departs())
+		if o.occupant != nil {
+			o.arrives().after(o.occupant.departs())
 		}
 	}
 	p.linkHosts()
@@ -55,15 +57,15 @@ func (p *planner) linkForward(o *object) {
 // linkBack lets what takes the object down wait: for those that use it, and, when it is to come back, for all that can be
 // made ready before, so that a download that fails does not find the old one gone already.
 func (p *planner) linkBack(o *object) {
-	if len(o.steps) == 0 {
+	if len(o.steps) == o.head {
 		return
 	}
-	head := o.steps[0]
+	head := o.steps[o.head]
 	if o.fate == fateRelease && o.rec != nil {
 		// What it stands on first: otherwise a run that is cut short could find that used by nobody it knows.
 		for _, a := range o.rec.DependsOn {
 			if n := p.objects[a]; n != nil && n.fate == fateRelease && len(n.steps) > 0 {
-				head.after(n.steps[0])
+				head.after(n.steps[len(n.steps)-1])
 			}
 		}
 		return
@@ -135,10 +137,34 @@ func (p *planner) leaves(u, o *object) *step {
 
 // departs is the step that takes the object from its old place.
 func (o *object) departs() *step {
-	if o.old != nil {
+	switch {
+	case o.old != nil:
 		return o.old.gone // nil when that is postponed
+	case o.renamed():
+		return o.renames()
 	}
 	return o.gone
+}
+
+// arrives is the step that brings the object to its new place.
+func (o *object) arrives() *step {
+	if o.renamed() {
+		return o.renames()
+	}
+	return o.made
+}
+
+// renamed tells whether the object is kept under another name.
+func (o *object) renamed() bool { return o.fate == fateKeep && o.at != o.goal }
+
+// renames is the first of the updates, which gives the object its new name.
+func (o *object) renames() *step {
+	for _, s := range o.steps {
+		if _, ok := s.Op.Op.(*drivers.Update); ok {
+			return s
+		}
+	}
+	return nil
 }
 
 // done is the last step that brings the object to what is wanted.
@@ -153,7 +179,7 @@ func (o *object) done() *step {
 }
 
 func (s *step) after(dep *step) {
-	if dep != nil && dep != s {
+	if s != nil && dep != nil && dep != s {
 		s.deps = append(s.deps, dep)
 	}
 }

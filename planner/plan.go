@@ -111,6 +111,8 @@ type Change struct {
 	Fields []FieldChange  `json:"fields,omitempty"` // for create and delete: every set field that people would want to see
 	Cause  string         `json:"cause"`            // "not on the host", "no longer in the files", …
 	Power  string         `json:"power,omitempty"`  // "start", "stop" or "restart" when the plan does that to a vm
+	// MovedFrom is the address it is recorded at so far.
+	MovedFrom resource.Addr `json:"moved_from,omitzero"`
 	Loses  []string       `json:"loses,omitempty"`  // what cannot be got back: "disk root (20 GiB)"
 	Keeps  []string       `json:"keeps,omitempty"`  // what stays on the host on purpose
 }

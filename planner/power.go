@@ -46,7 +46,7 @@ func (p *planner) decidePower(o *object) {
 
 func (p *planner) decideKeptPower(o *object) {
 	running := o.want.(*resource.VM).Running
-	if len(o.pending) > 0 && p.in.RestartPending && o.bounce == "" {
+	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.bounce == "" {
 		o.bounce = "takes up its pending changes"
 	}
 	restart := o.on() && (o.impact == drivers.ImpactRestart || o.bounce != "")

@@ -16,9 +16,10 @@ func (p *planner) refuse() {
 			p.refuseProtected(o)
 			p.refuseInUse(o)
 		}
-		if o.fate == fateCreate || o.fate == fateReplace {
+		if o.fate == fateCreate || o.fate == fateReplace || o.renamed() {
 			p.refuseOccupied(o)
 		}
+		p.refuseRuinous(o)
 	}
 }
 
@@ -97,7 +98,7 @@ func (p *planner) refuseOccupied(o *object) {
 	switch {
 	case occupant == nil || occupant == o:
 		p.refuseStranger(o, live)
-	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.goal != occupant.at:
+	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.goal != occupant.at || occupant.renamed():
 		o.occupant = occupant
 	default:
 		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(

@@ -120,6 +120,8 @@ func (p *planner) spreadOff(o *object) {
 		case still && o.fate == fateReplace && o.stored():
 			p.replaceWith(u, o)
 		case u.bounce != "" || !u.on():
+		case !still && o.fate == fateDelete && p.stages(u) && u.clings(o.at.key):
+			o.fate, o.postponed = fateNone, true
 		case still && o.fate == fateReplace:
 			u.bounce = fmt.Sprintf("%s is replaced", o.addr)
 		case !still && u.clings(o.at.key):

@@ -10,9 +10,12 @@ import (
 func (p *planner) emitKeep(o *object) {
 	updates := len(o.changes) > 0 || len(o.guest) > 0 && !o.stop
 	written := false
-	if o.adopt {
+	if o.adopt || !o.from.IsZero() {
 		p.emitAdopt(o, updates)
 		written = !updates
+	}
+	if !o.from.IsZero() {
+		p.emitForgetOld(o)
 	}
 	if o.stop {
 		rec := o.recordNow()
@@ -46,7 +49,7 @@ func (p *planner) emitKeep(o *object) {
 	}
 }
 
-// emitAdopt takes an object back. What is recorded by it still says what was set before, if updates follow.
+// emitAdopt takes an object back, or over to another address. What is recorded by it still says what was set before, if updates follow.
 func (p *planner) emitAdopt(o *object, updates bool) {
 	if o.stored() || o.kind == resource.KindPool {
 		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)

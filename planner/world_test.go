@@ -20,6 +20,14 @@ type world struct {
 	host   *sim.Host
 	driver drivers.Driver
 	snap   *state.Snapshot
+	// refactor is what the files say of moved, removed and imported objects.
+	refactor refactor
+}
+
+type refactor struct {
+	Moves   []resource.Move    `json:"moves"`
+	Removed []resource.Removal `json:"removed"`
+	Imports []resource.Import  `json:"imports"`
 }
 
 func newWorld(t testing.TB, edit ...func(*sim.Data)) *world {
@@ -51,13 +59,14 @@ func (w *world) input(desired *resource.Set, opts planner.Options) planner.Input
 	for _, rec := range w.snap.Sorted() {
 		add(rec.Object)
 	}
-	seen, err := w.driver.Observe(w.t.Context(), drivers.Selection{Lineage: lineage, Want: want})
+	seen, err := w.driver.Observe(w.t.Context(), drivers.Selection{Lineage: lineage, Want: want, All: len(w.refactor.Imports) > 0})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return planner.Input{
 		Desired: desired, State: w.snap, Version: "0.1", Options: opts,
 		Hosts: map[string]planner.Host{"lab": {Rules: w.driver, Observed: seen}},
+		Moves: w.refactor.Moves, Removed: w.refactor.Removed, Imports: w.refactor.Imports,
 	}
 }
 

@@ -1,0 +1,170 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// identify gives an object that will be taken over from the host the identity that it has there, where the files leave that
+// to vmplan: its UUID, the MACs of its nics, and the volumes that are its own disks.
+func (p *planner) identify(o *object) {
+	if o.want == nil || o.rec != nil || o.stored() || !o.managed() || p.atPlace[o.goal] != o {
+		return
+	}
+	live := p.liveAt(o.goal)
+	if live == nil || live.Resource.Kind() != o.kind || !p.importable(o, live) && !p.ours(o, live) {
+		return
+	}
+	o.want = resource.Clone(o.want)
+	switch want := o.want.(type) {
+	case *resource.Pool:
+		want.UUID = live.Resource.(*resource.Pool).UUID
+	case *resource.Network:
+		want.UUID = live.Resource.(*resource.Network).UUID
+	case *resource.VM:
+		p.identifyVM(o, want, live.Resource.(*resource.VM))
+	}
+}
+
+func (p *planner) identifyVM(o *object, want, live *resource.VM) {
+	want.UUID = live.UUID
+	for i := range want.NICs {
+		nic, has := &want.NICs[i], live.NIC(want.NICs[i].Label)
+		if has != nil && has.MAC != "" && nic.MAC == resource.DefaultMAC(p.in.State.Lineage, o.addr, nic.Label, 0) {
+			p.reserveFor(o, nic.MAC, has.MAC)
+			nic.MAC = has.MAC
+		}
+	}
+	for i := range want.Disks {
+		disk, has := &want.Disks[i], live.Disk(want.Disks[i].Label)
+		if vol := p.objects[disk.Volume]; has != nil && has.Source != "" && vol != nil && vol.rec == nil && vol.addr.Owner() == o.addr {
+			if p.rebind(vol, has.Source) {
+				disk.Source = has.Source
+			}
+		}
+	}
+}
+
+// reserveFor has the networks of the object's host know a guest by the MAC that it has.
+func (p *planner) reserveFor(o *object, planned, has string) {
+	for _, n := range p.sorted {
+		lan, ok := n.want.(*resource.Network)
+		if !ok || n.goal.host != o.goal.host || !slices.ContainsFunc(lan.Reservations, func(r resource.Reservation) bool { return r.MAC == planned }) {
+			continue
+		}
+		lan = resource.Clone(lan)
+		for i := range lan.Reservations {
+			if lan.Reservations[i].MAC == planned {
+				lan.Reservations[i].MAC = has
+			}
+		}
+		n.want = lan
+	}
+}
+
+// rebind makes a disk that a vm owns the volume that is attached, and tells whether it is one of its own kind.
+func (p *planner) rebind(o *object, source string) bool {
+	vol, ok := o.want.(*resource.Volume)
+	pool, file, found := strings.Cut(source, "/")
+	if !ok || !found || pool == "" {
+		return false
+	}
+	goal := place{o.goal.host, "volume/" + source}
+	if taken := p.atPlace[goal]; taken != nil && taken != o {
+		return false
+	}
+	if p.atPlace[o.goal] == o {
+		delete(p.atPlace, o.goal)
+	}
+	vol = resource.Clone(vol)
+	vol.PoolName, vol.File = pool, file
+	o.want, o.goal = vol, goal
+	p.atPlace[goal] = o
+	return true
+}
+
+// decideImport takes over what an import block names.
+func (p *planner) decideImport(o *object, id string) {
+	live := p.liveAt(o.goal)
+	switch {
+	case live == nil:
+		p.refuseAt(o, "", "there is nothing to import", fmt.Sprintf(
+			"The import block for %s names the %s %q, which host %q does not have. Correct its id, or remove the block to have %s created.",
+			o.addr, o.kind, id, o.goal.host, o.addr))
+	case !p.importable(o, live):
+		p.refuseStranger(o, live)
+	default:
+		o.take(live, "import")
+		o.wary = true
+	}
+}
+
+// importable tells whether an import block is about the object, and nobody else lays claim to what it names.
+func (p *planner) importable(o *object, live *drivers.Object) bool {
+	_, ok := p.imports[o.addr]
+	return ok && (live.Mark == nil || live.Mark.Released || live.Mark.Lineage == p.in.State.Lineage)
+}
+
+// refuseRuinous refuses to replace what has just been taken over.
+func (p *planner) refuseRuinous(o *object) {
+	if !o.wary || o.fate != fateReplace || slices.ContainsFunc(o.needs, func(n *object) bool { return n.wary && n.fate == fateReplace }) {
+		return
+	}
+	var differs []string
+	for _, f := range o.fields {
+		if f.Impact == drivers.ImpactReplace {
+			differs = append(differs, fmt.Sprintf("%s is %s, and the files say %s", f.Path, orNotSet(f.Old), orNotSet(f.New)))
+		}
+	}
+	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(
+		"%s (%s) cannot be taken over as the files describe it: %s. Write in the files what is there; what is to change can change once it is imported.",
+		nameOf(o.want), o.cause, strings.Join(differs, "; ")))
+}
+
+// attachedToAdopted tells whether the object is owned by a vm that is taken back, and attached to it.
+func (p *planner) attachedToAdopted(o *object) bool {
+	owner := p.objects[o.addr.Owner()]
+	if o.addr.Part == "" || owner == nil || !owner.adopt {
+		return false
+	}
+	vm, ok := owner.live.Resource.(*resource.VM)
+	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(o.want) })
+}
+
+// ours tells whether a live object that is not recorded was made by this project at this address.
+func (p *planner) ours(o *object, live *drivers.Object) bool {
+	if live.Mark != nil {
+		return live.Mark.Lineage == p.in.State.Lineage && live.Mark.Addr == o.addr
+	}
+	id := uuidOf(o.want)
+	return id != "" && id == uuidOf(live.Resource)
+}
+
+// stranger tells whether what is live at a recorded object's place is not that object.
+func (p *planner) stranger(o *object, live *drivers.Object) bool {
+	if o.stored() {
+		return false
+	}
+	if live.Mark != nil {
+		return live.Mark.Lineage != p.in.State.Lineage
+	}
+	a, b := uuidOf(o.was), uuidOf(live.Resource)
+	return a != "" && b != "" && a != b
+}
+
+func uuidOf(r resource.Resource) string {
+	switch r := r.(type) {
+	case *resource.VM:
+		return r.UUID
+	case *resource.Network:
+		return r.UUID
+	case *resource.Pool:
+		return r.UUID
+	}
+	return ""
+}
+

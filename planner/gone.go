@@ -1,0 +1,78 @@
+package planner
+
+import (
+	"fmt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/state"
+)
+
+// decideUnwanted chooses what becomes of an object that is recorded, but not in the files.
+func (p *planner) decideUnwanted(o *object) {
+	switch claimant := p.atPlace[o.at]; {
+	case o.rec.Status == state.StatusReleased && o.live != nil:
+	case o.live == nil:
+		o.fate, o.cause = fateForget, "gone from the host already"
+	case claimant != o && claimant != nil:
+		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
+	case p.stranger(o, o.live):
+		o.fate, o.cause = fateForget, "something else has taken its place on the host, which is left alone"
+	case o.rec.Status != state.StatusDeleting && p.orphans(o):
+		o.fate, o.cause = fateRelease, p.whyGone(o)
+	case o.rec.Status == state.StatusReady && p.retains(o):
+		o.fate, o.cause, o.retain = fateRelease, p.whyGone(o), true
+	default:
+		o.fate, o.cause = fateDelete, p.whyGone(o)
+	}
+}
+
+// orphans tells whether the object is left on its host, to be taken back some day: by a removed block, or because it is a vm
+// that says so.
+func (p *planner) orphans(o *object) bool {
+	if r := p.removal(o); r != nil {
+		return !r.Cascade
+	}
+	vm, ok := o.file.(*resource.VM)
+	if !ok {
+		vm, ok = o.was.(*resource.VM)
+	}
+	return ok && (p.in.Orphan || vm.OnDelete == "orphan")
+}
+
+// retains tells whether the object is a volume that says it is to stay. A removed block that names this very volume has the
+// last word; one that names its vm has not.
+func (p *planner) retains(o *object) bool {
+	vol, ok := o.file.(*resource.Volume)
+	if !ok {
+		vol, ok = o.was.(*resource.Volume)
+	}
+	r := p.removal(o)
+	return ok && vol.OnDelete == "retain" && (r == nil || r.From.Kind != o.addr.Kind || r.From.Part != o.addr.Part)
+}
+
+// removal is the removed block that is about the object, or nil. Of several it is the one that says it most closely.
+func (p *planner) removal(o *object) *resource.Removal {
+	var found *resource.Removal
+	for i := range p.in.Removed {
+		r := &p.in.Removed[i]
+		if o.file == nil && r.From.Contains(o.addr) && (found == nil || found.From.Contains(r.From)) {
+			found = r
+		}
+	}
+	return found
+}
+
+func (p *planner) whyGone(o *object) string {
+	switch {
+	case o.rec.Status == state.StatusDeleting && isLeftBehind(o.addr):
+		return "replaced by a new one"
+	case o.rec.Status == state.StatusDeleting:
+		return "its deletion was not finished"
+	case p.in.Destroy:
+		return "asked to destroy"
+	case p.removal(o) != nil:
+		return "removed by the files"
+	}
+	return "no longer in the files"
+}
+

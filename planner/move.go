@@ -1,0 +1,103 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// readRefactorings notes which recorded blocks are found under another address from now on, and what is imported. A move of
+// what is not recorded, or to an address where something is recorded, is none.
+func (p *planner) readRefactorings() {
+	for _, m := range p.in.Moves {
+		if p.in.State.Records[m.From] != nil && p.in.State.Records[m.To] == nil {
+			p.moved[m.From] = m.To
+		}
+	}
+	for _, i := range p.in.Imports {
+		p.imports[i.To] = i
+	}
+}
+
+// addrNow is the address that a recorded one stands for now.
+func (p *planner) addrNow(a resource.Addr) resource.Addr {
+	if to, ok := p.moved[a.Owner()]; ok {
+		return to.WithPart(a.Part)
+	}
+	return a
+}
+
+// readdress gives a record as if it had been made after the moves: with every address in it as it is now. stale tells whether
+// it differs in more than its own address. What was re-addressed already, by a run that was cut short, keeps its old one.
+func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
+	if len(p.moved) == 0 {
+		return rec, false
+	}
+	own := rec.Object.Base().Addr
+	now := *rec
+	now.Object = resource.Readdress(rec.Object, p.addrNow)
+	if to := now.Object.Base().Addr; to != own && p.in.State.Records[to] != nil {
+		now.Object.Base().Addr = own
+	}
+	now.DependsOn = slices.Clone(rec.DependsOn)
+	for i, a := range now.DependsOn {
+		now.DependsOn[i] = p.addrNow(a)
+	}
+	return &now, len(resource.Diff(rec.Object, now.Object)) > 0 || !slices.Equal(rec.DependsOn, now.DependsOn)
+}
+
+// emitMove records an object that goes on under another address there before anything else happens to it. What is kept is
+// marked in the same step (see emitAdopt).
+func (p *planner) emitMove(o *object) {
+	if o.from.IsZero() || o.fate == fateNone || o.fate == fateKeep {
+		return
+	}
+	if o.fate == fateForget { // there is nothing to go on with
+		o.left = p.step(o, drivers.NewForget(p.oldRecord(o)), o.at.host, drivers.ImpactRecord)
+		p.atOld(o, o.left)
+		return
+	}
+	s := p.step(o, drivers.NewRecord(o.was), o.at.host, drivers.ImpactRecord)
+	rec := *o.rec
+	s.Record = &rec
+	o.head = len(o.steps)
+	p.emitForgetOld(o)
+}
+
+// emitForgetOld forgets the record at the address that the object has moved from, once there is the new one. Nothing else
+// waits for that.
+func (p *planner) emitForgetOld(o *object) {
+	s := &step{Step: Step{
+		Op: drivers.Encoded{Op: drivers.NewForget(p.oldRecord(o))}, Host: o.at.host, Cause: fmt.Sprintf("moved to %s", o.addr),
+		Group: o.addr.Owner(), Impact: drivers.ImpactRecord,
+	}}
+	s.after(o.steps[len(o.steps)-1])
+	p.atOld(o, s)
+	p.steps = append(p.steps, s)
+	o.left = s
+}
+
+func (p *planner) oldRecord(o *object) resource.Resource { return p.in.State.Records[o.from].Object }
+
+// atOld makes s about the record at the old address.
+func (p *planner) atOld(o *object, s *step) {
+	delete(p.ids, s.ID)
+	s.ID, s.Addr = s.Op.Verb()+" "+o.from.String(), o.from
+	p.ids[s.ID] = true
+}
+
+// linkMove has a block recorded at its new address only after all its parts are, and the old ones forgotten only after that:
+// so a run that is cut short anywhere may be followed by going on, or by going back.
+func (p *planner) linkMove(o *object) {
+	owner := p.objects[o.addr.Owner()]
+	if o.left == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {
+		return
+	}
+	if o.fate != fateForget {
+		owner.steps[0].after(o.steps[0])
+	}
+	o.left.after(owner.steps[0])
+}
