@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,9 +84,14 @@ type example struct {
 }
 
 func newExample(t *testing.T, name string) *example {
+	return newProject(t, os.DirFS(filepath.Join("../../examples", name)))
+}
+
+// newProject makes a project of the files, and a host for it.
+func newProject(t *testing.T, files fs.FS) *example {
 	image := libvirttest.Guest(t)
 	p := &example{t: t, host: libvirttest.Start(t), dir: t.TempDir()}
-	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join("../../examples", name))); err != nil {
+	if err := os.CopyFS(p.dir, files); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.key()).CombinedOutput(); err != nil {

@@ -18,6 +18,8 @@ import (
 const (
 	unplugTimeout = 60 * time.Second
 	unplugEvery   = 5 * time.Second
+	// balloonTimeout is how long a guest may take to change its size.
+	balloonTimeout = 60 * time.Second
 )
 
 // applyLive makes those changes on the running guest that can be made there. Each may have been made already.
@@ -74,8 +76,31 @@ func (e *edit) liveSize(dom *libvirt.Domain) error {
 		if err := dom.SetMemoryFlags(uint64(memory/resource.KiB), libvirt.DOMAIN_MEM_LIVE); err != nil {
 			return fail(err, "set the memory of vm %s", e.after.Name)
 		}
+		return e.awaitBalloon(dom)
 	}
 	return nil
+}
+
+// awaitBalloon waits until the guest has given or taken the memory it was asked to.
+func (e *edit) awaitBalloon(dom *libvirt.Domain) error {
+	want := e.after.Memory
+	for deadline := time.Now().Add(balloonTimeout); ; {
+		live, err := domainTree(dom, 0)
+		if err != nil {
+			return err
+		}
+		now := poolIndex{}.readVM(live, nil).Memory
+		if now == want {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("set the memory of vm %s: %w: the guest stays at %s instead of %s. Does it have a balloon driver (virtio_balloon), and memory to spare? Else shut it down, and apply again",
+				e.after.Name, drivers.ErrTimeout, now, want)
+		}
+		if err := pause(e.ctx, powerPoll); err != nil {
+			return err
+		}
+	}
 }
 
 func (e *edit) liveDisk(dom *libvirt.Domain, name string) error {
