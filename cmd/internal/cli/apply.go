@@ -22,7 +22,7 @@ type applyOptions struct {
 	autoApprove bool
 	parallelism int
 	json        bool
-	maxImpact   string
+	limit       limitOptions
 }
 
 func (o *applyOptions) addTo(f *pflag.FlagSet) {
@@ -54,7 +54,7 @@ A run that was interrupted or failed is finished by the next apply.`,
 	c.Flags().StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
 	c.Flags().BoolVar(&o.destroy, "destroy", false, "delete everything, as destroy does")
 	c.Flags().BoolVar(&o.restart, "restart-pending", false, "restart guests that have not taken up their definition yet")
-	c.Flags().StringVar(&o.maxImpact, "max-impact", "", "refuse, with exit code 3, a plan that goes beyond `IMPACT`: live, next-boot, restart, replace or destroy")
+	o.limit.addTo(c.Flags())
 	return c
 }
 
@@ -113,7 +113,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 	if err := o.check(false); err != nil {
 		return err
 	}
-	limit, err := parseImpact(o.maxImpact)
+	limit, err := o.limit.parse()
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 	if p.Refused() {
 		return exitError{ExitError}
 	}
-	if err := a.checkImpact(p, limit); err != nil {
+	if err := a.checkLimit(p, limit); err != nil {
 		return err
 	}
 	if p.Empty() {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
 
@@ -17,7 +16,7 @@ type planCommandOptions struct {
 	format           string
 	json             bool
 	detailedExitCode bool
-	maxImpact        string
+	limit            limitOptions
 }
 
 func (a *App) planCommand() *cobra.Command {
@@ -38,7 +37,7 @@ with what it means for a running guest. Nothing is changed.`,
 	f.StringVar(&o.format, "format", "text", "how to print the plan: text, json or markdown")
 	f.BoolVar(&o.json, "json", false, "the same as --format json")
 	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit 2 when there is something to do")
-	f.StringVar(&o.maxImpact, "max-impact", "", "refuse, with exit code 3, a plan that goes beyond `IMPACT`: live, next-boot, restart, replace or destroy")
+	o.limit.addTo(f)
 	return c
 }
 
@@ -53,7 +52,7 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 	if o.json {
 		o.format = "json"
 	}
-	limit, err := parseImpact(o.maxImpact)
+	limit, err := o.limit.parse()
 	if err != nil {
 		return err
 	}
@@ -75,7 +74,7 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 		}
 		a.printer().Note(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
 	}
-	if err := a.checkImpact(p, limit); err != nil {
+	if err := a.checkLimit(p, limit); err != nil {
 		return err
 	}
 	if o.detailedExitCode && !p.Empty() {
@@ -95,33 +94,6 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 		return v.Markdown()
 	}
 	return fmt.Errorf("--format %s: write text, json or markdown", format)
-}
-
-// parseImpact reads --max-impact; empty allows everything.
-func parseImpact(text string) (drivers.Impact, error) {
-	limit := drivers.ImpactDestroy
-	if text == "" {
-		return limit, nil
-	}
-	if err := limit.UnmarshalText([]byte(text)); err != nil || limit == drivers.ImpactRecord {
-		return limit, fmt.Errorf("--max-impact %s: write live, next-boot, restart, replace or destroy", text)
-	}
-	return limit, nil
-}
-
-// checkImpact refuses a plan with changes beyond limit.
-func (a *App) checkImpact(p *planner.Plan, limit drivers.Impact) error {
-	var beyond []string
-	for _, c := range p.Changes {
-		if c.Action != planner.ActionCreate && c.Impact > limit {
-			beyond = append(beyond, fmt.Sprintf("%s (%s)", c.Addr, c.Impact))
-		}
-	}
-	if len(beyond) == 0 {
-		return nil
-	}
-	a.printer().Refusal(fmt.Sprintf("The plan goes beyond --max-impact %s", limit), beyond)
-	return exitError{ExitRefused}
 }
 
 func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
