@@ -90,6 +90,9 @@ func (o *object) summary() Change {
 	case fateKeep:
 		o.summariseKept(&c)
 	}
+	if moved := fmt.Sprintf("moved from %s", o.from); !o.from.IsZero() && c.Cause != moved {
+		c.Cause += ", " + moved
+	}
 	switch {
 	case o.stop && o.start:
 		c.Power = "restart"

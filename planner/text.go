@@ -48,9 +48,6 @@ func (p *Plan) String() string {
 
 func writeChange(b *strings.Builder, prefix string, c Change) {
 	fmt.Fprintf(b, "%s%s %s [%s] %s", prefix, c.Action, c.Addr, c.Impact, c.Cause)
-	if moved := "moved from " + c.MovedFrom.String(); !c.MovedFrom.IsZero() && c.Cause != moved {
-		fmt.Fprintf(b, "; %s", moved)
-	}
 	if c.Power != "" {
 		fmt.Fprintf(b, "; power: %s", c.Power)
 	}

@@ -109,7 +109,7 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	for i, label := range labels {
 		group.Go(func() (err error) {
 			begun := time.Now()
-			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label]})
+			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label], All: s.imports(in.Imports)})
 			if err != nil {
 				return fmt.Errorf("host.%s: %w", label, err)
 			}
@@ -125,6 +125,11 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	}
 	s.live = in
 	return in, nil
+}
+
+// imports tells whether something is still to be imported: its disks can be any volumes of its host.
+func (s *session) imports(list []resource.Import) bool {
+	return slices.ContainsFunc(list, func(i resource.Import) bool { return s.state.Records[i.To] == nil })
 }
 
 // wanted lists by host what to look for: all that is desired or recorded, once per key, as the host's driver would name it.
