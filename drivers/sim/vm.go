@@ -79,7 +79,11 @@ func (t *tx) updateVM(was, will *resource.VM, live bool) error {
 	if vm.on() {
 		running := resource.Clone(vm.running())
 		if live {
-			changeRunning(running, defined)
+			guest := resource.Clone(running)
+			for _, c := range resource.Diff(was, will) {
+				resource.Keep(guest, will, c.Path)
+			}
+			changeRunning(running, bare(guest))
 		}
 		vm.Live = running
 		if len(resource.Diff(running, defined)) == 0 {
