@@ -22,6 +22,8 @@ type block struct {
 	needs  []reference // depends_on
 	body   *bodySpec
 	refs   []reference // of all expressions in body
+	// triggers is lifecycle.replace_triggered_by.
+	triggers []reference
 	// ranges says where each field was written, by path; "" is the header.
 	ranges map[string]hcl.Range
 }
@@ -75,6 +77,7 @@ func compileBlock(src *hclsyntax.Block, rep *reporter) *block {
 	}
 	c := &compiler{block: b, rep: rep}
 	b.body = c.body(src.Type, b.typ, src.Body, b.header, "")
+	c.checkIgnored()
 	return b
 }
 
@@ -104,8 +107,9 @@ func declareCall(src *hclsyntax.Block, rep *reporter) *call {
 }
 
 type compiler struct {
-	block *block
-	rep   *reporter
+	block   *block
+	rep     *reporter
+	ignored []ignored
 }
 
 // body checks a body against the schema of t; prefix is its path with a dot behind.
@@ -149,10 +153,14 @@ func (c *compiler) attribute(spec *bodySpec, schema *resource.Schema, title stri
 		c.rep.add(mistake(attr.NameRange, "Block written as attribute", "%s is a block: write %s, without an equals sign.", attr.Name, how))
 	case a.Computed:
 		c.rep.add(mistake(attr.NameRange, "Attribute cannot be set", "%s is decided by vmplan and can only be read.", attr.Name))
-	case path == "lifecycle.ignore_changes":
+	case path == ignorePath:
 		c.block.ranges[path] = attr.SrcRange
 		fixed := c.ignoreChanges(attr)
 		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr, fixed: reflect.ValueOf(fixed)})
+	case path == triggerPath:
+		c.block.ranges[path] = attr.SrcRange
+		c.block.triggers = c.replaceTriggers(attr)
+		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr})
 	default:
 		c.block.ranges[path] = attr.SrcRange
 		refs := referencesIn(attr.Expr)
@@ -243,50 +251,4 @@ func badLabel(kind, label string) string {
 		return `"seed" is the name of the disk that cloud_init makes. Choose another.`
 	}
 	return ""
-}
-
-// ignoreChanges reads the list of field names, written bare: [title, disk.root.cache].
-func (c *compiler) ignoreChanges(attr *hclsyntax.Attribute) []string {
-	items, diags := hcl.ExprList(attr.Expr)
-	if diags.HasErrors() {
-		c.rep.add(mistake(attr.Expr.Range(), "Wrong type", "ignore_changes is a list of the block's fields, such as [title, memory]."))
-		return nil
-	}
-	var out []string
-	schema := resource.SchemaOf(c.block.typ)
-	for _, item := range items {
-		path, ok := fieldPath(item)
-		first, _, _ := strings.Cut(path, ".")
-		switch {
-		case !ok:
-			c.rep.add(mistake(item.Range(), "Not a field", "Name a field of the block, such as title or disk.root.cache."))
-		case schema.Attr(first) == nil:
-			c.rep.add(mistake(item.Range(), "Unknown attribute", "%s block has no attribute %q.%s", sentence(article(c.block.kind)), first, didYouMean(first, c.names(schema, ""))))
-		default:
-			out = append(out, path)
-		}
-	}
-	return out
-}
-
-func fieldPath(expr hcl.Expression) (string, bool) {
-	if text, ok := literal(expr); ok {
-		return text, true
-	}
-	traversal, diags := hcl.AbsTraversalForExpr(expr)
-	if diags.HasErrors() {
-		return "", false
-	}
-	var path []string
-	for _, step := range traversal {
-		switch s := step.(type) {
-		case hcl.TraverseRoot:
-			path = append(path, s.Name)
-		case hcl.TraverseAttr:
-			path = append(path, s.Name)
-		default:
-			return "", false
-		}
-	}
-	return strings.Join(path, "."), true
 }

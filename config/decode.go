@@ -69,6 +69,7 @@ func (sc *scope) decodeBlock(b *block, from hcl.Range) (all []*object, ok bool) 
 		}
 		d := &decoding{scope: sc, block: b, shared: map[*attrSpec]decoded{}}
 		d.base = sc.context(b.refs, b.repeat)
+		sc.checkTriggers(b)
 		objects := make([]*object, len(instances))
 		for i, in := range instances {
 			objects[i] = d.object(in)
@@ -109,6 +110,10 @@ func (d *decoding) object(in instance) *object {
 func (d *decoding) body(o *object, spec *bodySpec, v reflect.Value, ctx *hcl.EvalContext) {
 	for i := range spec.attrs {
 		a := &spec.attrs[i]
+		if a.path == triggerPath {
+			v.FieldByIndex(a.attr.Index).Set(reflect.ValueOf(o.triggers()))
+			continue
+		}
 		switch got := d.attribute(a, ctx); got.state {
 		case attrSet:
 			v.FieldByIndex(a.attr.Index).Set(got.value)

@@ -81,6 +81,8 @@ func (p *placement) part(vm *resource.VM, part, name string) resource.Meta {
 		for _, field := range l.IgnoreChanges {
 			if rest, ok := strings.CutPrefix(field, part+"."); ok {
 				own.IgnoreChanges = append(own.IgnoreChanges, rest)
+			} else if field == cloudInit && part == seedPart {
+				own.IgnoreChanges = seedContent()
 			}
 		}
 		if own.PreventDestroy || own.IgnoreChanges != nil {

@@ -195,7 +195,10 @@ func (a *arguments) read(t *testing.T, text string) {
 				a.live = map[resource.Addr]map[string][]string{vm: {f[1]: f[2:]}}
 				continue
 			}
-			a.prior.Objects = map[resource.Addr]resource.Resource{vm: &resource.VM{NICs: []resource.NIC{{Label: f[1], Address: f[2]}}}}
+			if a.prior.Objects == nil {
+				a.prior.Objects = map[resource.Addr]resource.Resource{}
+			}
+			a.prior.Objects[vm] = &resource.VM{NICs: []resource.NIC{{Label: f[1], Address: f[2]}}}
 		default:
 			t.Fatalf("args: unknown word %q", word)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -38,6 +39,9 @@ func (p *placement) seed(o *object, vm *resource.VM, pool *resource.Pool) {
 	s := &resource.Seed{Meta: p.part(vm, seedPart, vm.Name+"-"+seedPart), Pool: pool.Addr, PoolName: pool.Name}
 	content := p.fillSeed(vm, s)
 	s.File = fmt.Sprintf("%s-%s.iso", p.seedPrefix(vm), resource.NewSecret(content, p.prior.Salt).Hash()[:8])
+	if was := recorded[*resource.Seed](p.evaluator, s.Addr); was != nil && vm.Lifecycle != nil && slices.Contains(vm.Lifecycle.IgnoreChanges, cloudInit) {
+		s.File = was.File
+	}
 	p.extra = append(p.extra, s)
 	yes, bus := true, "virtio"
 	if len(vm.Disks) > 0 {

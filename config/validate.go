@@ -19,6 +19,7 @@ func (p *placement) check() {
 	p.checkMACs(vms)
 	p.checkAddresses(vms)
 	p.checkVolumeUse(vms)
+	p.checkTriggered(objects)
 }
 
 // owner gives the object that r is or is part of.
