@@ -240,12 +240,27 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a volume: %w", err)
 	}
-	format := def.get("target", "format").attr("type")
-	if format == "iso" {
-		format = "raw" // libvirt looks into raw files; QEMU does not
+	live := &liveVolume{
+		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
+		kind: def.attr("type"), size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
 	}
-	return &liveVolume{
-		name: def.get("name").value(), path: def.get("target", "path").value(), format: format, kind: def.attr("type"),
-		size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
-	}, nil
+	live.distrust(def.get("physical"))
+	return live, nil
 }
+
+// distrust takes back what libvirt tells of a raw file by looking into it, for QEMU would not. A guest writes there what it
+// likes: an encrypted file system, or the header of an image over any file of the host, which it would be given to read if
+// that were believed. What is called .raw was made as that.
+func (v *liveVolume) distrust(physical *node) {
+	switch {
+	case v.format == "iso":
+		v.format = formatRaw
+	case strings.HasSuffix(v.name, "."+formatRaw) && v.format != formatRaw:
+		v.format, v.backing = formatRaw, ""
+		if physical != nil {
+			v.size = sizeOf(physical)
+		}
+	}
+}
+
+const formatRaw = "raw"

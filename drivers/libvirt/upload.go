@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -78,6 +79,9 @@ func (c *call) importImage(img *resource.Image) (drivers.Result, error) {
 }
 
 func (c *call) putImage(img *resource.Image, file drivers.Bits) error {
+	if strings.HasSuffix(img.File, "."+formatRaw) && file.Format != formatRaw {
+		return fmt.Errorf("its source is named as a raw image, and is %s: set format = %q", file.Format, file.Format)
+	}
 	pool, err := c.pool(img.PoolName)
 	if err != nil {
 		return err
