@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"libvirt.org/go/libvirt"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
@@ -372,7 +374,8 @@ func TestUpdateKeepsWhatItDoesNotKnow(t *testing.T) {
 	check(t, err)
 	def.need("metadata").kids = append(def.need("metadata").kids, &node{name: "x:y", attrs: []attr{{"xmlns:x", "urn:other"}}, kids: []*node{{text: "kept"}}})
 	def.need("iothreads").setValue("1")
-	def.need("devices").kids = append(def.need("devices").kids, &node{name: "watchdog", attrs: []attr{{"model", "i6300esb"}}})
+	def.need("devices").kids = append(def.need("devices").kids, &node{name: "watchdog", attrs: []attr{{"model", "i6300esb"}}},
+		&node{name: "graphics", attrs: []attr{{"type", "vnc"}, {"autoport", "yes"}, {"passwd", "hidden"}}})
 	defined, err := c.conn.DomainDefineXML(def.String())
 	check(t, err)
 	freeDomain(defined)
@@ -382,8 +385,11 @@ func TestUpdateKeepsWhatItDoesNotKnow(t *testing.T) {
 	do(t, l.d, drivers.NewUpdate(l.vm, next, false))
 	l.vm = next
 	l.noDiff("updated")
-	def, err = domainTree(dom, 0)
+	def, err = domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	check(t, err)
+	if def.get("devices", "graphics").attr("passwd") != "hidden" {
+		t.Error("the password of the graphical console is lost")
+	}
 	if def.get("metadata", "x:y").value() != "kept" || def.get("iothreads").value() != "1" || def.get("devices", "watchdog") == nil || readMark(def.get("metadata")) == nil {
 		t.Errorf("something is lost:\n%s", def)
 	}

@@ -133,6 +133,12 @@ func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error
 	return tree, nil
 }
 
+// wholeDefinition is a domain's definition for who defines it anew: with the password of its graphical console, which would
+// be taken away otherwise.
+func wholeDefinition(dom *libvirt.Domain) (*node, error) {
+	return domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+}
+
 // usedBy lists the Keys of volumes and networks that a domain uses.
 func (o *observation) usedBy(def *node) []string {
 	var keys []string

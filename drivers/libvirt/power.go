@@ -54,7 +54,7 @@ func (c *call) boot(dom *libvirt.Domain, vm *resource.VM) error {
 	if failed == nil {
 		return nil
 	}
-	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	def, err := wholeDefinition(dom)
 	if err != nil {
 		return failed
 	}

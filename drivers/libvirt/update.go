@@ -24,7 +24,7 @@ func (c *call) updateVM(before, after *resource.VM, live bool) error {
 		return fmt.Errorf("update: %w", err)
 	}
 	defer freeDomain(dom)
-	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
+	def, err := wholeDefinition(dom)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (e *edit) moveLog() error {
 	if path.Base(log) != serialLog(e.before) {
 		return nil
 	}
-	if err := e.deleteLog(e.def); err != nil {
+	if err := e.deleteLog(e.def, e.before); err != nil {
 		return fmt.Errorf("remove its serial log: %w", err)
 	}
 	for _, kind := range []string{"serial", "console"} {
