@@ -12,8 +12,9 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// asideNetwork is where NICs of running guests wait while their network is restarted. It is there only then.
-const asideNetwork = "vmplan-aside"
+// asideName is the network where NICs of running guests wait while theirs is restarted. It is there only then. Each network
+// has its own, as several may be restarted at once, and it is named by what nobody else calls a network.
+func asideName(uuid string) string { return "vmplan-aside-" + uuid }
 
 // guestNIC is a NIC of a running guest.
 type guestNIC struct {
@@ -25,7 +26,7 @@ type guestNIC struct {
 // and back after: a network that is destroyed and started again leaves its guests unplugged until they are restarted.
 // Their link is down meanwhile, so that they ask for an address again. If this is cut off, the guests' networks differ from
 // their definitions, which the next plan sees and mends.
-func (c *call) withGuestsAside(network string, do func() error) (err error) {
+func (c *call) withGuestsAside(net *libvirt.Network, network string, do func() error) (err error) {
 	nics, err := c.nicsOn(network)
 	if err != nil {
 		return err
@@ -38,16 +39,21 @@ func (c *call) withGuestsAside(network string, do func() error) (err error) {
 	if len(nics) == 0 {
 		return do()
 	}
-	aside, err := c.openAside()
+	uuid, err := net.GetUUIDString()
+	if err != nil {
+		return fail(err, "read the uuid of network %s", network)
+	}
+	name := asideName(uuid)
+	aside, err := c.openAside(name)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, fail(aside.Destroy(), "remove network %s", asideNetwork))
+		err = errors.Join(err, fail(aside.Destroy(), "remove network %s", name))
 		freeNetwork(aside)
 	}()
 	for _, n := range nics {
-		down := &resource.NIC{Source: asideNetwork, Link: new(false)}
+		down := &resource.NIC{Source: name, Link: new(false)}
 		if err := n.move(down); err != nil {
 			return errors.Join(err, moveBack(nics, network))
 		}
@@ -55,17 +61,17 @@ func (c *call) withGuestsAside(network string, do func() error) (err error) {
 	return errors.Join(do(), moveBack(nics, network))
 }
 
-func (c *call) openAside() (*libvirt.Network, error) {
-	net, err := c.conn.LookupNetworkByName(asideNetwork)
+func (c *call) openAside(name string) (*libvirt.Network, error) {
+	net, err := c.conn.LookupNetworkByName(name)
 	if missing(err) {
-		def := libvirtxml.Network{Name: asideNetwork, Bridge: &libvirtxml.NetworkBridge{STP: "off", Delay: "0"}}
+		def := libvirtxml.Network{Name: name, Bridge: &libvirtxml.NetworkBridge{STP: "off", Delay: "0"}}
 		text, marshalErr := def.Marshal()
 		if marshalErr != nil {
 			return nil, marshalErr
 		}
 		net, err = c.conn.NetworkCreateXML(text) // transient: it is gone when it is stopped
 	}
-	return net, fail(err, "create network %s", asideNetwork)
+	return net, fail(err, "create network %s", name)
 }
 
 // nicsOn lists the NICs of running guests that are on the network.

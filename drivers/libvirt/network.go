@@ -77,7 +77,7 @@ func checkNetwork(net *libvirt.Network, n *resource.Network) error {
 	if err != nil || n.UUID == "" || uuid == n.UUID {
 		return err
 	}
-	return fmt.Errorf("%w: there is a network of that name already", drivers.ErrConflict)
+	return fmt.Errorf("%w: another network has that name", drivers.ErrConflict)
 }
 
 func autostartNetwork(net *libvirt.Network, n *resource.Network) error {
@@ -187,7 +187,7 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 	freeNetwork(defined)
 	switch {
 	case active && restart && !c.test:
-		return c.withGuestsAside(name, func() error {
+		return c.withGuestsAside(net, name, func() error {
 			if err := stop(); err != nil {
 				return err
 			}
@@ -257,6 +257,9 @@ func (c *call) deleteNetwork(n *resource.Network) error {
 		return fail(err, "delete network %s", n.Name)
 	}
 	defer freeNetwork(net)
+	if err := checkNetwork(net, n); err != nil {
+		return fail(err, "delete network %s", n.Name)
+	}
 	if active, err := net.IsActive(); err != nil {
 		return fail(err, "delete network %s", n.Name)
 	} else if active {

@@ -77,7 +77,7 @@ func checkPool(pool *libvirt.StoragePool, p *resource.Pool) error {
 	if err != nil || p.Implicit || p.UUID == "" || live.uuid == p.UUID {
 		return err
 	}
-	return fmt.Errorf("%w: there is a pool of that name already, at %s", drivers.ErrConflict, live.path)
+	return fmt.Errorf("%w: another pool has that name, at %s", drivers.ErrConflict, live.path)
 }
 
 func startPool(pool *libvirt.StoragePool, name string) error {
@@ -124,19 +124,36 @@ func (c *call) deletePool(p *resource.Pool) error {
 		return fail(err, "delete pool %s", p.Name)
 	}
 	defer freePool(pool)
-	if active, err := pool.IsActive(); err != nil {
+	if err := checkPool(pool, p); err != nil {
 		return fail(err, "delete pool %s", p.Name)
-	} else if active {
+	}
+	live, err := readPool(pool)
+	if err != nil {
+		return err
+	}
+	if live.active {
 		if err := pool.Destroy(); err != nil {
 			return fail(err, "stop pool %s", p.Name)
 		}
 	}
-	// libvirt removes the folder only if it is empty, which is what is wanted; otherwise what is in it stays.
-	if err := pool.Delete(libvirt.STORAGE_POOL_DELETE_NORMAL); err != nil {
-		c.env.Log.Debug("the folder of the pool stays", "pool", p.Name, "reason", err)
-		if errors.Is(fail(err, "delete"), drivers.ErrUnavailable) {
-			return fail(err, "remove the folder of pool %s", p.Name)
-		}
+	if err := c.deleteFolder(pool, live); err != nil {
+		return err
 	}
 	return fail(pool.Undefine(), "undefine pool %s", p.Name)
+}
+
+// deleteFolder removes the folder of a stopped pool if it is empty, which is what libvirt does for pools that are folders;
+// otherwise what is in it stays. Of a volume group or a disk the same call would wipe all that is there.
+func (c *call) deleteFolder(pool *libvirt.StoragePool, live *livePool) error {
+	if live.kind != "dir" {
+		return nil
+	}
+	err := pool.Delete(libvirt.STORAGE_POOL_DELETE_NORMAL)
+	if err != nil && errors.Is(fail(err, "delete"), drivers.ErrUnavailable) {
+		return fail(err, "remove the folder of pool %s", live.name)
+	}
+	if err != nil {
+		c.env.Log.Debug("the folder of the pool stays", "pool", live.name, "reason", err)
+	}
+	return nil
 }

@@ -12,10 +12,17 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// domain looks a vm's domain up by name.
+// domain looks a vm's domain up by name. Another vm that has the name by now is ErrConflict.
 func (c *call) domain(vm *resource.VM) (*libvirt.Domain, error) {
 	dom, err := c.conn.LookupDomainByName(vm.Name)
-	return dom, fail(err, "look up vm %s", vm.Name)
+	if err != nil {
+		return nil, fail(err, "look up vm %s", vm.Name)
+	}
+	if err := checkDomain(dom, vm); err != nil {
+		freeDomain(dom)
+		return nil, fail(err, "look up vm %s", vm.Name)
+	}
+	return dom, nil
 }
 
 // createVM defines the domain, off.
@@ -39,7 +46,7 @@ func checkDomain(dom *libvirt.Domain, vm *resource.VM) error {
 	if err != nil || vm.UUID == "" || uuid == vm.UUID {
 		return err
 	}
-	return fmt.Errorf("%w: there is a vm of that name already", drivers.ErrConflict)
+	return fmt.Errorf("%w: another vm has that name", drivers.ErrConflict)
 }
 
 func (c *call) defineVM(vm *resource.VM, mark *drivers.Mark) (*libvirt.Domain, error) {
@@ -132,12 +139,12 @@ var undefineFlags = []libvirt.DomainUndefineFlagsValues{
 
 // deleteVM undefines the domain, with all that libvirt keeps beside it, and removes its serial log.
 func (c *call) deleteVM(vm *resource.VM) error {
-	dom, err := c.conn.LookupDomainByName(vm.Name)
+	dom, err := c.domain(vm)
 	if missing(err) {
 		return nil
 	}
 	if err != nil {
-		return fail(err, "delete vm %s", vm.Name)
+		return fmt.Errorf("delete: %w", err)
 	}
 	defer freeDomain(dom)
 	if active, err := dom.IsActive(); err != nil {
@@ -153,7 +160,7 @@ func (c *call) deleteVM(vm *resource.VM) error {
 		return err
 	}
 	// The log first: once the domain is gone, nothing leads to it.
-	if err := c.deleteLog(def); err != nil {
+	if err := c.deleteLog(def, vm); err != nil {
 		return fmt.Errorf("delete vm %s: remove its serial log: %w", vm.Name, err)
 	}
 	for _, flags := range undefineFlags {
