@@ -105,6 +105,9 @@ func (o *applyOptions) check(planned bool) error {
 	if o.parallelism < 1 {
 		return fmt.Errorf("--parallelism %d: at least 1", o.parallelism)
 	}
+	if planned && (len(o.targets)+len(o.exclude)+len(o.replace) > 0 || o.destroy || o.restart) {
+		return errors.New("a plan file is carried out as it is: give --target, --exclude, --replace, --destroy and --restart-pending to vmplan plan --out")
+	}
 	return nil
 }
 
@@ -154,6 +157,10 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	if err := o.check(true); err != nil {
 		return err
 	}
+	limit, err := parseImpact(o.maxImpact)
+	if err != nil {
+		return err
+	}
 	p, err := loadPlan(path)
 	if err != nil {
 		return err
@@ -172,6 +179,9 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	}
 	defer s.Close()
 	if err := s.verifySaved(ctx, p); err != nil {
+		return err
+	}
+	if err := a.checkImpact(p, limit); err != nil {
 		return err
 	}
 	if p.Empty() {

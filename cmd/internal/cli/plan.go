@@ -107,7 +107,10 @@ func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 			p.Inputs.Vars[name] = value
 		}
 	}
-	err = planner.Encode(f, p)
+	// A file that was there keeps its mode when it is opened.
+	if err = f.Chmod(0o600); err == nil {
+		err = planner.Encode(f, p)
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
