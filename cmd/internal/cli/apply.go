@@ -157,7 +157,7 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	if err := o.check(true); err != nil {
 		return err
 	}
-	limit, err := parseImpact(o.maxImpact)
+	limit, err := o.limit.parse()
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	if err := s.verifySaved(ctx, p); err != nil {
 		return err
 	}
-	if err := a.checkImpact(p, limit); err != nil {
+	if err := a.checkLimit(p, limit); err != nil {
 		return err
 	}
 	if p.Empty() {
