@@ -289,6 +289,12 @@ func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions)
 func (s *session) readBack(ctx context.Context, p *planner.Plan) error {
 	opts := p.Options
 	opts.Replace = nil
+	if len(s.config.Imports) > 0 {
+		// Only now is it recorded what the imported objects are: their files stand for these, and for no new ones.
+		if cfg, diags := s.project.Load(s.prior()); !diags.HasErrors() {
+			s.config = cfg
+		}
+	}
 	in, err := s.observe(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
