@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/planner"
+)
+
+func (a *App) explainCommand() *cobra.Command {
+	var o projectOptions
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "explain ADDR[.FIELD]",
+		Short: "Explain what a plan does to an object or a field, and why",
+		Long: `Says of an object what the plan does to it, why, by which steps, and from which line of the files that comes. Of a field
+(vm.web.memory, vm.web.disk.root.size, vm.web.nic.lan.mac) it shows what the files say and where, or which default that is;
+what is recorded; what the host has defined and what the running guest has; and, when they differ, what the change does to
+the guest and what is called on the host.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runExplain(c.Context(), args[0], o, asJSON) },
+	}
+	o.addTo(c.Flags())
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func (a *App) runExplain(ctx context.Context, text string, o projectOptions, asJSON bool) error {
+	what, err := resource.ParseAddr(text)
+	if err != nil {
+		return err
+	}
+	s, p, err := a.plan(ctx, ".", planOptions{projectOptions: o})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	e, path, err := explain(s.live, p, what)
+	if err != nil {
+		return err
+	}
+	v := a.printer().Explanation(e, path, s.config)
+	if asJSON {
+		return v.JSON()
+	}
+	return v.Text()
+}
+
+// explain finds out which object the address is about, and which field of it: vm.web.disk.root is a volume, and
+// vm.web.disk.root.bus a field of vm.web.
+func explain(in planner.Input, p *planner.Plan, what resource.Addr) (planner.Explanation, string, error) {
+	for _, c := range candidates(what) {
+		e, ok := planner.Explain(in, p, c.addr, c.path)
+		if ok && (c.path == "" || len(e.Fields) > 0) {
+			return e, c.path, nil
+		}
+	}
+	owner := what.Owner()
+	if _, ok := planner.Explain(in, p, owner, ""); ok {
+		return planner.Explanation{}, "", fmt.Errorf("%s has no field %s that is set anywhere: vmplan explain --json %s shows those that are", owner, what.Part, owner)
+	}
+	for addr := range in.Desired.All() {
+		if owner.Contains(addr) {
+			return planner.Explanation{}, "", fmt.Errorf("%s names several objects: say which, for example %s", owner, addr.Owner())
+		}
+	}
+	return planner.Explanation{}, "", fmt.Errorf("%s is neither in the files nor in the state", owner)
+}
+
+type candidate struct {
+	addr resource.Addr
+	path string
+}
+
+// candidates are the ways to divide an address into object and field, the longest object first.
+func candidates(what resource.Addr) []candidate {
+	if what.Part == "" {
+		return []candidate{{what, ""}}
+	}
+	var out []candidate
+	names := strings.Split(what.Part, ".")
+	for n := len(names); n >= 0; n-- {
+		out = append(out, candidate{what.WithPart(strings.Join(names[:n], ".")), strings.Join(names[n:], ".")})
+	}
+	if names[0] == "cloud_init" {
+		out = append(out, candidate{what.WithPart("seed"), strings.Join(names[1:], ".")})
+	}
+	return out
+}
