@@ -105,6 +105,23 @@ var intros = map[resource.Kind]intro{
 	},
 }
 
+// impacts explains the words of the impact column.
+const impacts = `
+## Impact
+
+What a change does on a libvirt host, which each plan says before it is done:
+
+| impact | |
+| --- | --- |
+| record | only what vmplan itself remembers changes |
+| live | done now, the guest keeps running |
+| next-boot | written now, and taken up when the guest next starts; every plan shows it as pending until then |
+| restart | the guest is shut down, changed and started again |
+| replace | deleted and created anew; the plan names what is lost |
+
+` + "`update = \"stage\"`" + ` on a vm turns restart into next-boot. ` + "`vmplan explain vm.NAME.FIELD`" + ` tells the call that a change is made with.
+`
+
 // render gives all pages by file name.
 func render() (map[string]string, error) {
 	pages := map[string]string{"functions.md": functionsPage()}
@@ -119,7 +136,7 @@ func render() (map[string]string, error) {
 		first, _, _ := strings.Cut(in.text, ". ")
 		index += fmt.Sprintf("- [%s](%s): %s.\n", b.Kind, name, strings.TrimSuffix(first, "."))
 	}
-	pages["README.md"] = index + "- [functions](functions.md): what expressions can call.\n"
+	pages["README.md"] = index + "- [functions](functions.md): what expressions can call.\n" + impacts
 	return pages, nil
 }
 
@@ -127,8 +144,8 @@ func blockPage(b config.BlockType, in intro) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "# %s\n\n%s\n\n```hcl\n%s```\n\n", b.Kind, in.text, in.example)
 	w.WriteString("`count` or `for_each` makes several; then `count.index`, `each.key` and `each.value` can be used inside.\n")
-	p := page{out: &w, barred: b.Barred}
-	p.section("", b.Type)
+	p := page{out: &w, kind: b.Kind, barred: b.Barred}
+	p.section("", b.Type, resource.ClassHost)
 	p.readOnly()
 	p.builtins(b)
 	return w.String()

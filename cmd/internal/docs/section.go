@@ -9,38 +9,42 @@ import (
 
 	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/impact"
 )
 
 // page writes one block's attributes, and those of the blocks inside it.
 type page struct {
 	out      *strings.Builder
+	kind     resource.Kind
 	barred   []string
 	computed []row // for the section Read-only
 }
 
 // row is a line of a table of attributes.
-type row struct{ name, typ, text string }
+type row struct{ name, typ, impact, text string }
 
-// section writes the struct t, whose attributes have prefix before their names: "" or "disk.NAME.".
-func (p *page) section(prefix string, t reflect.Type) {
+// section writes the struct t, whose attributes have prefix before their names: "" or "disk.NAME.". class is that of the
+// block it is in.
+func (p *page) section(prefix string, t reflect.Type, class resource.Class) {
 	schema := resource.SchemaOf(t)
 	var rows []row
 	var blocks []resource.Attr
 	for _, a := range schema.Attrs {
+		effect := p.impact(prefix+a.Name, max(class, a.Class))
 		switch {
 		case prefix == "" && slices.Contains(p.barred, a.Name):
 		case a.Computed && a.Block != resource.NotBlock:
 			for _, inner := range resource.SchemaOf(a.Type).Attrs {
-				p.computed = append(p.computed, row{a.Name + ".LABEL." + inner.Name, typeName(inner), inner.Doc})
+				p.computed = append(p.computed, row{a.Name + ".LABEL." + inner.Name, typeName(inner), p.impact(a.Name+".NAME."+inner.Name, a.Class), inner.Doc})
 			}
 		case a.Computed:
-			p.computed = append(p.computed, row{prefix + a.Name, typeName(a), a.Doc})
+			p.computed = append(p.computed, row{prefix + a.Name, typeName(a), effect, a.Doc})
 		case a.Block != resource.NotBlock:
 			blocks = append(blocks, a)
 		case a.Required:
-			rows = append(rows, row{a.Name, typeName(a), "**Required.** " + a.Doc})
+			rows = append(rows, row{a.Name, typeName(a), effect, "**Required.** " + a.Doc})
 		default:
-			rows = append(rows, row{a.Name, typeName(a), a.Doc})
+			rows = append(rows, row{a.Name, typeName(a), effect, a.Doc})
 		}
 	}
 	p.table("attribute", rows)
@@ -49,10 +53,11 @@ func (p *page) section(prefix string, t reflect.Type) {
 		if b.Block == resource.LabelledBlock {
 			fmt.Fprintf(p.out, "\n## %s \"NAME\"\n\n%s NAME is %s\n", path, b.Doc, lowerFirst(labelDoc(b.Type)))
 			path += ".NAME"
+			fmt.Fprintf(p.out, "\nWhen one comes or goes: %s.\n", p.impact(path, max(class, b.Class)))
 		} else {
 			fmt.Fprintf(p.out, "\n## %s\n\n%s\n", path, b.Doc)
 		}
-		p.section(path+".", b.Type)
+		p.section(path+".", b.Type, max(class, b.Class))
 	}
 }
 
@@ -60,10 +65,39 @@ func (p *page) table(title string, rows []row) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprintf(p.out, "\n| %s | type | |\n| --- | --- | --- |\n", title)
+	fmt.Fprintf(p.out, "\n| %s | type | impact of a change | |\n| --- | --- | --- | --- |\n", title)
 	for _, r := range rows {
-		fmt.Fprintf(p.out, "| `%s` | %s | %s |\n", r.name, r.typ, cell(r.text))
+		fmt.Fprintf(p.out, "| `%s` | %s | %s | %s |\n", r.name, r.typ, cell(r.impact), cell(r.text))
 	}
+}
+
+// impact says what a change of the field at path does on a libvirt host.
+func (p *page) impact(path string, class resource.Class) string {
+	kind, path := p.kind, strings.ReplaceAll(path, "NAME", "*")
+	if of, ok := setsOf[kind]; ok {
+		kind = resource.KindVM
+		if other := of[path]; other != "" {
+			path = other
+		}
+	}
+	rules := impact.Rules(kind, path, class)
+	var texts []string
+	for _, r := range rules {
+		texts = append(texts, strings.TrimSpace(r.Impact.String()+" "+r.When))
+	}
+	switch {
+	case len(rules) > 0:
+		return strings.Join(texts, "; ")
+	case class == resource.ClassInput:
+		return "as what it sets"
+	}
+	return "record"
+}
+
+// setsOf are blocks that say what vms are like, with those attributes that vms call otherwise.
+var setsOf = map[resource.Kind]map[string]string{
+	"instancetype": {},
+	"preference":   {"disk_bus": "disk.*.bus", "nic_model": "nic.*.model"},
 }
 
 func (p *page) readOnly() {
