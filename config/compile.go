@@ -24,6 +24,7 @@ type block struct {
 	refs   []reference // of all expressions in body
 	// triggers is lifecycle.replace_triggered_by.
 	triggers []reference
+	rules    []rule // lifecycle's conditions
 	// ranges says where each field was written, by path; "" is the header.
 	ranges map[string]hcl.Range
 }
@@ -181,10 +182,19 @@ func (c *compiler) names(schema *resource.Schema, prefix string) []string {
 	if prefix == "" {
 		out = append(out, "count", "for_each")
 	}
+	if prefix == "lifecycle." {
+		out = append(out, precondition, postcondition)
+	}
 	return out
 }
 
 func (c *compiler) nested(spec *bodySpec, schema *resource.Schema, title string, src *hclsyntax.Block, prefix string, seen map[string]hcl.Range) {
+	if isCondition(prefix, src) {
+		if r, ok := declareRule(src, c.rep); ok {
+			c.block.rules = append(c.block.rules, r)
+		}
+		return
+	}
 	a := schema.Attr(src.Type)
 	want := 0
 	switch {

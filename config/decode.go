@@ -15,10 +15,11 @@ type object struct {
 	id    string // what references carry: the address, or that of a built-in
 	block *block // nil for what no file declares
 	scope *scope
-	value any               // pointer to the struct
-	res   resource.Resource // value, unless it is an instancetype or preference
-	bad   map[string]bool   // fields that could not be decoded, by path
-	nulls map[string]bool   // fields that were set to null, where that means something
+	value any                  // pointer to the struct
+	vars  map[string]cty.Value // each or count
+	res   resource.Resource    // value, unless it is an instancetype or preference
+	bad   map[string]bool      // fields that could not be decoded, by path
+	nulls map[string]bool      // fields that were set to null, where that means something
 }
 
 // at is where a field of the object was written, or the nearest thing around it.
@@ -91,7 +92,7 @@ func (d *decoding) object(in instance) *object {
 	ptr := reflect.New(b.typ)
 	o := &object{
 		addr:  resource.Addr{Module: d.scope.path, Kind: b.kind, Name: b.name, Key: in.key},
-		block: b, scope: d.scope, value: ptr.Interface(),
+		block: b, scope: d.scope, value: ptr.Interface(), vars: in.vars,
 	}
 	o.id = o.addr.String()
 	d.body(o, b.body, ptr.Elem(), ctx)

@@ -89,38 +89,26 @@ func (v *variable) convertMarked(val cty.Value) (cty.Value, error) {
 
 // validate checks the validation blocks of a variable.
 func (sc *scope) validate(v *variable) {
-	for _, rule := range v.rules {
-		ctx := sc.context(referencesIn(rule.condition, rule.message), repetition{})
-		cond, ok := sc.eval.value(rule.condition, ctx)
-		if !ok {
-			continue
+	for _, r := range v.rules {
+		if text, failed := sc.broken(r, sc.context(r.references(), repetition{})); failed {
+			sc.eval.rep.addFirst(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", text, place(r.condition.Range())))
 		}
-		cond, _ = cond.UnmarkDeep()
-		cond, err := convert.Convert(cond, cty.Bool)
-		if err != nil || cond.IsNull() {
-			sc.eval.rep.addFirst(mistake(rule.condition.Range(), "Wrong type", "The condition of a validation is true or false."))
-			continue
-		}
-		if !cond.IsKnown() || cond.True() {
-			continue
-		}
-		sc.eval.rep.addFirst(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", sc.message(rule, ctx), place(rule.condition.Range())))
 	}
 }
 
-func (sc *scope) message(rule validation, ctx *hcl.EvalContext) string {
-	val, ok := sc.eval.value(rule.message, ctx)
+func (sc *scope) message(r rule, ctx *hcl.EvalContext) string {
+	val, ok := sc.eval.value(r.message, ctx)
 	if !ok {
-		return "The value is refused."
+		return "The condition does not hold."
 	}
 	if val.HasMarkDeep(sensitive) {
-		return "The value is refused; the message uses a sensitive value and is not shown."
+		return "The condition does not hold; the message uses a sensitive value and is not shown."
 	}
 	val, _ = val.UnmarkDeep()
 	text, err := convert.Convert(val, cty.String)
 	if err != nil || text.IsNull() || !text.IsKnown() {
-		sc.eval.rep.addFirst(mistake(rule.message.Range(), "Wrong type", "error_message is a text."))
-		return "The value is refused."
+		sc.eval.rep.addFirst(mistake(r.message.Range(), "Wrong type", "error_message is a text."))
+		return "The condition does not hold."
 	}
 	return strings.TrimSpace(text.AsString())
 }

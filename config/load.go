@@ -22,6 +22,7 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 	}
 	e.settle(d)
 	e.outputs()
+	e.conditions()
 	e.depend()
 	placed := e.place()
 	vms := e.vms()

@@ -27,6 +27,7 @@ type module struct {
 	locals    table[*hclsyntax.Attribute]
 	outputs   table[*output]
 	calls     table[*call]
+	checks    table[*check]
 	blocks    table[*block] // by "vm.web"
 }
 
@@ -161,7 +162,7 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 		}
 	case isRefactoring(b.Type):
 		l.refactoring(m, b)
-	case b.Type != "variable" && b.Type != "output" && b.Type != "module" && blockTypes[kind] == nil:
+	case b.Type != "variable" && b.Type != "output" && b.Type != "module" && b.Type != checkBlock && blockTypes[kind] == nil:
 		l.rep.add(mistake(b.TypeRange, "Unknown block type", "There is no block %q.%s", b.Type, didYouMean(b.Type, topLevel())))
 	case !l.labels(b, 1):
 	case b.Type == "variable":
@@ -175,6 +176,10 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 	case b.Type == "module":
 		if l.first(b, m.calls.byName[b.Labels[0]].where()) {
 			m.calls.add(b.Labels[0], declareCall(b, l.rep))
+		}
+	case b.Type == checkBlock:
+		if l.first(b, m.checks.byName[b.Labels[0]].where()) {
+			m.checks.add(b.Labels[0], declareCheck(b, l.rep))
 		}
 	default:
 		name := b.Type + "." + b.Labels[0]
@@ -200,6 +205,13 @@ func (o *output) where() *hcl.Range {
 }
 
 func (c *call) where() *hcl.Range {
+	if c == nil {
+		return nil
+	}
+	return &c.header
+}
+
+func (c *check) where() *hcl.Range {
 	if c == nil {
 		return nil
 	}
@@ -258,7 +270,7 @@ func (l *loader) declareLocals(m *module, b *hclsyntax.Block) {
 
 // topLevel lists the types of blocks that may stand at the top of a file.
 func topLevel() []string {
-	names := []string{"vmplan", "variable", "locals", "output", "module", movedBlock, removedBlock, importBlock}
+	names := []string{"vmplan", "variable", "locals", "output", "module", checkBlock, movedBlock, removedBlock, importBlock}
 	for k := range blockTypes {
 		names = append(names, string(k))
 	}

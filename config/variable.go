@@ -17,13 +17,7 @@ type variable struct {
 	value     cty.Value // default; NilVal: must be given
 	nullable  bool
 	sensitive bool
-	rules     []validation
-}
-
-// validation is a validation block of a variable.
-type validation struct {
-	condition hclsyntax.Expression
-	message   hclsyntax.Expression
+	rules     []rule // validation
 }
 
 func declareVariable(b *hclsyntax.Block, rep *reporter) *variable {
@@ -54,8 +48,8 @@ func declareVariable(b *hclsyntax.Block, rep *reporter) *variable {
 			rep.add(mistake(nested.TypeRange, "Unknown block type", "A variable block has no block %q.%s", nested.Type, didYouMean(nested.Type, []string{"validation"})))
 			continue
 		}
-		if rule, ok := declareValidation(nested, rep); ok {
-			v.rules = append(v.rules, rule)
+		if r, ok := declareRule(nested, rep); ok {
+			v.rules = append(v.rules, r)
 		}
 	}
 	return v
@@ -86,21 +80,6 @@ func (v *variable) convert(val cty.Value) (cty.Value, error) {
 		val = v.defaults.Apply(val)
 	}
 	return convert.Convert(val, v.typ)
-}
-
-func declareValidation(b *hclsyntax.Block, rep *reporter) (validation, bool) {
-	known := []string{"condition", "error_message"}
-	for _, attr := range sortedAttributes(b.Body) {
-		if attr.Name != known[0] && attr.Name != known[1] {
-			rep.add(unknownAttribute(attr, "validation", known))
-		}
-	}
-	condition, message := b.Body.Attributes[known[0]], b.Body.Attributes[known[1]]
-	if condition == nil || message == nil {
-		rep.add(mistake(b.DefRange(), "Missing attribute", "A validation block needs condition and error_message."))
-		return validation{}, false
-	}
-	return validation{condition.Expr, message.Expr}, true
 }
 
 func declareOutput(b *hclsyntax.Block, rep *reporter) *output {
