@@ -40,6 +40,7 @@ type Update struct {
 // Delete removes the object: undefines a vm (off by then; with NVRAM, managed save and snapshot metadata) but none of its
 // volumes; stops and undefines a network or pool (a pool's folder is removed when it is empty); deletes a volume's bits.
 // What others stand on is ErrInUse and stays: a volume that a vm or another volume uses, a network that a running guest is on.
+// A vm, network or pool of that name which is not this very object (another UUID) is ErrConflict and stays, for all operations.
 type Delete struct{ target }
 
 // Start starts a vm.

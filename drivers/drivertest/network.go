@@ -30,7 +30,10 @@ var networkScenarios = []scenario{
 	{"a network of that name with another identity conflicts", func(s *suite) {
 		n := s.network("lan")
 		s.create(n, nil)
-		s.fails(drivers.NewCreate(s.normal(s.network("lan")), nil), drivers.ErrConflict)
+		other := s.normal(s.network("lan"))
+		s.fails(drivers.NewCreate(other, nil), drivers.ErrConflict)
+		s.fails(drivers.NewDelete(other), drivers.ErrConflict)
+		s.fails(drivers.NewSetMark(other, *s.mark(n)), drivers.ErrConflict)
 		s.asPromised(n)
 	}},
 	{"reservations and autostart are changed in place", func(s *suite) {

@@ -34,6 +34,7 @@ var storageScenarios = []scenario{
 		p, other := s.pool("p"), s.pool("p")
 		s.create(p, nil)
 		s.fails(drivers.NewCreate(s.normal(other), nil), drivers.ErrConflict)
+		s.fails(drivers.NewDelete(s.normal(other)), drivers.ErrConflict)
 		s.asPromised(p)
 	}},
 	{"volumes are made as they are wanted", func(s *suite) {

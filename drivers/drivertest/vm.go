@@ -54,7 +54,13 @@ var vmScenarios = []scenario{
 		vm, other := s.vm("web"), s.vm("web")
 		s.create(vm, s.mark(vm))
 		other.UUID = uuid.NewString()
-		s.fails(drivers.NewCreate(s.normal(other), nil), drivers.ErrConflict)
+		twin := s.normalVM(other)
+		for _, op := range []drivers.Op{
+			drivers.NewCreate(twin, nil), drivers.NewStart(twin), drivers.NewStop(twin, true), drivers.NewReboot(twin, true),
+			drivers.NewSetMark(twin, *s.mark(other)), drivers.NewDelete(twin),
+		} {
+			s.fails(op, drivers.ErrConflict)
+		}
 		other = s.vm("twin")
 		other.UUID = vm.UUID
 		s.place(other)

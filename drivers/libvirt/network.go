@@ -72,6 +72,19 @@ func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.
 	return c.conn.NetworkDefineXML(text)
 }
 
+// network looks a network up by name. Another network that has the name by now is ErrConflict.
+func (c *call) network(n *resource.Network) (*libvirt.Network, error) {
+	net, err := c.conn.LookupNetworkByName(n.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNetwork(net, n); err != nil {
+		freeNetwork(net)
+		return nil, err
+	}
+	return net, nil
+}
+
 func checkNetwork(net *libvirt.Network, n *resource.Network) error {
 	uuid, err := net.GetUUIDString()
 	if err != nil || n.UUID == "" || uuid == n.UUID {
@@ -102,7 +115,7 @@ func startNetwork(net *libvirt.Network, name string) error {
 // updateNetwork tells a running network's DHCP server about fixed addresses; for other changes it defines the network anew
 // and restarts it.
 func (c *call) updateNetwork(before, after *resource.Network) error {
-	net, err := c.conn.LookupNetworkByName(after.Name)
+	net, err := c.network(after)
 	if err != nil {
 		return fail(err, "update network %s", after.Name)
 	}
@@ -249,7 +262,7 @@ func updateHost(net *libvirt.Network, command libvirt.NetworkUpdateCommand, r re
 }
 
 func (c *call) deleteNetwork(n *resource.Network) error {
-	net, err := c.conn.LookupNetworkByName(n.Name)
+	net, err := c.network(n)
 	if missing(err) {
 		return nil
 	}
@@ -257,9 +270,6 @@ func (c *call) deleteNetwork(n *resource.Network) error {
 		return fail(err, "delete network %s", n.Name)
 	}
 	defer freeNetwork(net)
-	if err := checkNetwork(net, n); err != nil {
-		return fail(err, "delete network %s", n.Name)
-	}
 	if active, err := net.IsActive(); err != nil {
 		return fail(err, "delete network %s", n.Name)
 	} else if active {
@@ -296,7 +306,7 @@ func (c *call) checkNobodyOn(network string) error {
 
 // markNetwork rewrites the mark in the persistent definition; a running network is not touched.
 func (c *call) markNetwork(n *resource.Network, mark drivers.Mark) error {
-	net, err := c.conn.LookupNetworkByName(n.Name)
+	net, err := c.network(n)
 	if err != nil {
 		return fail(err, "mark network %s", n.Name)
 	}

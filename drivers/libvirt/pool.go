@@ -111,6 +111,9 @@ func (c *call) updatePool(after *resource.Pool) error {
 		return fail(err, "update pool %s", after.Name)
 	}
 	defer freePool(pool)
+	if err := checkPool(pool, after); err != nil {
+		return fail(err, "update pool %s", after.Name)
+	}
 	return autostartPool(pool, after)
 }
 

@@ -47,11 +47,11 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 		}
 		return drivers.Result{}, d.change(func(t *tx) error { return t.create(op.Target(), op.Mark) })
 	case *drivers.Update:
-		return drivers.Result{}, d.change(func(t *tx) error { return t.update(op) })
+		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.update(op) })
 	case *drivers.Delete:
-		return drivers.Result{}, d.change(func(t *tx) error { return t.delete(op.Target()) })
+		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.delete(op.Target()) })
 	case *drivers.SetMark:
-		return drivers.Result{}, d.change(func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })
+		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })
 	}
 	vm, ok := op.Target().(*resource.VM)
 	if !ok {
@@ -59,11 +59,11 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	}
 	switch op := op.(type) {
 	case *drivers.Start:
-		return drivers.Result{}, d.change(func(t *tx) error { return t.start(vm.Name) })
+		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.start(vm.Name) })
 	case *drivers.Stop:
 		return drivers.Result{}, d.stop(ctx, vm, op.Force)
 	case *drivers.Reboot:
-		return drivers.Result{}, d.change(func(t *tx) error { return t.reboot(vm.Name, op.Force) })
+		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.reboot(vm.Name, op.Force) })
 	case *drivers.WaitReady:
 		return drivers.Result{}, d.waitReady(ctx, vm, report)
 	}
@@ -75,6 +75,16 @@ func (d *driver) change(fn func(*tx) error) error {
 	return d.host.change(func(t *tx) error {
 		if t.Unavailable != "" {
 			return fmt.Errorf("%s: %w", t.Unavailable, drivers.ErrUnavailable)
+		}
+		return fn(t)
+	})
+}
+
+// touch is change for what is done to an object that must be r, and not one that has taken its name since.
+func (d *driver) touch(r resource.Resource, fn func(*tx) error) error {
+	return d.change(func(t *tx) error {
+		if err := t.same(r); err != nil {
+			return err
 		}
 		return fn(t)
 	})
@@ -108,6 +118,29 @@ func (t *tx) update(op *drivers.Update) error {
 		return t.updateVM(op.Before.(*resource.VM), after, op.Live)
 	}
 	return fmt.Errorf("a %s cannot be changed: %w", op.Target().Kind(), drivers.ErrUnsupported)
+}
+
+// same tells whether what has r's name is r; one without a UUID stands for whatever has its name.
+func (t *tx) same(r resource.Resource) error {
+	name, want, have := r.Base().Name, "", ""
+	switch r := r.(type) {
+	case *resource.Pool:
+		if live := t.Pools[name]; live != nil {
+			want, have = r.UUID, live.UUID
+		}
+	case *resource.Network:
+		if live := t.Networks[name]; live != nil {
+			want, have = r.UUID, live.UUID
+		}
+	case *resource.VM:
+		if live := t.VMs[name]; live != nil {
+			want, have = r.UUID, live.UUID
+		}
+	}
+	if want != "" && want != have {
+		return fmt.Errorf("there is another of this name, with UUID %s: %w", have, drivers.ErrConflict)
+	}
+	return nil
 }
 
 func (t *tx) delete(r resource.Resource) error {
