@@ -109,7 +109,7 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	for i, label := range labels {
 		group.Go(func() (err error) {
 			begun := time.Now()
-			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label], All: s.imports(in.Imports)})
+			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label], All: s.all || s.imports(in.Imports)})
 			if err != nil {
 				return fmt.Errorf("host.%s: %w", label, err)
 			}

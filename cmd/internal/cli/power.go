@@ -78,7 +78,12 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 	for _, vm := range vms {
 		p.Steps = append(p.Steps, powerSteps(vm, s.state.Records[vm.Addr], act)...)
 	}
-	progress := a.printer().Progress(p, false)
+	return s.runSteps(ctx, p)
+}
+
+// runSteps carries out steps that a command has put together itself.
+func (s *session) runSteps(ctx context.Context, p *planner.Plan) error {
+	progress := s.app.printer().Progress(p, false)
 	summary, err := apply.Run(ctx, p, s.state, apply.Env{Drivers: s.drivers, Backend: s.backend, Events: logged(progress.Event)})
 	progress.Close(summary)
 	switch {
@@ -86,7 +91,7 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 		return err
 	case ctx.Err() != nil:
 		return exitError{ExitInterrupted}
-	case summary.Failed > 0:
+	case summary.Failed > 0 || summary.Skipped > 0:
 		return exitError{ExitError}
 	}
 	return nil

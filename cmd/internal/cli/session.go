@@ -30,6 +30,7 @@ type session struct {
 	drivers map[string]drivers.Driver // by host label
 	images  ImageStore
 	live    planner.Input // what the last observe saw
+	all     bool          // observe whole hosts
 	unlock  state.Unlock  // nil when not locked
 }
 

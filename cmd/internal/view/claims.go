@@ -1,7 +1,9 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"vmplan.dev/vmplan/planner"
 )
@@ -33,4 +35,24 @@ func (p *Printer) claims(heading string, claims []planner.Claim) error {
 		rows = append(rows, []string{c.Addr.String(), c.Host, c.Name, c.Why})
 	}
 	return p.table([]string{"ADDRESS", "HOST", "NAME", "WHY"}, rows)
+}
+
+// Orphans prints live objects that bear the project's mark and are not managed, or with asJSON a list of them.
+func (p *Printer) Orphans(orphans []planner.Orphan, asJSON bool) error {
+	if asJSON {
+		return p.JSON(append([]planner.Orphan{}, orphans...))
+	}
+	if len(orphans) == 0 {
+		fmt.Fprintln(p.Err, "No orphans.")
+		return nil
+	}
+	var rows [][]string
+	for _, o := range orphans {
+		why := o.Why
+		if o.Wanted {
+			why += ", and is in the files: the next apply takes it back"
+		}
+		rows = append(rows, []string{o.Addr.String(), o.Host, o.Name, cmp.Or(string(o.Power), "-"), cmp.Or(strings.Join(o.Owns, ", "), "-"), why})
+	}
+	return p.table([]string{"ADDRESS", "HOST", "NAME", "POWER", "OWNS", "WHY"}, rows)
 }

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
+)
+
+type orphansOptions struct {
+	projectOptions
+	lock        lockOptions
+	adopt       bool
+	remove      bool
+	autoApprove bool
+	json        bool
+}
+
+func (a *App) orphansCommand() *cobra.Command {
+	var o orphansOptions
+	c := &cobra.Command{
+		Use:   "orphans [ADDR…]",
+		Short: "List live objects that bear this project's mark and are not managed",
+		Long: `Lists the vms and networks on the project's hosts that bear its mark and are in no record: what a run that was cut off or a
+lost state left, what was released, and copies made by hand.
+
+--adopt records those that the files have a block for. --delete asks and deletes them: a guest is shut down gracefully, and
+those of its disks go with it that bear the name of a disk of its own and are used by nothing else. What was released on
+purpose is only deleted when it is named.`,
+		RunE: func(c *cobra.Command, args []string) error { return a.runOrphans(c.Context(), args, o) },
+	}
+	f := c.Flags()
+	o.projectOptions.addTo(f)
+	o.lock.addTo(f)
+	f.BoolVar(&o.adopt, "adopt", false, "record those that the files have a block for")
+	f.BoolVar(&o.remove, "delete", false, "delete them, after asking")
+	f.BoolVar(&o.autoApprove, "auto-approve", false, "with --delete: do not ask")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return c
+}
+
+func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) error {
+	switch {
+	case o.adopt && o.remove:
+		return errors.New("--adopt and --delete exclude each other")
+	case o.json && (o.adopt || o.remove):
+		return errors.New("--json lists; it goes with neither --adopt nor --delete")
+	case o.adopt || o.remove:
+		o.lock.operation = "orphans"
+	}
+	sel, err := parseAddrs("ADDR", args)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	in, err := s.observeAll(ctx)
+	if err != nil {
+		return err
+	}
+	orphans, err := selectOrphans(planner.Orphans(in), sel, o.remove)
+	if err != nil {
+		return err
+	}
+	if err := a.printer().Orphans(orphans, o.json); err != nil || len(orphans) == 0 {
+		return err
+	}
+	switch {
+	case o.adopt:
+		return s.adoptOrphans(ctx, in, orphans)
+	case o.remove:
+		return s.deleteOrphans(ctx, in, orphans, o.autoApprove)
+	}
+	return nil
+}
+
+// observeAll loads the files and reads all that the hosts have.
+func (s *session) observeAll(ctx context.Context) (planner.Input, error) {
+	if err := s.load(); err != nil {
+		return planner.Input{}, err
+	}
+	if err := s.connect(); err != nil {
+		return planner.Input{}, err
+	}
+	s.all = true
+	return s.observe(ctx, planner.Options{})
+}
+
+// selectOrphans gives those that the addresses name, all without any; named leaves out what was released if it is not named.
+func selectOrphans(all []planner.Orphan, sel []resource.Addr, named bool) ([]planner.Orphan, error) {
+	var out []planner.Orphan
+	used := make([]bool, len(sel))
+	for _, o := range all {
+		if selects(sel, o.Addr, used) && (len(sel) > 0 || !named || !o.Released) {
+			out = append(out, o)
+		}
+	}
+	for i, ok := range used {
+		if !ok {
+			return nil, fmt.Errorf("%s is no orphan: see vmplan orphans", sel[i])
+		}
+	}
+	return out, nil
+}
+
+// adoptOrphans records what the files have a block for, with what it owns, as state rebuild does.
+func (s *session) adoptOrphans(ctx context.Context, in planner.Input, orphans []planner.Orphan) error {
+	wanted := map[resource.Addr]bool{}
+	for _, o := range orphans {
+		if o.Wanted && !o.Released {
+			wanted[o.Addr] = true
+		}
+	}
+	recorded := s.state
+	marked := planner.Marked(in.Hosts, recorded.Lineage)
+	seen := &state.Snapshot{Lineage: recorded.Lineage, Salt: recorded.Salt, Records: map[resource.Addr]*state.Record{}}
+	for addr, rec := range marked {
+		if wanted[addr.Owner()] {
+			seen.Records[addr] = rec
+		}
+	}
+	s.state = seen
+	err := s.load()
+	if err == nil {
+		in, err = s.observe(ctx, planner.Options{})
+	}
+	s.state = recorded
+	if err != nil {
+		return err
+	}
+	var adopted []resource.Addr
+	rebuilt := planner.Rebuild(in)
+	for _, c := range rebuilt.Taken {
+		if wanted[c.Addr.Owner()] && recorded.Records[c.Addr] == nil {
+			recorded.Apply(state.Entry{Addr: c.Addr, Record: rebuilt.Records[c.Addr]})
+			adopted = append(adopted, c.Addr)
+		}
+	}
+	if len(adopted) == 0 {
+		s.app.printer().Note("Nothing was recorded: write the blocks of those to keep, and remove them from the hosts with --delete otherwise.")
+		return nil
+	}
+	for addr, rec := range rebuilt.Records {
+		if addr.Kind == resource.KindHost && recorded.Records[addr] == nil {
+			recorded.Apply(state.Entry{Addr: addr, Record: rec})
+		}
+	}
+	if err := s.backend.Write(ctx, recorded); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	for _, addr := range adopted {
+		s.app.printer().Note(fmt.Sprintf("Recorded %s.", addr))
+	}
+	return nil
+}
+
+func (s *session) deleteOrphans(ctx context.Context, in planner.Input, orphans []planner.Orphan, autoApprove bool) error {
+	p := planner.DeleteOrphans(in, orphans)
+	if !autoApprove {
+		if err := s.app.approve(ctx, applyOptions{planOptions: planOptions{destroy: true}}); err != nil {
+			return err
+		}
+	}
+	return s.runSteps(ctx, p)
+}

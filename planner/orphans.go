@@ -1,0 +1,108 @@
+package planner
+
+import (
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// Orphan is a live vm or network that bears the project's mark and is not managed: it is in no record, or was released.
+type Orphan struct {
+	Claim
+	Released bool          `json:"released"`
+	Wanted   bool          `json:"wanted"` // the files have its block, so the next apply takes it back
+	Power    drivers.Power `json:"power"`
+	// Owns are the files of a vm's disks that are its own as far as can be told; Keeps those of its other disks.
+	Owns  []string `json:"owns,omitempty"`
+	Keeps []string `json:"keeps,omitempty"`
+
+	object resource.Resource
+	owned  []resource.Resource
+	record *state.Record // nil when there is none
+}
+
+// Orphans lists what bears the mark of in.State's lineage and is not managed, in order of address. Only what was observed of
+// the disks is taken for their own: observe whole hosts.
+func Orphans(in Input) []Orphan {
+	var out []Orphan
+	for _, live := range liveObjects(in.Hosts) {
+		m := live.Mark
+		if m == nil || m.Lineage != in.State.Lineage {
+			continue
+		}
+		o := Orphan{Released: m.Released, Wanted: in.Desired.Get(m.Addr) != nil, Power: live.Power}
+		switch rec := in.State.Records[m.Addr]; {
+		case rec != nil && recordedAt(in, rec) != live.place:
+			o.Why, o.Wanted = "bears the mark of another object, as copies made by hand do", false
+		case rec != nil && rec.Status != state.StatusReleased:
+			continue
+		case m.Released:
+			o.Why, o.record = "was released", rec
+		default:
+			o.Why = "is in no record"
+		}
+		o.object = resource.Clone(live.Resource)
+		o.object.Base().Addr, o.object.Base().Host = m.Addr, live.host
+		o.Addr, o.Kind, o.Host, o.Name = m.Addr, o.object.Kind(), live.host, nameOf(o.object)
+		if vm, ok := o.object.(*resource.VM); ok {
+			o.divide(in.Hosts[live.host], vm)
+		}
+		out = append(out, o)
+	}
+	slices.SortStableFunc(out, func(a, b Orphan) int { return resource.Compare(a.Addr, b.Addr) })
+	return out
+}
+
+func recordedAt(in Input, rec *state.Record) place {
+	r := rec.Object
+	if h, ok := in.Hosts[r.Base().Host]; ok {
+		if n, err := h.Rules.Normalize(r); err == nil {
+			r = n
+		}
+	}
+	return place{r.Base().Host, resource.Key(r)}
+}
+
+// divide tells the disks that are the vm's own, by their names and because nobody else uses them, from the others.
+func (o *Orphan) divide(h Host, vm *resource.VM) {
+	for _, part := range disksAsParts(vm) {
+		id := resource.VolumeID(part)
+		live := h.Observed.Objects[resource.Key(part)]
+		switch {
+		case live == nil:
+		case ownedName(part, vm) && slices.Equal(live.Users, []string{resource.Key(vm)}):
+			o.Owns, o.owned = append(o.Owns, id), append(o.owned, part)
+		default:
+			o.Keeps = append(o.Keeps, id)
+		}
+	}
+}
+
+// DeleteOrphans makes the plan that deletes the orphans: a running guest is shut down first, and what is its own goes last.
+func DeleteOrphans(in Input, orphans []Orphan) *Plan {
+	p := &Plan{Lineage: in.State.Lineage, Serial: in.State.Serial}
+	for i := range orphans {
+		o := &orphans[i]
+		var before []string
+		step := func(op drivers.Op, keep bool) {
+			r := op.Target()
+			s := Step{
+				ID: op.Verb() + " " + string(r.Kind()) + " " + nameOf(r) + " on " + o.Host, Op: drivers.Encoded{Op: op}, Addr: r.Base().Addr, Host: o.Host,
+				Cause: "orphan", DependsOn: before, Group: o.Addr, Impact: drivers.ImpactDestroy, KeepRecord: keep,
+			}
+			p.Steps = append(p.Steps, s)
+			before = []string{s.ID}
+		}
+		if vm, ok := o.object.(*resource.VM); ok && o.Power != drivers.PowerOff {
+			step(drivers.NewStop(vm, false), true)
+		}
+		step(drivers.NewDelete(o.object), o.record == nil)
+		for _, part := range o.owned {
+			rec := in.State.Records[part.Base().Addr]
+			step(drivers.NewDelete(part), rec == nil || o.record == nil)
+		}
+	}
+	return p
+}
