@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,10 +25,14 @@ func (o *lockOptions) addTo(f *pflag.FlagSet) {
 func (s *session) lock(ctx context.Context, o lockOptions) error {
 	info := state.NewLockInfo(o.operation)
 	unlock, err := state.LockWait(ctx, s.backend, info, o.timeout, func(l *state.LockedError) {
-		s.app.printer().Note(fmt.Sprintf("Waiting up to %s: %v.", o.timeout, l))
+		s.app.printer().Aside(fmt.Sprintf("Waiting up to %s: %v.", o.timeout, l))
 	})
-	if err != nil {
-		return fmt.Errorf("lock the state: %w", err)
+	var held *state.LockedError
+	switch {
+	case errors.As(err, &held):
+		return fmt.Errorf("%w\n--lock-timeout 5m would wait until it is free, for five minutes at most.", err)
+	case err != nil:
+		return err
 	}
 	s.unlock = unlock
 	return nil

@@ -72,7 +72,7 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 		if err := savePlan(o.out, p, s, o.planOptions); err != nil {
 			return err
 		}
-		a.printer().Note(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
+		a.printer().Aside(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
 	}
 	if err := a.checkLimit(p, limit); err != nil {
 		return err

@@ -109,7 +109,7 @@ func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 		return err
 	}
 	if s.state, err = s.backend.Read(ctx); err != nil {
-		return errors.Join(fmt.Errorf("read state: %w", err), s.Close())
+		return errors.Join(unreadable(err), s.Close())
 	}
 	if s.state.Lineage == "" {
 		s.state.Lineage = identity(s.dir)
@@ -158,6 +158,17 @@ func (s *session) loadFor(opts planner.Options) error {
 	}
 	s.config = cfg
 	return nil
+}
+
+// unreadable says what to do about a state that cannot be read.
+func unreadable(err error) error {
+	switch {
+	case errors.Is(err, state.ErrNewer):
+		return fmt.Errorf("%w\nIt was left as it is. Use a vmplan that is at least as new as the one that wrote it.", err)
+	case errors.Is(err, state.ErrCorrupt):
+		return fmt.Errorf("%w\nIt was left as it is. Put a good copy of the file in its place: without the state vmplan does not know what it made.", err)
+	}
+	return err
 }
 
 func (s *session) prior() config.Prior {

@@ -73,6 +73,9 @@ func New(s Streams) *Printer { return &Printer{Streams: s, style: style{color: s
 // Note prints a sentence beside the results, to Out.
 func (p *Printer) Note(text string) { fmt.Fprintln(p.Out, clean(text)) }
 
+// Aside prints a sentence that is no result, to Err: programs that read Out do not see it.
+func (p *Printer) Aside(text string) { fmt.Fprintln(p.Err, clean(text)) }
+
 // Prompt prints a question, to Out, and leaves the cursor behind it.
 func (p *Printer) Prompt(text string) { fmt.Fprint(p.Out, p.style.bold(text)) }
 
