@@ -18,6 +18,11 @@ type BlockType struct {
 	Builtins map[string]any
 }
 
+// PlainBlocks lists the types of blocks that make no object.
+func PlainBlocks() []string {
+	return []string{"vmplan", "variable", "locals", "output", "module", checkBlock, movedBlock, removedBlock, importBlock}
+}
+
 // BlockTypes gives the resource blocks in the order of their names.
 func BlockTypes() []BlockType {
 	var out []BlockType

@@ -270,7 +270,7 @@ func (l *loader) declareLocals(m *module, b *hclsyntax.Block) {
 
 // topLevel lists the types of blocks that may stand at the top of a file.
 func topLevel() []string {
-	names := []string{"vmplan", "variable", "locals", "output", "module", checkBlock, movedBlock, removedBlock, importBlock}
+	names := PlainBlocks()
 	for k := range blockTypes {
 		names = append(names, string(k))
 	}

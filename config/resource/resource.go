@@ -46,7 +46,7 @@ type Meta struct {
 	// DependsOn are addresses that must be done first, beyond those that references imply.
 	DependsOn []Addr `json:"depends_on,omitzero" schema:"local" doc:"Objects that must be in place before this one, beyond those it refers to."`
 	// Lifecycle changes how plans treat the object.
-	Lifecycle *Lifecycle `json:"lifecycle,omitzero" schema:"local" doc:"How plans treat this object."`
+	Lifecycle *Lifecycle `json:"lifecycle,omitzero" schema:"local" doc:"How plans treat this object. Takes precondition and postcondition blocks too: see check."`
 }
 
 // Base implements Resource.
@@ -58,7 +58,7 @@ func (m *Meta) IsManaged() bool { return m.Managed == nil || *m.Managed }
 // Lifecycle is the lifecycle block.
 type Lifecycle struct {
 	PreventDestroy bool     `json:"prevent_destroy,omitzero" doc:"Refuse any plan that would delete or replace this."`
-	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields whose differences are left alone, such as [title, memory]."`
+	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields and blocks whose differences are left alone, such as [title, disk.root.size, cloud_init]."`
 	// ReplaceTriggeredBy are addresses, or addresses with a field behind: "image.debian", "volume.db.size".
 	ReplaceTriggeredBy []string `json:"replace_triggered_by,omitzero" doc:"Objects, or fields of objects, such as [image.debian, volume.db.size]: when one changes in a plan, this is replaced with it."`
 }
@@ -82,7 +82,7 @@ type Pool struct {
 	UUID      string `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
 	Type      string `json:"type,omitzero" schema:"enum=dir" doc:"The pool's type: dir, a folder of the host."`
 	Path      string `json:"path,omitzero" doc:"The folder on the host; created if it is missing. Needed unless managed = false."`
-	Default   bool   `json:"default,omitzero" schema:"local" doc:"Whether volumes, images and disks without a pool go here."`
+	Default   bool   `json:"default,omitzero" schema:"local" doc:"Whether volumes, images and disks without a pool go here. Those that lie in another pool already stay there."`
 	Autostart *bool  `json:"autostart,omitzero" doc:"Whether the host starts the pool when it boots. Default true."`
 	// Implicit marks the pool "default" that no file declares: used as it is when the host has it, else created.
 	Implicit bool `json:"implicit,omitzero" schema:"local,computed" doc:"Set for the pool default when no pool is declared."`

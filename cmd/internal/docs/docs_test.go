@@ -88,8 +88,15 @@ func TestTheExamplesAreOneProjectThatLoads(t *testing.T) {
 		if formatted := string(config.Format([]byte(text))); formatted != text {
 			t.Errorf("%s: fmt would write\n%s", kind, formatted)
 		}
-		if err := os.WriteFile(filepath.Join(dir, string(kind)+".hcl"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		writeFile(t, filepath.Join(dir, string(kind)+".hcl"), text)
+	}
+	for name, p := range plains {
+		if formatted := string(config.Format([]byte(p.example))); formatted != p.example {
+			t.Errorf("%s: fmt would write\n%s", name, formatted)
+		}
+		writeFile(t, filepath.Join(dir, name+".hcl"), p.example)
+		if p.beside != "" {
+			writeFile(t, filepath.Join(dir, p.beside), p.besideText)
 		}
 	}
 	p, diags := config.Open(dir, config.Options{Version: "0.1.0"})
@@ -102,5 +109,15 @@ func TestTheExamplesAreOneProjectThatLoads(t *testing.T) {
 	}
 	if c.Set.Len() < 6 {
 		t.Errorf("%d objects", c.Set.Len())
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -136,6 +136,17 @@ func render() (map[string]string, error) {
 		first, _, _ := strings.Cut(in.text, ". ")
 		index += fmt.Sprintf("- [%s](%s): %s.\n", b.Kind, name, strings.TrimSuffix(first, "."))
 	}
+	index += "\nBlocks that make no object:\n\n"
+	for _, name := range config.PlainBlocks() {
+		p, ok := plains[name]
+		if !ok {
+			return nil, fmt.Errorf("block %s: plain.go has no page", name)
+		}
+		pages[name+".md"] = plainPage(name, p)
+		first, _, _ := strings.Cut(p.text, ". ")
+		index += fmt.Sprintf("- [%s](%s.md): %s.\n", name, name, strings.TrimSuffix(first, "."))
+	}
+	index += "\n"
 	pages["README.md"] = index + "- [functions](functions.md): what expressions can call.\n" + impacts
 	return pages, nil
 }

@@ -146,6 +146,8 @@ func typeName(a resource.Attr) string {
 	switch {
 	case a.Name == "ignore_changes":
 		return "list of attributes"
+	case a.Name == "replace_triggered_by":
+		return "list of references"
 	case len(a.Refs) > 0:
 		return "reference to " + article(string(a.Refs[0]))
 	case a.Type == reflect.TypeFor[[]resource.Addr]():

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// plain is the page of a block that makes no object: it has no struct whose tags would tell.
+type plain struct {
+	intro
+	// beside is a further file of the example, in a folder of its own.
+	beside, besideText string
+	sections           []plainSection
+}
+
+// plainSection lists what can be written: in the block itself, with no title, or in a block inside it.
+type plainSection struct {
+	title, text string
+	rows        []plainRow
+}
+
+type plainRow struct{ name, typ, text string }
+
+var plains = map[string]plain{
+	"vmplan": {
+		intro: intro{
+			"What holds for the project as a whole. It is read before anything is evaluated, so its values are plain texts.",
+			`vmplan {
+  required_version = ">= 0.1"
+  state "local" {
+    path = "lab.vmstate"
+  }
+}
+`,
+		},
+		sections: []plainSection{
+			{rows: []plainRow{{"required_version", "text", "Versions of vmplan that may be used, such as \">= 0.1, < 2\". Checked by every command."}}},
+			{"state \"local\"", "Where the state is kept. Without this block: in vmplan.vmstate beside the files. Modules have no state of their own.", []plainRow{
+				{"path", "text", "The file, relative to the project's folder."},
+			}},
+		},
+	},
+	"variable": {
+		intro: intro{
+			"A value that is given from outside, as `var.NAME`. In rising precedence: its default, the environment (`VMPLAN_VAR_NAME`), vmplan.vmvars.hcl, vmplan.vmvars.json, other *.vmvars.hcl in the order of their names, `--var-file`, `--var`. A module's variables are given by the block that calls it.",
+			`variable "memory" {
+  type        = string
+  default     = "2GiB"
+  description = "Memory of each server."
+
+  validation {
+    condition     = can(regex("iB$", var.memory))
+    error_message = "Write memory with a unit, such as 4GiB."
+  }
+}
+`,
+		},
+		sections: []plainSection{
+			{rows: []plainRow{
+				{"type", "type", "`string`, `number`, `bool`, `list(T)`, `set(T)`, `map(T)`, `tuple([T, …])`, `object({ NAME = T, OTHER = optional(T, DEFAULT) })` or `any`. Default any."},
+				{"default", "any", "The value when none is given. Without it one must be given."},
+				{"description", "text", "What it is for."},
+				{"sensitive", "bool", "Whether the value, and all that is made from it, is never shown nor written in clear. Default false."},
+				{"nullable", "bool", "Whether null may be given. Default true."},
+			}},
+			{"validation", "A condition that the value must meet. There may be several.", ruleRows},
+		},
+	},
+	"locals": {
+		intro: intro{
+			"Names for values, as `local.NAME`. Each attribute is one; there may be several of these blocks.",
+			`locals {
+  fleet = toset(["a", "b"])
+  owner = "ops"
+}
+`,
+		},
+	},
+	"output": {
+		intro: intro{
+			"A value that is shown after an apply and by `vmplan output`, or that a module gives to its caller as `module.NAME.OUTPUT`. It may use what only a running guest can tell, such as an address by DHCP.",
+			`output "address" {
+  value       = vm.web.address
+  description = "Where the site is."
+}
+`,
+		},
+		sections: []plainSection{{rows: []plainRow{
+			{"value", "any", "**Required.** The value."},
+			{"description", "text", "What it is."},
+			{"sensitive", "bool", "Whether it is hidden unless asked for by name. Needed when it is made from a sensitive value. Default false."},
+		}}},
+	},
+	"module": {
+		intro: intro{
+			"A folder of files that are used as one, with inputs and outputs. It sees nothing of its caller but its inputs. Its objects have addresses such as `module.NAME.vm.web`, and are called NAME-web on their host. Hosts, state, removed and import blocks are the project's own. `count` or `for_each` makes several.",
+			`module "shop" {
+  source   = "./shop"
+  for_each = toset(["de", "fr"])
+  network  = network.lan
+  image    = image.debian
+}
+`,
+		},
+		beside: "shop/main.hcl",
+		besideText: `variable "network" {}
+variable "image" {}
+
+vm "till" {
+  image = var.image
+  nic "lan" {
+    network = var.network
+  }
+}
+`,
+		sections: []plainSection{{rows: []plainRow{
+			{"source", "text", "**Required.** The folder, beginning with ./ or ../, relative to the file."},
+			{"depends_on", "list of references", "Objects and modules that must be in place before anything in this one."},
+			{"NAME", "any", "The value of the module's variable NAME. An object is handed over by its reference: `network = network.lan`."},
+		}}},
+	},
+	"check": {
+		intro: intro{
+			"Conditions that are checked in every plan. One that is not met is a warning. What only a running guest can tell is not checked.\n\nConditions of one object stand in its own lifecycle block, as `precondition` or `postcondition`, where `self` is the object itself; one that is not met is an error. Both are checked before the plan, because all that a plan shows is known then.",
+			`check "names" {
+  assert {
+    condition     = length(vm.web.name) < 16
+    error_message = "Windows cuts names after 15 characters."
+  }
+}
+`,
+		},
+		sections: []plainSection{{"assert, precondition, postcondition", "There may be several.", ruleRows}},
+	},
+	"moved": {
+		intro: intro{
+			"Says that an object has another address now: it is the same one, and keeps its name on the host, its identity, addresses and disks. A plan says \"moved from\", and does nothing else for it. Once every state has been applied, the block may go.\n\nBoth addresses name an object (`vm.web`), one of several (`vm.web[\"a\"]`), or a module. Without keys on either side, all instances move and keep their keys. In a module, addresses are relative to it. Where `count` is put around a block or taken away, the single object and the one with index 0 are one, without a moved block.",
+			`moved {
+  from = vm.server
+  to   = vm.web
+}
+`,
+		},
+		sections: []plainSection{{rows: []plainRow{
+			{"from", "address", "**Required.** Where it was. No longer declared."},
+			{"to", "address", "**Required.** Where it is now: declared, or moved on by another block."},
+		}}},
+	},
+	"removed": {
+		intro: intro{
+			"Says what happens to objects whose blocks have gone. Only in the project's own files.",
+			`removed {
+  from = vm.legacy
+}
+`,
+		},
+		sections: []plainSection{{rows: []plainRow{
+			{"from", "address", "**Required.** An object, one of several, or a module. No longer declared."},
+			{"cascade", "bool", "false (default): it is left as it is, a running vm goes on running, and vmplan forgets it; a vm is taken back when its block returns. true: it is deleted with what it owns, whatever its on_delete said."},
+		}}},
+	},
+	"import": {
+		intro: intro{
+			"Says that an object exists on its host already: the next apply takes it over, and the plan shows what would change in it. Its name need not be set: it is the one it has. Once applied, the block may go. Only in the project's own files.",
+			`import {
+  to = network.lan
+  id = "default"
+}
+`,
+		},
+		sections: []plainSection{{rows: []plainRow{
+			{"to", "address", "**Required.** What it becomes: an object that is declared, or a disk that a vm owns (`vm.web.disk.root`)."},
+			{"id", "text", "**Required.** Its name on the host; of an image, a volume or a disk \"POOL/FILE\". May use variables."},
+		}}},
+	},
+}
+
+var ruleRows = []plainRow{
+	{"condition", "bool", "**Required.** What must be true."},
+	{"error_message", "text", "**Required.** What to say when it is not."},
+}
+
+func plainPage(name string, p plain) string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "# %s\n\n%s\n\n```hcl\n%s```\n", name, p.text, p.example)
+	if p.beside != "" {
+		fmt.Fprintf(&w, "\nIn %s:\n\n```hcl\n%s```\n", p.beside, p.besideText)
+	}
+	for _, s := range p.sections {
+		if s.title != "" {
+			fmt.Fprintf(&w, "\n## %s\n\n%s\n", s.title, s.text)
+		}
+		w.WriteString("\n| attribute | type | |\n| --- | --- | --- |\n")
+		for _, r := range s.rows {
+			fmt.Fprintf(&w, "| `%s` | %s | %s |\n", r.name, r.typ, cell(r.text))
+		}
+	}
+	return w.String()
+}
