@@ -136,7 +136,7 @@ func (a *App) root() *cobra.Command {
 		}
 	}
 	add("main", a.initCommand(), a.fmtCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand())
-	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand())
+	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.graphCommand())
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
 	add("state", a.stateCommand(), a.orphansCommand())
