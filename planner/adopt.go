@@ -167,4 +167,3 @@ func uuidOf(r resource.Resource) string {
 	}
 	return ""
 }
-

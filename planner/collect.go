@@ -115,7 +115,7 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 	return nil
 }
 
-// locate notes who is at a place. Of two that are recorded there, it is the one that is wanted, or else not on its way out.
+// locate notes who is at a place. Of two that are recorded there, it is the one that did not yield.
 func (p *planner) locate(o *object) {
 	at := o.at
 	if o.rec == nil {
@@ -131,10 +131,25 @@ func (p *planner) locate(o *object) {
 	}
 }
 
-// yields tells whether other, recorded at the same place as o, is there no longer: its move to o was cut short, or a
-// replacement left it behind.
+// yields tells whether other, recorded at the same place as o, is there no longer: a replacement left it behind, or it moved to
+// o's address and that was cut short.
 func (p *planner) yields(other, o *object) bool {
-	return other.rec.Status == state.StatusDeleting || other.want == nil && o.want != nil
+	switch {
+	case other.rec.Status == state.StatusDeleting:
+		return true
+	case (other.file != nil) != (o.file != nil):
+		return o.file != nil
+	}
+	return p.stray(other) && !p.stray(o)
+}
+
+// stray tells whether the object is a part of a block that has moved on.
+func (p *planner) stray(o *object) bool {
+	if o.addr.Part == "" {
+		return false
+	}
+	owner := p.objects[o.addr.Owner()]
+	return owner == nil || owner.rec == nil || p.atPlace[owner.at] != owner
 }
 
 // search finds recorded vms by the mark they bear, where there is none of the recorded name: they were renamed, by hand or by

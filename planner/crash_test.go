@@ -1,6 +1,7 @@
 package planner_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/sim"
 	"vmplan.dev/vmplan/planner"
 )
 
@@ -35,6 +37,10 @@ type labVM struct {
 	Title          string
 	NIC, After     bool // after: depends_on the vm before it
 	Orphan, Listen bool
+	Called, At     string // on the host, and in the files, when that is not Name
+	Update         string
+	Trigger        bool // replaced with the image or when the db grows
+	Found          bool // on the host already, and imported
 }
 
 // set writes the lab as config would.
@@ -57,17 +63,20 @@ func (l lab) set(t testing.TB) *resource.Set {
 	before := ""
 	for i, v := range l.VMs {
 		l.addVM(t, set, lan, v, i, before)
-		before = v.Name
+		before = cmp.Or(v.At, v.Name)
 	}
 	return set
 }
 
 func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v labVM, i int, before string) {
-	pool := addr(t, "pool.default")
+	pool, at := addr(t, "pool.default"), "vm."+cmp.Or(v.At, v.Name)
 	vm := &resource.VM{
-		Meta: meta(t, "vm."+v.Name, v.Name), UUID: fmt.Sprintf("10000000-0000-4000-8000-1000000000%s%d", fmt.Sprintf("%02x", v.Name[0]), i%1),
+		Meta: meta(t, at, cmp.Or(v.Called, v.Name)), UUID: fmt.Sprintf("10000000-0000-4000-8000-1000000000%s%d", fmt.Sprintf("%02x", v.Name[0]), i%1),
 		Image: addr(t, "image.os"), Memory: resource.Size(v.Memory) * resource.GiB, MaxMemory: 4 * resource.GiB, VCPUs: v.CPUs, MaxVCPUs: 4,
-		Machine: v.Machine, Title: v.Title,
+		Machine: v.Machine, Title: v.Title, Update: v.Update,
+	}
+	if v.Trigger {
+		vm.Lifecycle = &resource.Lifecycle{ReplaceTriggeredBy: []string{"image.os", "volume.db.size"}}
 	}
 	switch v.Running {
 	case "true":
@@ -85,12 +94,16 @@ func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v lab
 		vm.DependsOn = []resource.Addr{addr(t, "vm."+before)}
 	}
 	own := func(label string, size int, vol *resource.Volume) {
-		vol.Meta = meta(t, "vm."+v.Name+".disk."+label, v.Name+"-"+label)
+		vol.Meta = meta(t, at+".disk."+label, v.Name+"-"+label)
 		vol.Size, vol.Pool, vol.PoolName, vol.File = resource.Size(size)*resource.GiB, pool, "default", v.Name+"-"+label+".qcow2"
 		set.Add(vol)
 		vm.Disks = append(vm.Disks, resource.Disk{Label: label, Volume: vol.Addr, Source: "default/" + vol.File})
 	}
-	own("root", v.Root, &resource.Volume{Image: addr(t, "image.os"), Backing: "default/os-" + l.Image + ".qcow2"})
+	root := &resource.Volume{}
+	if !v.Found {
+		root.Image, root.Backing = addr(t, "image.os"), "default/os-"+l.Image+".qcow2"
+	}
+	own("root", v.Root, root)
 	if v.Data > 0 {
 		vol := &resource.Volume{}
 		if v.DataKeep {
@@ -102,7 +115,7 @@ func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v lab
 		vm.Disks = append(vm.Disks, resource.Disk{Label: "db", Volume: addr(t, "volume.db"), Source: "default/db.qcow2"})
 	}
 	if v.Seed != "" {
-		seed := &resource.Seed{Meta: meta(t, "vm."+v.Name+".seed", v.Name+"-seed"), Pool: pool, PoolName: "default",
+		seed := &resource.Seed{Meta: meta(t, at+".seed", v.Name+"-seed"), Pool: pool, PoolName: "default",
 			File: v.Name + "-seed-" + v.Seed + ".iso", UserData: resource.NewSecret(v.Seed, []byte("salt"))}
 		set.Add(seed)
 		vm.Disks = append(vm.Disks, resource.Disk{Label: "seed", Volume: seed.Addr, Source: "default/" + seed.File, ReadOnly: ptr(true)})
@@ -194,11 +207,14 @@ func TestAnyCrashConverges(t *testing.T) {
 			if r.IntN(6) == 0 {
 				opts.Destroy = true
 			}
+			how := refactored(r, &from, &to)
 			start := func() *world {
 				w := newWorld(t)
 				if !w.settle(from.set(t), planner.Options{}) {
 					t.Fatal("an empty host must take anything")
 				}
+				w.refactor = how
+				w.edit(to.putFound)
 				return w
 			}
 			undisturbed := start()
@@ -231,6 +247,56 @@ func TestAnyCrashConverges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// refactored has vms move to other addresses, change their names, leave, be there already, and be updated in other ways.
+func refactored(r *rand.Rand, from, to *lab) refactor {
+	var how refactor
+	had := map[string]bool{}
+	for _, v := range from.VMs {
+		had[v.Name] = true
+	}
+	for i := range to.VMs {
+		v := &to.VMs[i]
+		v.Update, v.Trigger = pick(r, "", "", "stage", "restart"), r.IntN(4) == 0
+		switch {
+		case !had[v.Name] && r.IntN(2) == 0:
+			// What is being taken over is not replaced by a trigger of the same plan, but may be by one of the next.
+			v.Found, v.Called, v.Trigger = true, "found-"+v.Name, false
+			how.Imports = append(how.Imports, resource.Import{To: resource.Addr{Kind: resource.KindVM, Name: v.Name}, ID: v.Called})
+		case had[v.Name] && r.IntN(3) == 0:
+			v.At = "new-" + v.Name
+			vm := resource.Addr{Kind: resource.KindVM, Name: v.Name}
+			how.Moves = append(how.Moves, resource.Move{From: vm, To: resource.Addr{Kind: resource.KindVM, Name: v.At}})
+		}
+		if had[v.Name] && r.IntN(4) == 0 {
+			v.Called = "called-" + v.Name
+		}
+		delete(had, v.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(had)) {
+		if r.IntN(2) == 0 {
+			how.Removed = append(how.Removed, resource.Removal{From: resource.Addr{Kind: resource.KindVM, Name: name}, Cascade: r.IntN(2) == 0})
+		}
+	}
+	return how
+}
+
+// putFound puts those vms on the host that are to be imported, as somebody else made them: with another identity, and a disk
+// that is called otherwise.
+func (l lab) putFound(d *sim.Data) {
+	for _, v := range l.VMs {
+		if !v.Found {
+			continue
+		}
+		root := "default/theirs-" + v.Name + ".img"
+		d.Volumes[root] = &sim.Volume{Size: resource.Size(v.Root) * resource.GiB, Format: "qcow2"}
+		d.VMs[v.Called] = &sim.VM{VM: resource.VM{
+			UUID: fmt.Sprintf("20000000-0000-4000-8000-1000000000%02x", v.Name[0]), Memory: resource.GiB, MaxMemory: 4 * resource.GiB,
+			VCPUs: 1, MaxVCPUs: 4, Machine: "q35", Firmware: "bios",
+			Disks: []resource.Disk{{Label: "root", Source: root, Bus: "virtio", Device: "disk"}},
+		}}
 	}
 }
 

@@ -75,4 +75,3 @@ func (p *planner) whyGone(o *object) string {
 	}
 	return "no longer in the files"
 }
-

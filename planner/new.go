@@ -57,9 +57,9 @@ type planner struct {
 	objects map[resource.Addr]*object
 	sorted  []*object // in order of address
 	hosts   map[string]*host
-	names   map[resource.Addr][]*object // instances of a block, by their address without key
-	atPlace map[place]*object           // who is, or is recorded to be, at a place
-	left    []*object                   // what deferred replacements leave behind
+	names   map[resource.Addr][]*object       // instances of a block, by their address without key
+	atPlace map[place]*object                 // who is, or is recorded to be, at a place
+	left    []*object                         // what deferred replacements leave behind
 	moved   map[resource.Addr]resource.Addr   // blocks that are recorded under another address
 	imports map[resource.Addr]resource.Import // by To
 	steps   []*step
@@ -94,9 +94,9 @@ type object struct {
 	from resource.Addr     // where it is recorded, when that is another address
 	// stale: the record refers to others by addresses that they have moved from.
 	stale bool
-	live *drivers.Object   // of this object; nil when it is not on the host
-	at   place             // where it is, or was recorded
-	goal place             // where want belongs
+	live  *drivers.Object // of this object; nil when it is not on the host
+	at    place           // where it is, or was recorded
+	goal  place           // where want belongs
 
 	needs  []*object // what it stands on, as desired
 	leans  []*object // what leans on it, as desired or recorded
@@ -104,9 +104,9 @@ type object struct {
 	fate   fate
 	cause  string
 	by     *object // what triggers its replacement
-	adopt  bool // with fateKeep: take it back
-	wary   bool // it is imported, or attached to what is: it must not be replaced by that
-	retain bool // with fateRelease: because of on_delete = "retain"
+	adopt  bool    // with fateKeep: take it back
+	wary   bool    // it is imported, or attached to what is: it must not be replaced by that
+	retain bool    // with fateRelease: because of on_delete = "retain"
 	// deferred: with fateReplace, the new one is made before the old one is deleted, which old then stands for.
 	deferred  bool
 	postponed bool // the old one stays until the guest that runs with it stops

@@ -113,8 +113,8 @@ type Change struct {
 	Power  string         `json:"power,omitempty"`  // "start", "stop" or "restart" when the plan does that to a vm
 	// MovedFrom is the address it is recorded at so far.
 	MovedFrom resource.Addr `json:"moved_from,omitzero"`
-	Loses  []string       `json:"loses,omitempty"`  // what cannot be got back: "disk root (20 GiB)"
-	Keeps  []string       `json:"keeps,omitempty"`  // what stays on the host on purpose
+	Loses     []string      `json:"loses,omitempty"` // what cannot be got back: "disk root (20 GiB)"
+	Keeps     []string      `json:"keeps,omitempty"` // what stays on the host on purpose
 }
 
 // FieldChange is one line of a Change. Old and New are resource.Format's texts; empty when not set. A secret's are never

@@ -38,7 +38,7 @@ func (p *planner) trigger() {
 func (p *planner) triggersOf(o *object) []string {
 	by := o.want
 	if vol, ok := by.(*resource.Volume); ok && o.addr.Part != "" && vol.OnDelete != "retain" {
-		if owner := p.objects[o.addr.Owner()]; owner != nil && owner.want != nil {
+		if owner := p.objects[o.addr.Owner()]; owner != nil && owner.want != nil && owner.rec != nil {
 			by = owner.want
 		}
 	}

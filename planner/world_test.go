@@ -44,6 +44,7 @@ func newWorld(t testing.TB, edit ...func(*sim.Data)) *world {
 // input observes the host as the command line does, and puts a plan's input together.
 func (w *world) input(desired *resource.Set, opts planner.Options) planner.Input {
 	w.t.Helper()
+	w.keepIdentity(desired)
 	var want []resource.Resource
 	add := func(r resource.Resource) {
 		if r.Kind() == resource.KindHost {
@@ -67,6 +68,29 @@ func (w *world) input(desired *resource.Set, opts planner.Options) planner.Input
 		Desired: desired, State: w.snap, Version: "0.1", Options: opts,
 		Hosts: map[string]planner.Host{"lab": {Rules: w.driver, Observed: seen}},
 		Moves: w.refactor.Moves, Removed: w.refactor.Removed, Imports: w.refactor.Imports,
+	}
+}
+
+// keepIdentity does what config does with what is recorded: what was decided for an object when it was made, or taken over,
+// stays with it.
+func (w *world) keepIdentity(desired *resource.Set) {
+	for _, i := range w.refactor.Imports {
+		vm, _ := desired.Get(i.To).(*resource.VM)
+		if vm == nil {
+			continue
+		}
+		if rec := w.snap.Records[i.To]; rec != nil {
+			vm.UUID = rec.Object.(*resource.VM).UUID
+		}
+		for j := range vm.Disks {
+			d := &vm.Disks[j]
+			vol, _ := desired.Get(d.Volume).(*resource.Volume)
+			rec := w.snap.Records[d.Volume]
+			if vol != nil && rec != nil && d.Volume.Owner() == vm.Addr {
+				was := rec.Object.(*resource.Volume)
+				vol.File, d.Source = was.File, resource.VolumeID(was)
+			}
+		}
 	}
 }
 
