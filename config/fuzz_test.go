@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,10 @@ func FuzzLoad(f *testing.F) {
 		}
 		if diags.HasErrors() {
 			return
+		}
+		again, diags := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt"), Objects: maps.Collect(c.Set.All())})
+		if diags.HasErrors() || setText(again.Set) != setText(c.Set) {
+			t.Errorf("once it is recorded, the same files give something else: %s\n%s\n%s", diags.Error(), setText(c.Set), setText(again.Set))
 		}
 		if _, diags := c.Outputs(nil); diags.HasErrors() {
 			t.Errorf("the outputs were right at first, and then not: %s", diags.Error())

@@ -109,11 +109,11 @@ func loadArchive(t *testing.T, archive *txtar.Archive) string {
 	if diags.HasErrors() {
 		return b.String()
 	}
-	for addr, r := range c.Set.All() {
-		fmt.Fprintf(&b, "%s: %s\n", addr, r.Kind())
-		for _, f := range resource.Fields(r) {
-			fmt.Fprintf(&b, "  %s = %s\n", f.Path, valueText(f.Value))
-		}
+	b.WriteString(setText(c.Set))
+	a.prior.Objects = maps.Collect(c.Set.All())
+	again, more := p.Load(a.prior)
+	if got := setText(again.Set); more.HasErrors() || got != setText(c.Set) || len(again.Moves) > 0 {
+		t.Errorf("once this is recorded, the same files give something else: %v %v\n%s", more, again.Moves, got)
 	}
 	for _, m := range c.Moves {
 		fmt.Fprintf(&b, "moved %s to %s\n", m.From, m.To)
@@ -135,6 +135,17 @@ func loadArchive(t *testing.T, archive *txtar.Archive) string {
 			b.WriteString(" not known")
 		}
 		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func setText(set *resource.Set) string {
+	var b strings.Builder
+	for addr, r := range set.All() {
+		fmt.Fprintf(&b, "%s: %s\n", addr, r.Kind())
+		for _, f := range resource.Fields(r) {
+			fmt.Fprintf(&b, "  %s = %s\n", f.Path, valueText(f.Value))
+		}
 	}
 	return b.String()
 }
