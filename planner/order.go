@@ -35,23 +35,34 @@ func (p *planner) link() {
 
 // linkForward lets what brings the object up wait for all it stands on.
 func (p *planner) linkForward(o *object) {
-	i := slices.IndexFunc(o.steps, func(s *step) bool {
-		switch s.Op.Op.(type) {
-		case *drivers.Create, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
-			return o.fate != fateRelease
-		}
-		return false
-	})
-	if i < 0 {
+	ups := o.bringUp()
+	if len(ups) == 0 || o.fate == fateRelease {
 		return
 	}
+	first := ups[0]
+	_, marks := first.Op.Op.(*drivers.SetMark)
 	for _, n := range o.needs {
-		if o.fate == fateKeep && !uses(o.want, n.goal.key) {
-			o.steps[i].ratherAfter(n.done()) // depends_on, of one that is there already
-		} else {
-			o.steps[i].after(n.done())
+		switch {
+		case o.fate == fateKeep && !uses(o.want, n.goal.key):
+			first.ratherAfter(n.done()) // depends_on, of one that is there already
+		case marks && len(ups) > 1 && n.fate == fateReplace && n.addr.Owner() != o.addr:
+			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced.
+			ups[1].after(n.done())
+		default:
+			first.after(n.done())
 		}
 	}
+}
+
+// bringUp lists the steps that bring the object up.
+func (o *object) bringUp() []*step {
+	return slices.DeleteFunc(slices.Clone(o.steps), func(s *step) bool {
+		switch s.Op.Op.(type) {
+		case *drivers.Create, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
+			return false
+		}
+		return true
+	})
 }
 
 // linkBack lets what takes the object down wait: for those that use it, and, when it is to come back, for all that can be
