@@ -45,9 +45,12 @@ func (p *planner) linkForward(o *object) {
 		switch {
 		case o.fate == fateKeep && !uses(o.want, n.goal.key):
 			first.ratherAfter(n.done()) // depends_on, of one that is there already
-		case marks && len(ups) > 1 && n.fate == fateReplace && n.addr.Owner() != o.addr:
-			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced.
-			ups[1].after(n.done())
+		case marks && (!o.adopt || n.fate == fateReplace && n.rec != nil):
+			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced. Only
+			// what is taken over by being attached must be recorded before.
+			if len(ups) > 1 {
+				ups[1].after(n.done())
+			}
 		default:
 			first.after(n.done())
 		}
