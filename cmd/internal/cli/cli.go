@@ -98,10 +98,10 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	case errors.As(err, &exit):
 		return exit.code
 	}
-	a.printer().Error(err)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return ExitInterrupted
+		return ExitInterrupted // who interrupted it knows why
 	}
+	a.printer().Error(err)
 	return ExitError
 }
 
