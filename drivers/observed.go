@@ -68,8 +68,8 @@ type Object struct {
 	Saved bool
 	// Mark is who owns it; nil when it bears none or cannot.
 	Mark *Mark
-	// Users are the Keys of objects of the host that use this one: vms of a volume (as disk) or network, volumes of their
-	// backing volume. Complete also for users that are not ours.
+	// Users are the Keys of objects of the host that use this one: vms of a volume (as disk), of the pool it lies in, or of a
+	// network, volumes of their backing volume. Complete also for users that are not ours.
 	Users []string
 	// Addresses a running guest has, by NIC label, as far as the host knows without asking the guest.
 	Addresses map[string][]string

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -15,6 +16,7 @@ func (p *planner) spread() {
 		if o.fate == fateReplace {
 			p.spreadReplace(o)
 		}
+		p.leaveToOthers(o)
 	}
 	for _, o := range p.sorted {
 		released := o.fate == fateNone && o.rec != nil && o.rec.Status == state.StatusReleased
@@ -38,6 +40,22 @@ func (p *planner) spread() {
 	}
 	for _, o := range p.sorted {
 		p.postpone(o)
+	}
+}
+
+// leaveToOthers keeps the host's pool default, which no file declares, when guests of others have disks in it by now. A pool
+// that the files declare is refused to be deleted then, as all is that others use.
+func (p *planner) leaveToOthers(o *object) {
+	pool, ok := o.was.(*resource.Pool)
+	if !ok || !pool.Implicit || o.fate != fateDelete {
+		return
+	}
+	for _, user := range o.live.Users {
+		if p.atPlace[place{o.at.host, user}] == nil {
+			o.fate, o.retain = fateRelease, true
+			o.cause = fmt.Sprintf("%s uses it, which is not of this project", strings.Replace(user, "/", " ", 1))
+			return
+		}
 	}
 }
 
@@ -166,9 +184,9 @@ func (p *planner) postpone(o *object) {
 	}
 }
 
-// users gives the objects known to the plan that use o on the host.
+// users gives the objects known to the plan that use o on the host. The vms of a pool stand on it by their volumes.
 func (p *planner) users(o *object) []*object {
-	if o.live == nil {
+	if o.live == nil || o.kind == resource.KindPool {
 		return nil
 	}
 	var out []*object

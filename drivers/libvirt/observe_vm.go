@@ -139,7 +139,7 @@ func wholeDefinition(dom *libvirt.Domain) (*node, error) {
 	return domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 }
 
-// usedBy lists the Keys of volumes and networks that a domain uses.
+// usedBy lists the Keys of volumes, of the pools they lie in, and of networks that a domain uses.
 func (o *observation) usedBy(def *node) []string {
 	var keys []string
 	for _, k := range def.get("devices").children() {
@@ -147,7 +147,8 @@ func (o *observation) usedBy(def *node) []string {
 		case "disk":
 			for link := k; link != nil; link = link.get("backingStore") {
 				if id := o.pools.diskSource(link); strings.Contains(id, "/") && !strings.HasPrefix(id, "/") {
-					keys = append(keys, string(resource.KindVolume)+"/"+id)
+					pool, _, _ := strings.Cut(id, "/")
+					keys = append(keys, string(resource.KindVolume)+"/"+id, string(resource.KindPool)+"/"+pool)
 				}
 			}
 		case "interface":

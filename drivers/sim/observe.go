@@ -65,7 +65,8 @@ func (vm *VM) uses() map[string]bool {
 	out := map[string]bool{}
 	for _, r := range vm.both() {
 		for _, d := range r.Disks {
-			out["volume/"+d.Source] = true
+			pool, _, _ := strings.Cut(d.Source, "/")
+			out["volume/"+d.Source], out["pool/"+pool] = true, true
 		}
 		for _, n := range r.NICs {
 			out["network/"+n.Source] = true
