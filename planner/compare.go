@@ -202,6 +202,9 @@ func (p *planner) weigh(o *object) {
 			i.Impact = min(i.Impact, drivers.ImpactLive)
 		}
 		i = p.policy(o, c.Path, i)
+		if o.live.Saved && inGuest(c.Path) {
+			i.Note = strings.TrimPrefix(i.Note+"; the saved memory is discarded", "; ")
+		}
 		o.impacts[c.Path] = i
 		o.fields = append(o.fields, fieldChanges(c, i.Impact, i.Note)...)
 		o.impact = max(o.impact, i.Impact)

@@ -176,7 +176,8 @@ var liveRows = []liveRow{
 	{name: "another CPU", edits: edit("# virtual hardware", "cpu        = \"qemu64\"\n  # virtual hardware"), path: "cpu", impact: drivers.ImpactRestart, guest: "grep -m1 'model name' /proc/cpuinfo", shows: func(was, is string) bool { return was != is }},
 	{name: "an older machine and UEFI", edits: edit("# virtual hardware", "machine    = \"pc-q35-6.2\"\n  firmware   = \"uefi\"\n  # virtual hardware"), path: "firmware", impact: drivers.ImpactRestart, guest: "ls -d /sys/firmware/efi; cat /sys/class/dmi/id/product_version", shows: matches("(?s)^/sys/firmware/efi\n.*6.2")},
 	{name: "another bus and NIC model", edits: edit(`disk "data" { size = "64MiB" }`, "disk \"data\" {\n    size = \"64MiB\"\n    bus  = \"scsi\"\n  }", `mac     = "52:54:00:72:02:01"`, "mac     = \"52:54:00:72:02:01\"\n    model   = \"e1000e\""), path: "disk.data.bus", impact: drivers.ImpactRestart, guest: "lsblk; cat /sys/bus/pci/devices/*/device", shows: matches("(?s)sd. 67108864.*\n0x10d3\n")},
-	{name: "another name", edits: edit("# name", `name = "www"`), path: "name", impact: drivers.ImpactRestart, virsh: []string{"list", "--all", "--name"}, shows: func(was, is string) bool {
+	{name: "what is staged", edits: edit("max_vcpus  = 3", "max_vcpus  = 2\n  update     = \"stage\""), path: "max_vcpus", impact: drivers.ImpactNextBoot, virsh: []string{"vcpucount", "web", "--maximum", "--config"}, shows: matches(`^2\n`)},
+	{name: "another name", edits: edit("# name", `name = "www"`, "\n  update     = \"stage\"", ""), path: "name", impact: drivers.ImpactRestart, virsh: []string{"list", "--all", "--name"}, shows: func(was, is string) bool {
 		return strings.Contains(was, "web\n") && strings.Contains(is, "www\n") && !strings.Contains(is, "web\n")
 	}},
 }

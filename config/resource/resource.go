@@ -103,11 +103,18 @@ type Network struct {
 	DHCPStart    string        `json:"dhcp_start,omitzero" doc:"First address given to guests without a fixed one. Default: the second of the range."`
 	DHCPEnd      string        `json:"dhcp_end,omitzero" doc:"Last address given to guests without a fixed one. Default: the last of the range."`
 	Autostart    *bool         `json:"autostart,omitzero" doc:"Whether the host starts the network when it boots. Default true."`
+	DNSHosts     []DNSHost     `json:"dns_host,omitzero" doc:"A name that the network's DNS server answers for, beside those of its guests."`
 	Reservations []Reservation `json:"reservation,omitzero" schema:"computed" doc:"Fixed addresses, taken from the nics that name one."`
 }
 
 // Kind implements Resource.
 func (*Network) Kind() Kind { return KindNetwork }
+
+// DNSHost is a name on a network's DNS server.
+type DNSHost struct {
+	Name    string `json:"name,omitzero" schema:"label" doc:"The host name."`
+	Address string `json:"address,omitzero" schema:"required" doc:"The IPv4 address it stands for."`
+}
 
 // Reservation ties an address to a NIC on a network's DHCP server.
 type Reservation struct {

@@ -51,6 +51,8 @@ const (
 	Overlay Ability = "overlay"
 	// LiveDevices: disks and NICs of a running guest come, go and change. A driver that lacks it may also say so in Impact.
 	LiveDevices Ability = "live devices"
+	// DNSNames: the names that a network answers for change while it is active.
+	DNSNames Ability = "DNS names"
 	// GuestFacts: the host tells what guests can have.
 	GuestFacts Ability = "guest facts"
 )

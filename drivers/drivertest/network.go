@@ -63,6 +63,22 @@ var networkScenarios = []scenario{
 			s.t.Errorf("reservations are left: %v", left)
 		}
 	}},
+	{"names are changed in place", func(s *suite) {
+		n := s.network("lan")
+		n.DNSHosts = []resource.DNSHost{{Name: "stays.example", Address: address(n, 20)}, {Name: "moves", Address: address(n, 20)}, {Name: "goes", Address: address(n, 21)}}
+		s.create(n, s.mark(n))
+		after := resource.Clone(n)
+		after.DNSHosts[1].Address = address(n, 21)
+		after.DNSHosts[2] = resource.DNSHost{Name: "comes", Address: address(n, 22)}
+		u := s.update(after, n, true)
+		if got := s.impact(u); got != drivers.ImpactLive {
+			s.t.Errorf("impact is %s", got)
+		}
+		if s.can(DNSNames, u) {
+			s.asPromised(after)
+			s.marked(after, *s.mark(n))
+		}
+	}},
 	{"a network keeps its guests while they run", func(s *suite) {
 		vm, _, lan := s.vmWithDevices("web")
 		s.create(vm, nil)

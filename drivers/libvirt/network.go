@@ -5,6 +5,7 @@ package libvirt
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -43,6 +44,9 @@ func networkXML(n *resource.Network, mark *drivers.Mark) (string, error) {
 		}
 	}
 	def.IPs = []libvirtxml.NetworkIP{ip}
+	if hosts := dnsHosts(n); len(hosts) > 0 {
+		def.DNS = &libvirtxml.NetworkDNS{Host: hosts}
+	}
 	return def.Marshal()
 }
 
@@ -123,20 +127,27 @@ func (c *call) updateNetwork(before, after *resource.Network) error {
 	if err := autostartNetwork(net, after); err != nil {
 		return err
 	}
-	restart, hosts := false, false
+	restart, hosts, names := false, false, false
 	for _, f := range c.Impact(before, after) {
 		switch {
 		case f.Impact > drivers.ImpactLive:
 			restart = true
+		case strings.HasPrefix(f.Path, "dns_host."):
+			names = true
 		case f.Path != "autostart":
 			hosts = true
 		}
 	}
-	switch {
-	case restart:
+	if restart {
 		return c.redefineNetwork(net, after)
-	case hosts:
-		return updateReservations(net, after)
+	}
+	if hosts {
+		if err := updateReservations(net, after); err != nil {
+			return err
+		}
+	}
+	if names {
+		return updateNames(net, after)
 	}
 	return nil
 }
@@ -170,6 +181,7 @@ func mergeNetwork(old, def *node) {
 		bridge.set(a.name, a.value)
 	}
 	old.drop("domain")
+	mergeNames(old, def)
 	was := ipv4(old)
 	old.dropFunc(func(k *node) bool { return k == was })
 	old.kids = append(old.kids, append(def.all("domain"), def.all("ip")...)...)
@@ -218,13 +230,9 @@ func updateReservations(net *libvirt.Network, after *resource.Network) error {
 	if err != nil {
 		return err
 	}
-	active, err := net.IsActive()
+	flags, err := updateFlags(net, after.Name)
 	if err != nil {
-		return fail(err, "update network %s", after.Name)
-	}
-	flags := libvirt.NETWORK_UPDATE_AFFECT_CONFIG
-	if active {
-		flags |= libvirt.NETWORK_UPDATE_AFFECT_LIVE
+		return err
 	}
 	wanted := map[string]resource.Reservation{}
 	for _, r := range after.Reservations {
@@ -250,6 +258,18 @@ func updateReservations(net *libvirt.Network, after *resource.Network) error {
 		}
 	}
 	return nil
+}
+
+// updateFlags are for changing a network's definition, and the network itself if it is active.
+func updateFlags(net *libvirt.Network, name string) (libvirt.NetworkUpdateFlags, error) {
+	active, err := net.IsActive()
+	if err != nil {
+		return 0, fail(err, "update network %s", name)
+	}
+	if active {
+		return libvirt.NETWORK_UPDATE_AFFECT_CONFIG | libvirt.NETWORK_UPDATE_AFFECT_LIVE, nil
+	}
+	return libvirt.NETWORK_UPDATE_AFFECT_CONFIG, nil
 }
 
 func updateHost(net *libvirt.Network, command libvirt.NetworkUpdateCommand, r resource.Reservation, flags libvirt.NetworkUpdateFlags) error {

@@ -81,7 +81,15 @@ func normalizeNetwork(n *resource.Network) error {
 	}
 	setDefault(&n.Autostart, new(true))
 	setDefault(&n.Mode, "nat")
+	for _, h := range n.DNSHosts {
+		if addr, err := netip.ParseAddr(h.Address); err != nil || addr.String() != h.Address {
+			return unsupported("dns_host."+h.Name+".address", "%q is no IP address, or not written in the usual way", h.Address)
+		}
+	}
 	if n.Mode == "bridge" {
+		if len(n.DNSHosts) > 0 {
+			return unsupported("dns_host", "the host answers no DNS on a network of mode bridge")
+		}
 		setDefault(&n.DHCP, new(false))
 		return nil
 	}

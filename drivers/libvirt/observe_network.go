@@ -93,6 +93,7 @@ func readNetwork(def *node) *resource.Network {
 		Bridge: def.get("bridge").attr("name"),
 	}
 	n.Name = def.get("name").value()
+	n.DNSHosts = readNames(def.get("dns"))
 	ip := ipv4(def)
 	if ip == nil {
 		n.DHCP = new(false)

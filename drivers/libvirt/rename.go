@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -62,7 +63,50 @@ func (c *call) rename(dom *libvirt.Domain, before, after *resource.VM) error {
 	if err := c.copyFirmwareState(def, before.Name, after.Name); err != nil {
 		return err
 	}
-	return fail(dom.Rename(after.Name, 0), "virDomainRename")
+	checkpoints, err := takeCheckpoints(dom)
+	if err != nil {
+		return err
+	}
+	err = fail(dom.Rename(after.Name, 0), "virDomainRename")
+	return errors.Join(err, putCheckpoints(dom, checkpoints))
+}
+
+// takeCheckpoints takes the descriptions of the checkpoints off a domain, parents first: libvirt 9 writes them to a wrong folder
+// when it renames one, where they are lost with its next start. The disks are not touched.
+func takeCheckpoints(dom *libvirt.Domain) ([]string, error) {
+	list, err := dom.ListAllCheckpoints(libvirt.DOMAIN_CHECKPOINT_LIST_TOPOLOGICAL)
+	if notOffered(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fail(err, "list checkpoints")
+	}
+	var texts []string
+	for _, cp := range list {
+		text, err := cp.GetXMLDesc(libvirt.DOMAIN_CHECKPOINT_XML_SECURE)
+		if err != nil {
+			return nil, fail(err, "read a checkpoint")
+		}
+		texts = append(texts, text)
+	}
+	for _, cp := range slices.Backward(list) {
+		if err := cp.Delete(libvirt.DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY); err != nil {
+			return nil, errors.Join(fail(err, "take off a checkpoint"), putCheckpoints(dom, texts))
+		}
+		_ = cp.Free()
+	}
+	return texts, nil
+}
+
+func putCheckpoints(dom *libvirt.Domain, texts []string) error {
+	for _, text := range texts {
+		cp, err := dom.CreateCheckpointXML(text, libvirt.DOMAIN_CHECKPOINT_CREATE_REDEFINE)
+		if err != nil {
+			return fail(err, "put a checkpoint back")
+		}
+		_ = cp.Free()
+	}
+	return nil
 }
 
 // discardSaved drops the memory that a guest was saved with: it holds the guest as it was defined then.

@@ -9,7 +9,7 @@ import (
 
 // Impact implements drivers.Rules.
 //
-// A network is changed in place in autostart and reservations alone. Everything else of it replaces it: the host would have
+// A network is changed in place in autostart, reservations and names alone. Everything else of it replaces it: the host would have
 // to take it down, which cuts its guests off until they are started anew, and a plan that says replace says so.
 func (rules) Impact(before, after resource.Resource) []drivers.FieldImpact {
 	var out []drivers.FieldImpact
@@ -22,7 +22,7 @@ func (rules) Impact(before, after resource.Resource) []drivers.FieldImpact {
 		case *resource.VM:
 			f.Impact, f.Note = vmImpact(before, c)
 		case *resource.Network:
-			if c.Path == "autostart" || strings.HasPrefix(c.Path, "reservation.") {
+			if c.Path == "autostart" || strings.HasPrefix(c.Path, "reservation.") || strings.HasPrefix(c.Path, "dns_host.") {
 				f.Impact = drivers.ImpactLive
 			}
 		case *resource.Pool:

@@ -98,6 +98,9 @@ func checkNetwork(n *resource.Network) error {
 	if n.Mode == "bridge" && n.DHCP != nil && *n.DHCP {
 		return unsupported("dhcp", "the host answers no DHCP on a network of mode bridge")
 	}
+	if n.Mode == "bridge" && len(n.DNSHosts) > 0 {
+		return unsupported("dns_host", "the host answers no DNS on a network of mode bridge")
+	}
 	if n.Mode == "bridge" && len(n.Reservations) > 0 {
 		return unsupported("reservation", "the host answers no DHCP on a network of mode bridge")
 	}

@@ -78,6 +78,7 @@ var nicRules = kind(resource.KindVM,
 var otherRules = slices.Concat(
 	kind(resource.KindNetwork,
 		Rule{Path: "autostart", Impact: live, Call: "virNetworkSetAutostart"},
+		Rule{Path: "dns_host.**", Impact: live, Note: noteHosts, Call: callHosts},
 		Rule{Path: "reservation.**", Impact: live, Note: noteHosts, Call: callHosts},
 		Rule{Path: "name", Impact: replace, Call: callNetAnew},
 		Rule{Path: "uuid", Impact: replace, Call: callNetAnew},

@@ -1,0 +1,88 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"slices"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// dnsHosts writes a network's names as libvirt wants them: by address, which stands there once.
+func dnsHosts(n *resource.Network) []libvirtxml.NetworkDNSHost {
+	var out []libvirtxml.NetworkDNSHost
+	for _, h := range n.DNSHosts {
+		i := slices.IndexFunc(out, func(o libvirtxml.NetworkDNSHost) bool { return o.IP == h.Address })
+		if i < 0 {
+			i = len(out)
+			out = append(out, libvirtxml.NetworkDNSHost{IP: h.Address})
+		}
+		out[i].Hostnames = append(out[i].Hostnames, libvirtxml.NetworkDNSHostHostname{Hostname: h.Name})
+	}
+	return out
+}
+
+// readNames reads what dnsHosts writes.
+func readNames(dns *node) []resource.DNSHost {
+	var out []resource.DNSHost
+	for _, h := range dns.all("host") {
+		for _, name := range h.all("hostname") {
+			out = append(out, resource.DNSHost{Name: name.value(), Address: h.attr("ip")})
+		}
+	}
+	return out
+}
+
+// mergeNames puts the names of def into a network's definition; the rest of its <dns> stays.
+func mergeNames(old, def *node) {
+	if old.get("dns") == nil && def.get("dns") == nil {
+		return
+	}
+	dns := old.need("dns")
+	dns.drop("host")
+	dns.kids = append(dns.kids, def.get("dns").all("host")...)
+	if len(dns.kids) == 0 && len(dns.attrs) == 0 {
+		old.drop("dns")
+	}
+}
+
+// updateNames makes the names that a network's DNS server answers for those of after, without restarting it. What changes is
+// told by address: first what goes, so that a name is free for another address.
+func updateNames(net *libvirt.Network, after *resource.Network) error {
+	tree, err := networkTree(net)
+	if err != nil {
+		return err
+	}
+	flags, err := updateFlags(net, after.Name)
+	if err != nil {
+		return err
+	}
+	is, wanted := dnsHosts(readNetwork(tree)), dnsHosts(after)
+	same := func(a, b libvirtxml.NetworkDNSHost) bool {
+		return a.IP == b.IP && slices.Equal(a.Hostnames, b.Hostnames)
+	}
+	for _, step := range []struct {
+		command    libvirt.NetworkUpdateCommand
+		list, keep []libvirtxml.NetworkDNSHost
+	}{
+		{libvirt.NETWORK_UPDATE_COMMAND_DELETE, is, wanted},
+		{libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, wanted, is},
+	} {
+		for _, h := range step.list {
+			if slices.ContainsFunc(step.keep, func(k libvirtxml.NetworkDNSHost) bool { return same(h, k) }) {
+				continue
+			}
+			text, err := h.Marshal()
+			if err != nil {
+				return err
+			}
+			if err := net.Update(step.command, libvirt.NETWORK_SECTION_DNS_HOST, -1, text, flags); err != nil {
+				return fail(err, "network %s: tell its DNS server about %s", after.Name, h.IP)
+			}
+		}
+	}
+	return nil
+}
