@@ -165,7 +165,11 @@ func (e *evaluator) nextFree(o *object, nic *resource.NIC, used map[netip.Addr]b
 		}
 	}
 	next[nic.Network] = a
-	e.rep.addFirst(mistake(o.at(path+".address"), "No free address", "%s has no address left for nic %q of %s: all from %s to %s are given. Widen its cidr.", nic.Network, nic.Label, o.addr, first, last))
+	recorded := ""
+	if len(e.prior.Objects) > 0 {
+		recorded = ", or were when the project was last applied"
+	}
+	e.rep.addFirst(mistake(o.at(path+".address"), "No free address", "%s has no address left for nic %q of %s: all from %s to %s are given%s. Widen its cidr.", nic.Network, nic.Label, o.addr, first, last, recorded))
 	o.fail(path + ".address")
 	return netip.Addr{}, false
 }

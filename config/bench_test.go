@@ -2,8 +2,11 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"testing"
+
+	"vmplan.dev/vmplan/config/resource"
 )
 
 // fleet is a project of n vms as people write them: for_each over a set, a root disk, a seed and an automatic address.
@@ -31,10 +34,10 @@ output "addresses" { value = { for k, v in vm.web : k => v.address } }
 `, n/100)
 }
 
-func loadFleet(tb testing.TB, n int) *Config {
+func loadFleet(tb testing.TB, n int, recorded map[resource.Addr]resource.Resource) *Config {
 	tb.Helper()
 	p, diags := Open(".", Options{})
-	c, more := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt")})
+	c, more := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt"), Objects: recorded})
 	if diags = append(diags, more...); diags.HasErrors() {
 		tb.Fatal(diags)
 	}
@@ -46,14 +49,20 @@ func loadFleet(tb testing.TB, n int) *Config {
 
 func BenchmarkLoad(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			b.Chdir(b.TempDir())
-			if err := os.WriteFile("main.hcl", []byte(fleet(n)), 0o644); err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				loadFleet(b, n)
-			}
-		})
+		for _, known := range []string{"new", "recorded"} {
+			b.Run(fmt.Sprint(n, known), func(b *testing.B) {
+				b.Chdir(b.TempDir())
+				if err := os.WriteFile("main.hcl", []byte(fleet(n)), 0o644); err != nil {
+					b.Fatal(err)
+				}
+				var recorded map[resource.Addr]resource.Resource
+				if known == "recorded" {
+					recorded = maps.Collect(loadFleet(b, n, nil).Set.All())
+				}
+				for b.Loop() {
+					loadFleet(b, n, recorded)
+				}
+			})
+		}
 	}
 }

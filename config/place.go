@@ -128,13 +128,13 @@ func (p *placement) pool(o *object, path string, a, named resource.Addr) *resour
 	if host == "" || o.bad[path] {
 		return nil
 	}
-	if kept := p.keptPool(a, host); kept != nil {
-		return kept
-	}
 	pool, known := p.pools[host]
 	if !known {
 		pool = p.defaultPool(o, host)
 		p.pools[host] = pool
+	}
+	if kept := p.keptPool(a, host); pool != nil && kept != nil {
+		return kept
 	}
 	return pool
 }

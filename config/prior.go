@@ -86,28 +86,36 @@ func (e *evaluator) seedPrefix(vm *resource.VM) string {
 
 // keptPool gives the pool that an object without one of its own lies in already, as long as there is that pool.
 func (p *placement) keptPool(a resource.Addr, host string) *resource.Pool {
-	var name string
 	if in := p.importOf(a); in != nil {
-		name = in.pool
+		return p.poolsByName()[poolKey{host, in.pool}]
 	}
-	switch was := p.prior.Objects[p.recordedAt(a)].(type) {
+	var name string
+	var addr resource.Addr
+	was := p.prior.Objects[p.recordedAt(a)]
+	switch was := was.(type) {
 	case *resource.Image:
-		name = was.PoolName
+		name, addr = was.PoolName, was.Pool
 	case *resource.Volume:
-		name = was.PoolName
+		name, addr = was.PoolName, was.Pool
 	case *resource.Seed:
-		name = was.PoolName
+		name, addr = was.PoolName, was.Pool
 	}
-	if name == "" {
+	if name == "" || was.Base().Host != host {
 		return nil
 	}
 	if pool := p.poolsByName()[poolKey{host, name}]; pool != nil {
 		return pool
 	}
-	if name != implicitPoolName || p.byID[string(resource.KindPool)+"."+implicitPoolName] != nil {
+	if o := p.byID[p.nowAt(addr).String()]; o != nil {
+		if pool := o.res.(*resource.Pool); pool.Host == host {
+			return pool
+		}
 		return nil
 	}
-	return p.implicitPool(host)
+	if was, ok := p.prior.Objects[addr].(*resource.Pool); ok && was.Implicit {
+		return p.implicitPool(host)
+	}
+	return nil
 }
 
 type poolKey struct{ host, name string }
