@@ -177,11 +177,15 @@ func (p *planner) search() {
 				continue
 			}
 			o, at := lost[live.Mark.Addr], place{h.label, key}
-			taken := p.atPlace[at]
-			if o == nil || o.live != nil || o.at.host != h.label || uuidOf(o.was) != uuidOf(live.Resource) || taken != nil && taken.rec != nil {
+			if o == nil || o.live != nil || o.at.host != h.label || uuidOf(o.was) != uuidOf(live.Resource) {
 				continue
 			}
-			delete(p.atPlace, o.at)
+			if taken := p.atPlace[at]; taken != nil && taken.rec != nil && taken.addr == live.Mark.Addr {
+				continue
+			}
+			if p.atPlace[o.at] == o {
+				delete(p.atPlace, o.at)
+			}
 			o.at, o.live = at, live
 			p.atPlace[at] = o
 		}
