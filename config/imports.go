@@ -164,6 +164,6 @@ func (p *placement) checkImported(o *object, in *imported, parts map[resource.Ad
 		pool = parts[a]
 	}
 	if pool != "" && pool != in.pool {
-		p.rep.add(mistake(in.id.Expr.Range(), "Another pool", "%s lives in the pool %q, and the id names %q. Set pool to a pool block with name = %q, or path, of that one.", a, pool, in.pool, in.pool))
+		p.rep.add(mistake(in.id.Expr.Range(), "Another pool", "%s lives in the pool %q, and the id names %q. Set pool to the block of that one; if there is none yet, write pool %q { managed = false }.", a, pool, in.pool, in.pool))
 	}
 }
