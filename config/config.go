@@ -29,6 +29,8 @@ type Options struct {
 	Vars     map[string]string // --var
 	Environ  []string          // "KEY=value"; VMPLAN_VAR_* count
 	Version  string            // of vmplan, for required_version; empty: not checked
+	// Extra are files of the project's folder that are not written yet, by name.
+	Extra map[string][]byte
 }
 
 // StateSettings say where the state is: vmplan { state "TYPE" { … } }.

@@ -80,7 +80,7 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 	}
 	m := &module{dir: dir, root: len(path) == 0}
 	l.modules[id] = m
-	files, err := listFolder(dir)
+	files, err := l.files.list(dir)
 	if err != nil {
 		m.broken = true
 		l.rep.add(mistake(from, "Cannot read folder", "%s: %s.", dir, reason(err)))

@@ -25,6 +25,7 @@ const maxNesting = 200
 type fileSet struct {
 	dir    string // of the project
 	parsed map[string]*hcl.File
+	extra  map[string][]byte // not on disk yet: Options.Extra, by path
 }
 
 func (s *fileSet) hash() string {
@@ -46,6 +47,11 @@ func (s *fileSet) hash() string {
 // read gives the bytes of the file and remembers it for snippets, also when it cannot be parsed.
 func (s *fileSet) read(name string) (*hcl.File, *hcl.Diagnostic) {
 	if f := s.parsed[name]; f != nil {
+		return f, nil
+	}
+	if src, ok := s.extra[name]; ok {
+		f := &hcl.File{Bytes: src}
+		s.parsed[name] = f
 		return f, nil
 	}
 	at := start(name)
@@ -157,12 +163,17 @@ type folder struct {
 	values            []string // files that give variables values
 }
 
-func listFolder(dir string) (folder, error) {
+func (s *fileSet) list(dir string) (folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return folder{}, err
 	}
 	var f folder
+	for path := range s.extra {
+		if filepath.Dir(path) == filepath.Clean(dir) {
+			f.primary = append(f.primary, path)
+		}
+	}
 	for _, e := range entries {
 		name := e.Name()
 		path := filepath.Join(dir, name)
@@ -177,6 +188,7 @@ func listFolder(dir string) (folder, error) {
 			f.primary = append(f.primary, path)
 		}
 	}
+	slices.Sort(f.primary)
 	return f, nil
 }
 

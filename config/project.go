@@ -12,7 +12,10 @@ import (
 // be called on it also when there were errors, to find what else is wrong.
 func Open(dir string, opts Options) (*Project, Diagnostics) {
 	dir = fromHere(dir)
-	p := &Project{dir: dir, opts: opts, files: &fileSet{dir: dir, parsed: map[string]*hcl.File{}}}
+	p := &Project{dir: dir, opts: opts, files: &fileSet{dir: dir, parsed: map[string]*hcl.File{}, extra: map[string][]byte{}}}
+	for name, src := range opts.Extra {
+		p.files.extra[filepath.Join(dir, name)] = src
+	}
 	var rep reporter
 	l := &loader{files: p.files, rep: &rep, version: opts.Version, modules: map[string]*module{}}
 	p.root = l.load(dir, nil, start(dir))

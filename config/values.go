@@ -30,7 +30,7 @@ func (l *loader) readValues(m *module, opts Options) map[string]given {
 			l.text(m, values, name, text, key)
 		}
 	}
-	files, err := listFolder(m.dir)
+	files, err := l.files.list(m.dir)
 	if err == nil {
 		slices.SortStableFunc(files.values, func(a, b string) int { return valueRank(a) - valueRank(b) })
 	}

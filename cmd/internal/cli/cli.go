@@ -139,7 +139,7 @@ func (a *App) root() *cobra.Command {
 	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.graphCommand())
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
-	add("state", a.stateCommand(), a.orphansCommand())
+	add("state", a.stateCommand(), a.orphansCommand(), a.importCommand())
 	root.AddCommand(a.versionCommand())
 	describe(root)
 	return root

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+)
+
+type importOptions struct {
+	projectOptions
+	match string
+	kind  string
+	host  string
+	write string
+}
+
+func (a *App) importCommand() *cobra.Command {
+	var o importOptions
+	c := &cobra.Command{
+		Use:   "import --match GLOB --write FILE",
+		Short: "Write the blocks that take over what a host has already",
+		Long: `Writes to FILE, in the project's folder, a block and an import block for every object on the hosts whose name matches GLOB
+and that bears no mark. What they use besides is referred to with managed = false. Only what differs from the defaults is
+written, so that the plan adopts the objects and changes nothing about them; the guests keep running.
+
+Nothing is taken over before vmplan apply. After that the import blocks can be removed.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runImport(c.Context(), o) },
+	}
+	f := c.Flags()
+	o.projectOptions.addTo(f)
+	f.StringVar(&o.match, "match", "", "names to import, such as 'web-*'; for volumes `GLOB` is POOL/FILE")
+	f.StringVar(&o.kind, "kind", string(resource.KindVM), "what to import: vm, network, pool or volume")
+	f.StringVar(&o.host, "host", "", "only from the host block called `NAME`")
+	f.StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")
+	for _, name := range []string{"match", "write"} {
+		if err := c.MarkFlagRequired(name); err != nil {
+			panic(err)
+		}
+	}
+	return c
+}
+
+func (o *importOptions) check() error {
+	switch resource.Kind(o.kind) {
+	case resource.KindVM, resource.KindNetwork, resource.KindPool, resource.KindVolume:
+	default:
+		return fmt.Errorf("--kind %s: write vm, network, pool or volume", o.kind)
+	}
+	if _, err := path.Match(o.match, ""); err != nil {
+		return fmt.Errorf("--match %s: %w", o.match, err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(o.write))
+	if err != nil {
+		return err
+	}
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(o.write)
+	if dir != here || !strings.HasSuffix(name, ".hcl") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "override.hcl") ||
+		strings.HasSuffix(name, ".vmvars.hcl") {
+		return fmt.Errorf("--write %s: name a file of the project's folder that ends in .hcl, such as found.hcl", o.write)
+	}
+	if _, err := os.Lstat(o.write); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--write %s: it exists already, and is not overwritten", o.write)
+	}
+	return nil
+}
+
+func (a *App) runImport(ctx context.Context, o importOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	in, err := s.observeAll(ctx)
+	if err != nil {
+		return err
+	}
+	w := newImportWriter(in, o.host)
+	found, err := w.find(resource.Kind(o.kind), o.match)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		w.describe(f)
+	}
+	text, err := s.refine(in, w, o)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(o.write, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, f := range found {
+		a.printer().Note(fmt.Sprintf("%s: %s on host %s", f.addr, f.id, f.host))
+	}
+	for _, left := range w.left {
+		a.printer().Note(left + ".")
+	}
+	a.printer().Note(fmt.Sprintf("Wrote %s. To see what taking this over means: vmplan plan", o.write))
+	return nil
+}
+
+// maxRefinements is far above what fields depend on one another's defaults.
+const maxRefinements = 8
+
+// refine plans with what is written so far, and writes down what that would change, until it would change nothing.
+func (s *session) refine(in planner.Input, w *importWriter, o importOptions) ([]byte, error) {
+	var left []string
+	for range maxRefinements {
+		text := config.WriteBlocks(w.all())
+		p, diags := config.Open(s.dir, config.Options{
+			VarFiles: o.varFiles, Vars: s.vars, Environ: s.app.Environ, Version: s.app.Version, Extra: map[string][]byte{filepath.Base(o.write): text},
+		})
+		cfg, more := p.Load(s.prior())
+		if diags = append(diags, more...); diags.HasErrors() {
+			s.app.printer().Diagnostics(diags, p.Files())
+			return nil, errors.New("what the host has cannot be written as blocks: nothing was written")
+		}
+		next := in
+		next.Desired, next.Moves, next.Removed, next.Imports = cfg.Set, cfg.Moves, cfg.Removed, cfg.Imports
+		next.Options.Targets = w.targets()
+		plan, err := planner.New(next)
+		if err != nil {
+			return nil, err
+		}
+		if left = w.learn(plan); len(left) == 0 && !w.learned {
+			return text, nil
+		}
+		if !w.learned {
+			break
+		}
+	}
+	s.app.printer().Refusal("What the host has cannot be written so that nothing changes, and nothing was written", left)
+	return nil, exitError{ExitError}
+}
+
+// found is an object on a host that is to be imported.
+type found struct {
+	addr  resource.Addr
+	host  string
+	id    string
+	live  *drivers.Object
+	block *config.Block
+}
