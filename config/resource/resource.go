@@ -103,7 +103,7 @@ type Network struct {
 	DHCPStart    string        `json:"dhcp_start,omitzero" doc:"First address given to guests without a fixed one. Default: the second of the range."`
 	DHCPEnd      string        `json:"dhcp_end,omitzero" doc:"Last address given to guests without a fixed one. Default: the last of the range."`
 	Autostart    *bool         `json:"autostart,omitzero" doc:"Whether the host starts the network when it boots. Default true."`
-	DNSHosts     []DNSHost     `json:"dns_host,omitzero" doc:"A name that the network's DNS server answers for, beside those of its guests."`
+	DNSHosts     []DNSHost     `json:"dns_host,omitzero" doc:"A name that the network's DNS server answers for, beside those of its guests; if the network has a domain, also with that behind it."`
 	Reservations []Reservation `json:"reservation,omitzero" schema:"computed" doc:"Fixed addresses, taken from the nics that name one."`
 }
 

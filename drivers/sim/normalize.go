@@ -98,6 +98,11 @@ func checkNetwork(n *resource.Network) error {
 	if n.Mode == "bridge" && n.DHCP != nil && *n.DHCP {
 		return unsupported("dhcp", "the host answers no DHCP on a network of mode bridge")
 	}
+	for _, h := range n.DNSHosts {
+		if addr, err := netip.ParseAddr(h.Address); err != nil || addr.String() != h.Address {
+			return unsupported("dns_host."+h.Name+".address", fmt.Sprintf("%q is no IP address, or not written in the usual way", h.Address))
+		}
+	}
 	if n.Mode == "bridge" && len(n.DNSHosts) > 0 {
 		return unsupported("dns_host", "the host answers no DNS on a network of mode bridge")
 	}
