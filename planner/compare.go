@@ -13,6 +13,7 @@ import (
 // compare finds the differences of an object that is wanted and there, and whether they need a replacement.
 func (p *planner) compare(o *object) {
 	ignored := ignoredPaths(o)
+	name := p.stageName(o)
 	live := o.liveResource()
 	o.before, o.after = resource.Overlay(o.want, o.was, live)
 	for _, path := range ignored {
@@ -26,6 +27,7 @@ func (p *planner) compare(o *object) {
 		p.compareDrift(o, ignored, live)
 	}
 	p.compareGuest(o, ignored)
+	o.pending = append(o.pending, name...)
 	p.compareActive(o)
 	switch {
 	case o.impact == drivers.ImpactReplace:
@@ -229,7 +231,20 @@ func (p *planner) policy(o *object, path string, i drivers.FieldImpact) drivers.
 // stages tells whether the plan must not restart the vm for changes of its own.
 func (p *planner) stages(o *object) bool {
 	vm, ok := o.want.(*resource.VM)
-	return ok && vm.Update == updateStage && !p.in.RestartPending
+	return ok && vm.Update == updateStage && !p.in.RestartPending && !isFalse(vm.Running)
+}
+
+// stageName leaves a guest that must not be restarted the name it has: unlike other fields it cannot even be written before
+// the guest is off.
+func (p *planner) stageName(o *object) []FieldChange {
+	if !o.renamed() || !o.on() || !p.stages(o) {
+		return nil
+	}
+	has, wanted := o.live.Resource.Base().Name, o.want.Base().Name
+	o.want = resource.Clone(o.want)
+	o.want.Base().Name = has
+	o.goal = o.at
+	return []FieldChange{fieldChange("name", has, wanted, drivers.ImpactNextBoot, `update = "stage": waits until the guest is off`)}
 }
 
 // The values of a vm's update that change what plans do.
