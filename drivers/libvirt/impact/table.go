@@ -63,6 +63,8 @@ var diskRules = kind(resource.KindVM,
 	Rule{Path: "disk.*", Impact: live, When: "when it comes", Call: callAttach, holds: comes},
 	Rule{Path: "disk.*", Impact: live, When: "when it goes", Call: callDetach},
 	Rule{Path: "disk.*.source", Impact: live, When: "for a cdrom", Note: "the medium is changed", Call: callDevice, holds: mediumChanges},
+	// Such as after somebody has made an external snapshot, whose overlay the guest writes to.
+	Rule{Path: "disk.*.source", Impact: restart, Note: "what is on the volume that it has now is not seen by the guest any more", Call: callDefine},
 )
 
 var nicRules = kind(resource.KindVM,
