@@ -5,6 +5,7 @@ package libvirt
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"libvirt.org/go/libvirt"
@@ -65,7 +66,7 @@ func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
 	if err := autostartNetwork(net, n); err != nil {
 		return err
 	}
-	return startNetwork(net, n.Name)
+	return c.startNetwork(net, n.Name)
 }
 
 func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
@@ -108,13 +109,38 @@ func autostartNetwork(net *libvirt.Network, n *resource.Network) error {
 	return fail(err, "set autostart of network %s", n.Name)
 }
 
-func startNetwork(net *libvirt.Network, name string) error {
+func (c *call) startNetwork(net *libvirt.Network, name string) error {
 	active, err := net.IsActive()
 	if err == nil && !active {
 		err = net.Create()
 	}
+	if err != nil && strings.Contains(err.Error(), "File exists") {
+		err = c.startOnAnotherBridge(net, err)
+	}
 	return fail(err, "start network %s", name)
 }
+
+// startOnAnotherBridge lets libvirt choose a bridge once more. A daemon that died while it started a network leaves the bridge
+// behind, which nobody owns then: libvirt can neither use nor remove it. A name that libvirt would not choose is the files'.
+func (c *call) startOnAnotherBridge(net *libvirt.Network, failed error) error {
+	old, err := networkTree(net)
+	if err != nil {
+		return err
+	}
+	bridge := old.get("bridge")
+	if bridge == nil || !chosenBridge.MatchString(bridge.attr("name")) {
+		return failed
+	}
+	bridge.dropAttr("name")
+	defined, err := c.conn.NetworkDefineXML(old.String())
+	if err != nil {
+		return err
+	}
+	defer freeNetwork(defined)
+	return defined.Create()
+}
+
+var chosenBridge = regexp.MustCompile(`^virbr[0-9]+$`)
 
 // updateNetwork tells a running network's DHCP server about fixed addresses; for other changes it defines the network anew
 // and restarts it.
@@ -216,10 +242,10 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 			if err := stop(); err != nil {
 				return err
 			}
-			return startNetwork(net, name)
+			return c.startNetwork(net, name)
 		})
 	case restart || active:
-		return startNetwork(net, name)
+		return c.startNetwork(net, name)
 	}
 	return nil
 }

@@ -190,7 +190,26 @@ func (d *driver) connectError(err error) error {
 	case strings.Contains(text, "Permission denied") && d.isLocal():
 		hint = "\nRun as root or as a member of the group libvirt, or use qemu:///session."
 	}
+	if u, err := url.Parse(d.host.URI); hint == "" && err == nil && u.Host != "" {
+		hint = remoteHint(u)
+	}
 	return fmt.Errorf("connect to %s: %w: %s%s", d.host.URI, drivers.ErrUnavailable, text, hint)
+}
+
+// remoteHint says how to find out what keeps a machine from being reached.
+func remoteHint(u *url.URL) string {
+	_, transport, _ := strings.Cut(u.Scheme, "+")
+	if transport != "ssh" && transport != "libssh" && transport != "libssh2" {
+		return fmt.Sprintf("\nDoes the machine run, does libvirt's daemon listen there (for qemu+tls: systemctl enable --now virtproxyd-tls.socket), and does no firewall stand between? Try: virsh --connect '%s' list", u)
+	}
+	login := u.Hostname()
+	if u.User != nil {
+		login = u.User.Username() + "@" + login
+	}
+	if u.Port() != "" {
+		login = "-p " + u.Port() + " " + login
+	}
+	return fmt.Sprintf("\nDoes ssh reach the machine without asking anything, and is libvirt there? Try: ssh -o BatchMode=yes %s virsh --connect qemu://%s list", login, u.Path)
 }
 
 const (

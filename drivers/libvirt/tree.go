@@ -344,6 +344,10 @@ func (n *node) set(name, value string) {
 	n.attrs = append(n.attrs, attr{name, value})
 }
 
+func (n *node) dropAttr(name string) {
+	n.attrs = slices.DeleteFunc(n.attrs, func(a attr) bool { return a.name == name })
+}
+
 // setValue replaces the element's content by a text.
 func (n *node) setValue(text string) {
 	n.kids = nil
