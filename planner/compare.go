@@ -101,7 +101,7 @@ func (p *planner) compareDrift(o *object, ignored []string, live resource.Resour
 // compareGuest finds what a running guest has otherwise than its definition, in fields that the files set. What can be given
 // to it now is drift (or an update that was cut short) and is repaired; the rest waits for its next start.
 func (p *planner) compareGuest(o *object, ignored []string) {
-	if !o.on() || o.live.Running == nil || o.impact == drivers.ImpactReplace {
+	if !o.on() || o.live.Running == nil || o.impact == drivers.ImpactReplace || len(resource.Diff(o.live.Running, o.live.Resource)) == 0 {
 		return
 	}
 	before, after := resource.Overlay(o.want, o.was, o.live.Running)
