@@ -40,13 +40,8 @@ type ignored struct {
 
 // ignoreChanges reads the list of field names, written bare: [title, disk.root.cache].
 func (c *compiler) ignoreChanges(attr *hclsyntax.Attribute) []string {
-	items, diags := hcl.ExprList(attr.Expr)
-	if diags.HasErrors() {
-		c.rep.add(mistake(attr.Expr.Range(), "Wrong type", "ignore_changes is a list of the block's fields, such as [title, memory]."))
-		return nil
-	}
 	var out []string
-	for _, item := range items {
+	for _, item := range elements(attr, "the block's fields, such as [title, memory]", c.rep) {
 		path, ok := fieldPath(item)
 		if !ok {
 			c.rep.add(mistake(item.Range(), "Not a field", "Name a field of the block, such as title or disk.root.cache."))
@@ -126,13 +121,8 @@ func stepsPath(traversal hcl.Traversal) (string, bool) {
 
 // replaceTriggers reads replace_triggered_by: objects, or fields of them, also of the instance with the same key.
 func (c *compiler) replaceTriggers(attr *hclsyntax.Attribute) []reference {
-	items, diags := hcl.ExprList(attr.Expr)
-	if diags.HasErrors() {
-		c.rep.add(mistake(attr.Expr.Range(), "Wrong type", "replace_triggered_by is a list of objects and fields of objects, such as [image.debian, volume.db.size]."))
-		return nil
-	}
 	var out []reference
-	for _, item := range items {
+	for _, item := range elements(attr, "objects and fields of objects, such as [image.debian, volume.db.size]", c.rep) {
 		r, ok := triggerReference(item.(hclsyntax.Expression))
 		kind := resource.Kind(r.root)
 		switch {

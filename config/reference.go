@@ -78,15 +78,20 @@ func newReference(t hcl.Traversal) reference {
 	return r
 }
 
-// staticReferences reads depends_on: a list of objects and modules, which is not evaluated.
-func staticReferences(attr *hclsyntax.Attribute, rep *reporter) []reference {
+// elements gives the elements of a list that is not evaluated; what says what they are.
+func elements(attr *hclsyntax.Attribute, what string, rep *reporter) []hcl.Expression {
 	items, diags := hcl.ExprList(attr.Expr)
 	if diags.HasErrors() {
-		rep.add(mistake(attr.Expr.Range(), "Wrong type", "depends_on is a list of objects and modules, such as [vm.db, module.net]."))
+		rep.add(mistake(attr.Expr.Range(), "Wrong type", "%s is a list of %s.", attr.Name, what))
 		return nil
 	}
+	return items
+}
+
+// staticReferences reads depends_on: a list of objects and modules, which is not evaluated.
+func staticReferences(attr *hclsyntax.Attribute, rep *reporter) []reference {
 	var out []reference
-	for _, item := range items {
+	for _, item := range elements(attr, "objects and modules, such as [vm.db, module.net]", rep) {
 		t, diags := hcl.AbsTraversalForExpr(item)
 		if diags.HasErrors() {
 			rep.add(mistake(item.Range(), "Not a reference", "depends_on names objects and modules as they are, without quotes or calculation: [vm.db, module.net]."))
