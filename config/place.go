@@ -224,7 +224,8 @@ func (p *placement) image(o *object, img *resource.Image) {
 			format = "raw"
 		}
 	}
-	sum := sha256.Sum256([]byte(img.Source + "\x00" + img.Checksum + "\x00" + img.Format))
+	// With the lineage, two projects on one host may have the same image.
+	sum := sha256.Sum256([]byte(strings.Join([]string{p.namespace.lineage, img.Source, img.Checksum, img.Format}, "\x00")))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
 	p.keepImageFile(img)
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -18,16 +20,21 @@ type projectIdentity struct {
 // identity gives the lineage for a state that was never written. It is kept in the project's .vmplan folder, so that two
 // plans before the first apply are the same, and a state that is lost can be found again on the hosts; where that folder
 // cannot be written it lasts for this run.
-func identity(dir string) (lineage string) {
+//
+// One that is there and cannot be read is an error: it may be all that leads to a lost state.
+func identity(dir string) (lineage string, err error) {
 	kept, err := keptIdentity(dir)
 	if err == nil {
-		return kept
+		return kept, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w: mend it, or delete it if this project was never applied", identityPath(dir), err)
 	}
 	id := projectIdentity{Lineage: uuid.New()}
 	if err := writeIdentity(dir, id); err != nil {
 		slog.Debug("identity is not kept", "folder", dir, "error", err)
 	}
-	return id.Lineage.String()
+	return id.Lineage.String(), nil
 }
 
 func identityPath(dir string) string { return filepath.Join(dir, ".vmplan", "identity.json") }
@@ -43,7 +50,7 @@ func keptIdentity(dir string) (string, error) {
 		return "", err
 	}
 	if id.Lineage == uuid.Nil {
-		return "", fs.ErrNotExist
+		return "", errors.New("it names no lineage")
 	}
 	return id.Lineage.String(), nil
 }
@@ -57,5 +64,14 @@ func writeIdentity(dir string, id projectIdentity) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), "identity")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails after the rename
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }

@@ -112,7 +112,9 @@ func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 		return errors.Join(unreadable(err), s.Close())
 	}
 	if s.state.Lineage == "" {
-		s.state.Lineage = identity(s.dir)
+		if s.state.Lineage, err = identity(s.dir); err != nil {
+			return errors.Join(err, s.Close())
+		}
 		s.state.Salt = state.Salt(s.state.Lineage)
 	}
 	return nil
