@@ -123,9 +123,9 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 	for _, c := range changes {
 		if i := impact[c.Path]; i.Impact <= drivers.ImpactLive {
 			o.guest = append(o.guest, c)
-			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactLive, "in the running guest")...)
+			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactLive, NoteRunning)...)
 			back := resource.Change{Path: c.Path, Old: c.New, New: c.Old, Class: c.Class}
-			drift = append(drift, fieldChanges(back, drivers.ImpactRecord, "in the running guest")...)
+			drift = append(drift, fieldChanges(back, drivers.ImpactRecord, NoteRunning)...)
 		} else {
 			pending = append(pending, fieldChanges(c, drivers.ImpactNextBoot, i.Note)...)
 		}
@@ -241,6 +241,7 @@ func (p *planner) stageName(o *object) []FieldChange {
 		return nil
 	}
 	has, wanted := o.live.Resource.Base().Name, o.want.Base().Name
+	o.wish = o.want
 	o.want = resource.Clone(o.want)
 	o.want.Base().Name = has
 	o.goal = o.at

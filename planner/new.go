@@ -89,6 +89,7 @@ type object struct {
 
 	file resource.Resource // what the files say, also with Options.Destroy
 	want resource.Resource // desired, normalised; nil when it is not to be there
+	wish resource.Resource // what want was, when a guest must keep its name until it is off
 	rec  *state.Record     // under the address that the object has now
 	was  resource.Resource // recorded, normalised
 	from resource.Addr     // where it is recorded, when that is another address

@@ -77,6 +77,9 @@ func (p *planner) spreadReplace(o *object) {
 func (p *planner) replaceWith(l, o *object) {
 	l.fate, l.cause = fateReplace, fmt.Sprintf("%s is replaced", o.addr)
 	l.fields, l.guest, l.pending = nil, nil, nil
+	if l.wish != nil {
+		l.want, l.goal = l.wish, place{l.goal.host, resource.Key(l.wish)}
+	}
 	p.compareReplaced(l)
 }
 
