@@ -100,6 +100,9 @@ const (
 // CauseAbsent is the Cause of what is made for the first time.
 const CauseAbsent = "not on the host"
 
+// NoteRunning is the Note of a field that only the running guest has otherwise than its definition.
+const NoteRunning = "in the running guest"
+
 // Change is what happens to one object.
 type Change struct {
 	Addr   resource.Addr  `json:"addr"`
