@@ -149,13 +149,14 @@ func (s *session) refine(in planner.Input, w *importWriter, o importOptions) ([]
 		if err != nil {
 			return nil, err
 		}
-		if left = w.learn(plan); len(left) == 0 && !w.learned {
+		if left = w.learn(plan); len(left) == 0 && len(w.learned) == 0 {
 			return text, nil
 		}
-		if !w.learned {
+		if len(w.learned) == 0 {
 			break
 		}
 	}
+	left = append(left, w.learned...)
 	s.app.printer().Refusal("What the host has cannot be written so that nothing changes, and nothing was written", left)
 	return nil, exitError{ExitError}
 }

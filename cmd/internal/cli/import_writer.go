@@ -22,7 +22,7 @@ type importWriter struct {
 	named   map[string]resource.Addr // what the files or others name, by host and key
 	pools   map[string]bool          // hosts on which pools must be named
 	left    []string                 // what of the guests is in no block
-	learned bool                     // the last learn wrote something down
+	learned []string                 // what the last learn wrote down
 }
 
 func newImportWriter(in planner.Input, only string) *importWriter {
@@ -170,7 +170,7 @@ func (w *importWriter) vm(f *found, vm *resource.VM) {
 	set(f.block, "title", vm.Title)
 	set(f.block, "description", vm.Description)
 	set(f.block, "autostart", vm.Autostart != nil && *vm.Autostart)
-	if vm.Graphics != nil {
+	if vm.Graphics != nil && vm.Graphics.Listen != "" { // without an address the block's default would be a change
 		set(f.block, "graphics.type", vm.Graphics.Type)
 	}
 	for _, d := range vm.Disks {
@@ -270,7 +270,7 @@ func (w *importWriter) targets() []resource.Addr {
 
 // learn writes down what the plan would change about the objects, and gives what cannot be written.
 func (w *importWriter) learn(p *planner.Plan) (left []string) {
-	w.learned = false
+	w.learned = nil
 	for _, f := range w.found {
 		for _, c := range p.Changes {
 			if c.Addr.Owner() != f.addr {
@@ -281,8 +281,8 @@ func (w *importWriter) learn(p *planner.Plan) (left []string) {
 				continue
 			}
 			for _, field := range c.Fields {
-				if field.Impact == drivers.ImpactRecord {
-					continue
+				if field.Impact == drivers.ImpactRecord || field.Note == planner.NoteRunning {
+					continue // nothing of the definition changes
 				}
 				if why := w.learnField(f, c, field); why != "" {
 					left = append(left, why)
@@ -293,7 +293,7 @@ func (w *importWriter) learn(p *planner.Plan) (left []string) {
 			}
 		}
 		for _, finding := range p.Findings {
-			if finding.Addr.Owner() == f.addr && finding.Severity == planner.SeverityError && !w.learned {
+			if finding.Addr.Owner() == f.addr && finding.Severity == planner.SeverityError && len(w.learned) == 0 {
 				left = append(left, fmt.Sprintf("%s: %s", finding.Addr, finding.Detail))
 			}
 		}
@@ -303,7 +303,7 @@ func (w *importWriter) learn(p *planner.Plan) (left []string) {
 
 func (w *importWriter) note(f *found, path string, value any) {
 	if err := f.block.Set(path, value); err == nil {
-		w.learned = true
+		w.learned = append(w.learned, fmt.Sprintf("%s: %s is %s, and would not stay so", f.addr, path, resource.Format(value)))
 	}
 }
 
