@@ -14,8 +14,8 @@ type Move struct {
 // module: what From.Contains.
 type Removal struct {
 	From Addr `json:"from"`
-	// Cascade deletes them with what they own, whatever on_delete said; otherwise they are left as they are on the host, no
-	// longer managed.
+	// Cascade deletes them with what they own, whatever the vm's on_delete said, and a volume's only where From names the
+	// volume itself; otherwise they are left as they are on the host, no longer managed.
 	Cascade bool `json:"cascade"`
 }
 

@@ -156,7 +156,7 @@ vm "till" {
 		},
 		sections: []plainSection{{rows: []plainRow{
 			{"from", "address", "**Required.** An object, one of several, or a module. No longer declared."},
-			{"cascade", "bool", "false (default): it is left as it is, a running vm goes on running, and vmplan forgets it; a vm is taken back when its block returns. true: it is deleted with what it owns, whatever its on_delete said."},
+			{"cascade", "bool", "false (default): it is left as it is, a running vm goes on running, and vmplan forgets it; a vm is taken back when its block returns. true: it is deleted with what it owns, whatever its on_delete said; of its disks, those with on_delete = retain stay unless from names one itself."},
 		}}},
 	},
 	"import": {
