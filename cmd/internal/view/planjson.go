@@ -32,6 +32,7 @@ type summaryJSON struct {
 
 type changeJSON struct {
 	Addr   string         `json:"addr"`
+	From   string         `json:"moved_from,omitempty"`
 	Kind   string         `json:"kind"`
 	Name   string         `json:"name"`
 	Host   string         `json:"host,omitempty"`
@@ -108,7 +109,7 @@ func (v *PlanView) changesJSON(changes []planner.Change) []changeJSON {
 	for i := range changes {
 		c := &changes[i]
 		j := changeJSON{
-			Addr: c.Addr.String(), Kind: string(c.Kind), Name: c.Name, Host: c.Host, Action: c.Action, Impact: c.Impact,
+			Addr: c.Addr.String(), From: c.MovedFrom.String(), Kind: string(c.Kind), Name: c.Name, Host: c.Host, Action: c.Action, Impact: c.Impact,
 			Power: c.Power, Cause: c.Cause, Fields: []fieldJSON{}, Loses: list(c.Loses), Keeps: list(c.Keeps),
 		}
 		if r, ok := rangeOf(v.src, c.Addr, ""); ok {
