@@ -51,8 +51,10 @@ func networkXML(n *resource.Network, mark *drivers.Mark) (string, error) {
 	return def.Marshal()
 }
 
-// createNetwork defines, autostarts and starts the network.
+// createNetwork defines, autostarts and starts the network. One at a time: libvirt gives two that come at once the same bridge.
 func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
+	c.networks.Lock()
+	defer c.networks.Unlock()
 	net, err := c.conn.LookupNetworkByName(n.Name)
 	if missing(err) {
 		net, err = c.defineNetwork(n, mark)

@@ -30,6 +30,7 @@ type driver struct {
 
 	folders   folders
 	usage     usageCache
+	networks  sync.Mutex // held by who makes a network
 	inFolders sync.Mutex // held by who looks into a folder without a pool
 }
 
