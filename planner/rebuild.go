@@ -112,7 +112,7 @@ func (b *rebuild) marked() {
 	for _, rec := range b.in.State.Sorted() {
 		was := rec.Object
 		addr, at := was.Base().Addr, b.placeOf(was)
-		if addr.Part != "" {
+		if addr.Part != "" || b.live(at) == nil {
 			continue
 		}
 		r := want[addr]
