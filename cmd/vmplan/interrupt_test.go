@@ -93,7 +93,7 @@ func TestInterruptedApplyFinishesWhatItDoes(t *testing.T) {
 			b.reached("vmplan.vmstate.journal", `"addr":"vm.web"`)
 			b.signal(s)
 			output := b.ends(130, time.Minute)
-			for _, want := range []string{"Interrupted: letting what runs finish.", "vm.web: created", "vm.db: not started: interrupted before it began", "Apply interrupted: ", "Another apply goes on from here."} {
+			for _, want := range []string{"Interrupted: what runs is let finish.", "vm.web: created", "vm.db: not created: interrupted before it began", "Apply interrupted: ", "Another apply goes on from here."} {
 				if !strings.Contains(output, want) {
 					t.Errorf("%q is not in what it says:\n%s", want, output)
 				}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -40,7 +39,6 @@ func run() int {
 	debug.SetGCPercent(200)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go interrupts(stop)
 	app := &cli.App{
 		Version:  version,
 		Drivers:  registry,
@@ -49,16 +47,18 @@ func run() int {
 		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
 		Environ:  os.Environ(),
 	}
+	go interrupts(app.Interrupted, stop)
 	return app.Run(ctx, os.Args[1:])
 }
 
 // interrupts lets the first signal end the run in good order, and the second at once.
-func interrupts(stop func()) {
+func interrupts(say, stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	<-signals
-	fmt.Fprintln(os.Stderr, "\nInterrupted: letting what runs finish. Once more to stop at once.")
+	say()
 	stop()
 	<-signals
+	_, _ = os.Stderr.WriteString("\n") // leaves the line of a progress bar
 	os.Exit(cli.ExitInterrupted)
 }

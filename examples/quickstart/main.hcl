@@ -1,7 +1,7 @@
 # One vm on a network of its own, ready to log in.
 #
 #   vmplan apply --var ssh_key="$(cat ~/.ssh/id_ed25519.pub)"
-#   vmplan ssh vm.web --user debian --var ssh_key=…
+#   vmplan ssh vm.web --user debian
 #   vmplan destroy
 
 host "lab" {

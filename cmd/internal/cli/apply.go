@@ -253,6 +253,7 @@ func (a *App) approve(ctx context.Context, o applyOptions) error {
 		return ctx.Err()
 	case text := <-answer:
 		if text == "yes" {
+			pr.Note("")
 			return nil
 		}
 	}
@@ -265,24 +266,33 @@ func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions)
 	if err := s.forgetHostKeys(p); err != nil {
 		return err
 	}
-	progress := s.app.printer().Progress(p, o.json)
-	summary, err := apply.Run(ctx, p, s.state, apply.Env{
-		Drivers: s.drivers, Backend: s.backend, Parallelism: o.parallelism, Events: logged(progress.Event),
-	})
-	progress.Close(summary)
-	if err != nil {
+	if err := s.execute(ctx, p, o.parallelism, o.json); err != nil {
 		return err
-	}
-	if ctx.Err() != nil {
-		return exitError{ExitInterrupted}
-	}
-	if summary.Failed > 0 || summary.Skipped > 0 {
-		return exitError{ExitError}
 	}
 	if err := s.readBack(ctx, p); err != nil {
 		return err
 	}
 	return s.showOutputs(o)
+}
+
+// execute runs the plan's steps and shows how they go.
+func (s *session) execute(ctx context.Context, p *planner.Plan, parallelism int, asJSON bool) error {
+	progress := s.app.printer().Progress(p, asJSON)
+	s.app.speaker.through(progress.Notice)
+	summary, err := apply.Run(ctx, p, s.state, apply.Env{
+		Drivers: s.drivers, Backend: s.backend, Parallelism: parallelism, Events: logged(progress.Event),
+	})
+	s.app.speaker.through(nil)
+	progress.Close(summary)
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return exitError{ExitInterrupted}
+	case summary.Failed > 0 || summary.Skipped > 0:
+		return exitError{ExitError}
+	}
+	return nil
 }
 
 // readBack observes again and plans again: whatever is left to do was promised and did not come true.

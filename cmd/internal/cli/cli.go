@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +63,31 @@ type App struct {
 	Environ  []string
 
 	warnings warnings
+	speaker  speaker
+}
+
+// speaker says what cannot wait: beside a progress display if there is one.
+type speaker struct {
+	mu     sync.Mutex
+	notice func(text string) // nil: nothing is displayed
+}
+
+func (s *speaker) through(notice func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notice = notice
+}
+
+// Interrupted says that the first signal has come. It may be called at any time.
+func (a *App) Interrupted() {
+	const text = "Interrupted: what runs is let finish. Once more to stop at once."
+	a.speaker.mu.Lock()
+	defer a.speaker.mu.Unlock()
+	if a.speaker.notice != nil {
+		a.speaker.notice(text)
+		return
+	}
+	fmt.Fprintln(a.Streams.Err, "\n"+text)
 }
 
 // ImageStore fetches images, and can say beforehand how much there is to download.

@@ -174,16 +174,19 @@ func (a *App) runConsole(ctx context.Context, addr string) error {
 	if !ok {
 		return fmt.Errorf("host.%s: console: %w", vm.Host, drivers.ErrUnsupported)
 	}
+	a.printer().Note(fmt.Sprintf("Connected to %s. Ctrl-] leaves.", vm.Addr))
 	if in, ok := a.Streams.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		old, err := term.MakeRaw(int(in.Fd()))
 		if err != nil {
 			return err
 		}
-		defer func() { _ = term.Restore(int(in.Fd()), old) }()
+		defer func() {
+			_ = term.Restore(int(in.Fd()), old)
+			a.printer().Note(fmt.Sprintf("\nLeft %s.", vm.Addr))
+		}()
 	}
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	a.printer().Note(fmt.Sprintf("Connected to %s. Ctrl-] leaves.\r", vm.Addr))
 	err = con.Console(ctx, vm, &escapeReader{in: a.Streams.In, leave: leave}, a.Streams.Out)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil

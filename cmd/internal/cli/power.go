@@ -83,18 +83,7 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 
 // runSteps carries out steps that a command has put together itself.
 func (s *session) runSteps(ctx context.Context, p *planner.Plan) error {
-	progress := s.app.printer().Progress(p, false)
-	summary, err := apply.Run(ctx, p, s.state, apply.Env{Drivers: s.drivers, Backend: s.backend, Events: logged(progress.Event)})
-	progress.Close(summary)
-	switch {
-	case err != nil:
-		return err
-	case ctx.Err() != nil:
-		return exitError{ExitInterrupted}
-	case summary.Failed > 0 || summary.Skipped > 0:
-		return exitError{ExitError}
-	}
-	return nil
+	return s.execute(ctx, p, apply.DefaultParallelism, false)
 }
 
 // powerSteps is the action as steps of a plan: one, or two when a started guest is waited for.

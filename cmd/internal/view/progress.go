@@ -93,8 +93,19 @@ func (g *Progress) Event(e apply.Event) {
 		g.show.ended(e)
 		g.line(g.printer.style.red("✗")+" ", fmt.Sprintf("%s: %s (%s)", e.Addr, verb.failed, elapsed(e.Elapsed)))
 	case apply.EventSkipped:
-		g.line(g.printer.style.yellow("-")+" ", fmt.Sprintf("%s: not started: %s", e.Addr, e.Err))
+		g.line(g.printer.style.yellow("-")+" ", fmt.Sprintf("%s: not %s: %s", e.Addr, verb.done, e.Err))
 	}
+}
+
+// Notice prints a sentence in between.
+func (g *Progress) Notice(text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.show == nil || !g.printer.Live {
+		fmt.Fprintln(g.printer.Err, text)
+		return
+	}
+	fmt.Fprintln(g.plain, "\n"+g.printer.style.yellow(text))
 }
 
 // line prints a finished line; mark stands before it on a terminal.
