@@ -88,6 +88,11 @@ func (p *planner) emitCreate(o *object) {
 	}
 	s := p.step(o, drivers.NewCreate(o.want, mark), o.goal.host, impact)
 	s.Intent = o.recorded(o.want, state.StatusCreating, power)
+	if p.unseen(o) && o.kind != resource.KindSeed && o.rec.Status == state.StatusReady {
+		// Its bits may turn out to be there. What is recorded as being made is deleted and made anew after a crash, and so
+		// are the volumes that stand on it.
+		s.Intent = o.recordNow()
+	}
 	s.Record = o.recorded(o.want, state.StatusReady, power)
 	o.made = s
 	if vm, ok := o.want.(*resource.VM); ok {

@@ -12,7 +12,9 @@ func (p *planner) decideUnwanted(o *object) {
 	switch claimant := p.atPlace[o.at]; {
 	case o.rec.Status == state.StatusReleased && o.live != nil:
 	case o.live == nil:
-		o.fate, o.cause = fateForget, "gone from the host already"
+		if o.fate, o.cause = fateForget, "gone from the host already"; p.unseen(o) {
+			o.cause = "its pool is not defined on the host"
+		}
 	case claimant != o && claimant != nil:
 		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
 	case p.stranger(o, o.live):

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -76,6 +77,9 @@ func (o *object) take(live *drivers.Object, cause string) {
 
 func (p *planner) decideRecorded(o *object) {
 	lost := "was deleted outside of vmplan"
+	if p.unseen(o) {
+		lost = "its pool is not defined on the host"
+	}
 	switch o.rec.Status {
 	case state.StatusCreating:
 		lost = "its creation was not finished"
@@ -117,6 +121,17 @@ func (p *planner) decideRecorded(o *object) {
 	if o.fate == fateReplace {
 		p.compareReplaced(o)
 	}
+}
+
+// unseen tells whether the object is recorded in a pool that its host does not know, so that nobody can tell whether its bits
+// are still in the pool's folder.
+func (p *planner) unseen(o *object) bool {
+	if o.rec == nil || o.live != nil || !o.stored() {
+		return false
+	}
+	pool, _, _ := strings.Cut(resource.VolumeID(o.was), "/")
+	at := place{o.at.host, string(resource.KindPool) + "/" + pool}
+	return p.atPlace[at] != nil && p.liveAt(at) == nil // it was looked for, and is not there
 }
 
 func (p *planner) whyMoved(o *object) string {
