@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config"
@@ -142,7 +144,7 @@ func (a *App) root() *cobra.Command {
 	root.Version = a.Version
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nWhat there is: %s --help", err, c.CommandPath())
+		return fmt.Errorf("%w\n%sWhat there is: %s --help", err, meantFlag(c, err.Error()), c.CommandPath())
 	})
 	var g globalOptions
 	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
@@ -169,6 +171,19 @@ func (a *App) root() *cobra.Command {
 	root.AddCommand(a.versionCommand())
 	describe(root)
 	return root
+}
+
+// meantFlag guesses which flag was meant: written with one hyphen, as Terraform has them, or with hyphens elsewhere.
+func meantFlag(c *cobra.Command, message string) (hint string) {
+	words := strings.Fields(message)
+	written, _, _ := strings.Cut(strings.Trim(words[len(words)-1], "'\""), "=")
+	plain := func(name string) string { return strings.ReplaceAll(name, "-", "") }
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if plain(f.Name) == plain(written) {
+			hint = fmt.Sprintf("Did you mean --%s? ", f.Name)
+		}
+	})
+	return hint
 }
 
 // begin carries out the global flags before any command.

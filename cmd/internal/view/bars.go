@@ -3,8 +3,10 @@ package view
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -25,14 +27,26 @@ type bars struct {
 	container *mpb.Progress
 	style     style
 	running   map[string]*row
+	whole     *mpb.Bar // how far the run is; nil when that is seen at a glance
+	done      atomic.Int64
 }
 
-func newBars(p *Printer) *bars {
-	return &bars{
+// newBars shows a run of so many steps.
+func newBars(p *Printer, steps int) *bars {
+	b := &bars{
 		container: mpb.New(mpb.WithOutput(p.Out), mpb.WithAutoRefresh(), mpb.WithWidth(p.Width), mpb.WithRefreshRate(120*time.Millisecond)),
 		style:     p.style,
 		running:   map[string]*row{},
 	}
+	if steps > mostBars {
+		began := time.Now()
+		b.whole = b.container.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, stat decor.Statistics) error {
+			text := fmt.Sprintf("  %d of %d steps  %s", b.done.Load(), steps, time.Since(began).Round(time.Second))
+			_, err := io.WriteString(w, b.style.bold(cut(text, max(stat.AvailableWidth, 1))))
+			return err
+		}), mpb.BarPriority(math.MaxInt))
+	}
+	return b
 }
 
 // row is one running step.
@@ -66,6 +80,7 @@ func (b *bars) moved(e apply.Event, _ string) {
 }
 
 func (b *bars) ended(e apply.Event) {
+	b.done.Add(1)
 	if r := b.running[e.Step]; r != nil {
 		r.bar.Abort(true) // not waited for: that takes until the next time the bars are drawn
 		delete(b.running, e.Step)
@@ -75,6 +90,9 @@ func (b *bars) ended(e apply.Event) {
 func (b *bars) close() {
 	for _, r := range b.running {
 		r.bar.Abort(true)
+	}
+	if b.whole != nil {
+		b.whole.Abort(true)
 	}
 	b.container.Wait()
 }

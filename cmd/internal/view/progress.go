@@ -58,7 +58,13 @@ func (p *Printer) Progress(plan *planner.Plan, asJSON bool) *Progress {
 	case asJSON:
 		g.show = nil // see eventJSON
 	case p.Live:
-		bars := newBars(p)
+		steps := 0
+		for _, s := range plan.Steps {
+			if s.Op.Op != nil && !verbOf(s.Op.Verb()).silent {
+				steps++
+			}
+		}
+		bars := newBars(p, steps)
 		g.show, g.plain = bars, bars.container
 	default:
 		g.show = (*lines)(g)
