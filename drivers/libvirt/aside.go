@@ -14,7 +14,46 @@ import (
 
 // asideName is the network where NICs of running guests wait while theirs is restarted. It is there only then. Each network
 // has its own, as several may be restarted at once, and it is named by what nobody else calls a network.
-func asideName(uuid string) string { return "vmplan-aside-" + uuid }
+func asideName(uuid string) string { return asidePrefix + uuid }
+
+const asidePrefix = "vmplan-aside-"
+
+// closeAside stops the network aside unless a NIC is on it: a run that was killed leaves both behind, and the NICs leave one by
+// one when a later run gives them their networks back.
+func (c *call) closeAside(name string) error {
+	if c.test {
+		return nil
+	}
+	net, err := c.conn.LookupNetworkByName(name)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return fail(err, "look up network %s", name)
+	}
+	defer freeNetwork(net)
+	nics, err := c.nicsOn(name)
+	for _, n := range nics {
+		freeDomain(n.dom)
+	}
+	if err != nil || len(nics) > 0 {
+		return err
+	}
+	err = net.Destroy()
+	if missing(err) || hasCode(err, libvirt.ERR_OPERATION_INVALID) {
+		return nil // another NIC's leaving has done it
+	}
+	return fail(err, "remove network %s", name)
+}
+
+// closeAsideOf does that for the network's own.
+func (c *call) closeAsideOf(net *libvirt.Network, network string) error {
+	uuid, err := net.GetUUIDString()
+	if err != nil {
+		return fail(err, "read the uuid of network %s", network)
+	}
+	return c.closeAside(asideName(uuid))
+}
 
 // guestNIC is a NIC of a running guest.
 type guestNIC struct {
@@ -49,8 +88,8 @@ func (c *call) withGuestsAside(net *libvirt.Network, network string, do func() e
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, fail(aside.Destroy(), "remove network %s", name))
 		freeNetwork(aside)
+		err = errors.Join(err, c.closeAside(name))
 	}()
 	for _, n := range nics {
 		down := &resource.NIC{Source: name, Link: new(false)}

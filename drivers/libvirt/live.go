@@ -5,6 +5,7 @@ package libvirt
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -153,8 +154,14 @@ func (e *edit) liveNIC(dom *libvirt.Domain, name string) error {
 		}
 		return dom.AttachDeviceFlags(added.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 	case nic != nil && len(fields) > 0:
+		was := n.get("source").attr("network")
 		editNIC(n, nic, fields)
-		return dom.UpdateDeviceFlags(n.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
+		if err := dom.UpdateDeviceFlags(n.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+			return err
+		}
+		if strings.HasPrefix(was, asidePrefix) {
+			return e.closeAside(was)
+		}
 	}
 	return nil
 }

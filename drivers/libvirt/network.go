@@ -68,7 +68,10 @@ func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
 	if err := autostartNetwork(net, n); err != nil {
 		return err
 	}
-	return c.startNetwork(net, n.Name)
+	if err := c.startNetwork(net, n.Name); err != nil {
+		return err
+	}
+	return c.closeAsideOf(net, n.Name)
 }
 
 func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
@@ -152,6 +155,9 @@ func (c *call) updateNetwork(before, after *resource.Network) error {
 		return fail(err, "update network %s", after.Name)
 	}
 	defer freeNetwork(net)
+	if err := c.closeAsideOf(net, after.Name); err != nil {
+		return err
+	}
 	if err := autostartNetwork(net, after); err != nil {
 		return err
 	}
@@ -318,6 +324,9 @@ func (c *call) deleteNetwork(n *resource.Network) error {
 		return fail(err, "delete network %s", n.Name)
 	}
 	defer freeNetwork(net)
+	if err := c.closeAsideOf(net, n.Name); err != nil {
+		return err
+	}
 	if active, err := net.IsActive(); err != nil {
 		return fail(err, "delete network %s", n.Name)
 	} else if active {

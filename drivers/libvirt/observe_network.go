@@ -45,7 +45,7 @@ func (o *observation) readNetworks(ctx context.Context) error {
 		}
 		name := def.get("name").value()
 		key, mark := string(resource.KindNetwork)+"/"+name, readMark(def.get("metadata"))
-		if !o.ours(key, mark) {
+		if !o.ours(key, mark) || strings.HasPrefix(name, asidePrefix) {
 			return nil
 		}
 		n := readNetwork(def)
