@@ -3,6 +3,7 @@
 package libvirt
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -112,7 +113,19 @@ func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(temp, filepath.Join(folder, name))
+	if err := os.Rename(temp, filepath.Join(folder, name)); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder makes the names in a folder as durable as what is in its files.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // wrote remembers a file that libvirt may not know of yet.

@@ -67,6 +67,7 @@ type observation struct {
 	lineage string
 	all     bool                         // everything belongs into the answer
 	want    map[string]resource.Resource // by Key
+	strict  bool                         // no pool may be left out because it cannot be read
 	pools   poolIndex
 
 	mu      sync.Mutex

@@ -115,7 +115,10 @@ func (o *observation) readStorage(ctx context.Context) error {
 		}
 		ours := wanted[name] || o.want[string(resource.KindPool)+"/"+name] != nil
 		err := o.readVolumes(ctx, p, ours)
-		if err != nil && (ours || o.all || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
+		if missing(err) {
+			continue // it went away meanwhile
+		}
+		if err != nil && (ours || o.all || o.strict || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
 			return err
 		}
 		// A pool of others' that is out of order is no affair of ours.
@@ -225,6 +228,7 @@ func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
 // liveVolume is a volume as it was read.
 type liveVolume struct {
 	name, path, format string
+	probed             string // the format that libvirt sees in it
 	kind               string // "file", "dir", …
 	size               resource.Size
 	backing            string // path of the backing file, or empty
@@ -244,6 +248,7 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
 		kind: def.attr("type"), size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
 	}
+	live.probed = live.format
 	live.distrust(def.get("physical"))
 	return live, nil
 }

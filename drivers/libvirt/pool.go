@@ -18,7 +18,8 @@ import (
 // createPool makes the folder if it is missing, defines, starts and autostarts the pool. Each of that may have been done.
 func (c *call) createPool(p *resource.Pool) error {
 	pool, err := c.conn.LookupStoragePoolByName(p.Name)
-	if missing(err) {
+	created := missing(err)
+	if created {
 		pool, err = c.definePool(p)
 		if p.Autostart == nil {
 			p = resource.Clone(p)
@@ -31,6 +32,14 @@ func (c *call) createPool(p *resource.Pool) error {
 		return fail(err, "create pool %s", p.Name)
 	}
 	defer freePool(pool)
+	err = bringUp(pool, p)
+	if err != nil && created && !errors.Is(err, drivers.ErrUnavailable) {
+		return takeBack(pool, err)
+	}
+	return err
+}
+
+func bringUp(pool *libvirt.StoragePool, p *resource.Pool) error {
 	active, err := pool.IsActive()
 	if err != nil {
 		return fail(err, "create pool %s", p.Name)
@@ -41,6 +50,18 @@ func (c *call) createPool(p *resource.Pool) error {
 		}
 	}
 	return autostartPool(pool, p)
+}
+
+// takeBack undefines a pool that was defined and could not be brought up. "In use" or "in conflict" says that nothing was
+// touched; with the pool left behind that would be wrong, and the next run would take it for somebody else's.
+func takeBack(pool *libvirt.StoragePool, cause error) error {
+	if active, err := pool.IsActive(); err == nil && active {
+		_ = pool.Destroy() // Undefine tells if it is still up
+	}
+	if err := pool.Undefine(); err != nil && !missing(err) {
+		return fmt.Errorf("%v; it stays defined, as undefining it failed too: %v", cause, err) // of neither kind
+	}
+	return cause
 }
 
 func (c *call) definePool(p *resource.Pool) (*libvirt.StoragePool, error) {

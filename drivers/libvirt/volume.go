@@ -5,6 +5,8 @@ package libvirt
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -173,7 +175,7 @@ func (c *call) isVolume(v *resource.Volume) (bool, error) {
 	}
 	backing := pools.volumeID(live.backing)
 	if live.format != v.Format || backing != v.Backing || v.Size != 0 && live.size != v.Size {
-		return false, fmt.Errorf("create volume %s: %w: there is a file of that name already, %s of %s over %q", id, drivers.ErrConflict, live.format, live.size, backing)
+		return false, fmt.Errorf("create volume %s: %w: there is a file of that name already, %s of %s over %q, and it is not overwritten: plan again to see how it differs, or move it away", id, drivers.ErrConflict, live.format, live.size, backing)
 	}
 	return true, nil
 }
@@ -190,6 +192,9 @@ func (c *call) growVolume(after *resource.Volume) error {
 	if err != nil {
 		return err
 	}
+	if after.Format != "" && live.format != after.Format {
+		return fmt.Errorf("grow volume %s: %w: it is %s, not %s", id, drivers.ErrConflict, live.format, after.Format)
+	}
 	switch {
 	case live.size > after.Size:
 		return fmt.Errorf("grow volume %s: %w: it has %s already, and volumes do not shrink", id, drivers.ErrConflict, live.size)
@@ -200,6 +205,9 @@ func (c *call) growVolume(after *resource.Volume) error {
 	if err != nil {
 		return err
 	}
+	if dom == nil && live.format == formatRaw && live.probed != formatRaw {
+		return c.growDisguised(after, live)
+	}
 	if dom == nil {
 		return fail(vol.Resize(uint64(after.Size), 0), "grow volume %s", id)
 	}
@@ -208,6 +216,35 @@ func (c *call) growVolume(after *resource.Volume) error {
 		return fail(err, "grow volume %s under its running guest", id)
 	}
 	return c.refreshPoolOf(id)
+}
+
+// growDisguised grows a raw file with something in it that libvirt takes for another format. libvirt has no way to be told what
+// a file is: it would change what a guest has written as if it were the header of an image.
+func (c *call) growDisguised(v *resource.Volume, live *liveVolume) error {
+	id := resource.VolumeID(v)
+	pool, err := c.pool(v.PoolName)
+	if err != nil {
+		return fmt.Errorf("grow volume %s: %w", id, err)
+	}
+	defer freePool(pool)
+	folder, err := c.folderOf(pool)
+	if err != nil {
+		return fmt.Errorf("grow volume %s: %w", id, err)
+	}
+	if folder == "" {
+		return fmt.Errorf("grow volume %s: %w: it is a raw disk, and libvirt takes what its guest wrote to it for %s. Start its vm and apply again: QEMU knows better",
+			id, drivers.ErrUnsupported, live.probed)
+	}
+	file := filepath.Join(folder, v.File)
+	if info, err := os.Stat(file); err != nil {
+		return fmt.Errorf("grow volume %s: %w", id, err)
+	} else if info.Size() > int64(v.Size) {
+		return fmt.Errorf("grow volume %s: %w: it has %d bytes already, and volumes do not shrink", id, drivers.ErrConflict, info.Size())
+	}
+	if err := os.Truncate(file, int64(v.Size)); err != nil {
+		return fmt.Errorf("grow volume %s: %w", id, err)
+	}
+	return c.refreshInTurn(pool, v.PoolName)
 }
 
 // runningUser finds the running domain that has the file as a disk, and the disk's target; nil when there is none.
@@ -267,6 +304,11 @@ func (c *call) deleteVolume(r resource.Resource) error {
 		return err
 	} else if len(users) > 0 {
 		return fmt.Errorf("delete volume %s: %w by %s", id, drivers.ErrInUse, joinUsers(users))
+	}
+	if !seed { // on which nothing can stand
+		if err := c.checkIdle(id); err != nil {
+			return err
+		}
 	}
 	c.folders.gone(id)
 	err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
