@@ -143,7 +143,7 @@ func TestNetworkXML(t *testing.T) {
 // A network that is defined anew keeps what its files cannot say.
 func TestNetworkKeepsWhatIsUnknown(t *testing.T) {
 	old, err := parseTree(`<network><name>lan</name><metadata><x/></metadata><forward mode='nat'><nat><port start='1' end='2'/></nat></forward>
-<bridge name='virbr3' stp='on' delay='0'/><mtu size='9000'/><domain name='old'/><dns><host ip='10.0.0.9'/></dns>
+<bridge name='virbr3' stp='on' delay='0'/><mtu size='9000'/><domain name='old'/><dns><txt name='a' value='b'/></dns>
 <ip address='10.0.0.1' netmask='255.255.255.0'/><ip family='ipv6' address='fd00::1' prefix='64'/></network>`)
 	check(t, err)
 	text, err := networkXML(normal(t, &driver{}, &resource.Network{Meta: labMeta(resource.KindNetwork, "lan"), CIDR: "10.0.1.0/24", Domain: "new"}), nil)
@@ -155,7 +155,7 @@ func TestNetworkKeepsWhatIsUnknown(t *testing.T) {
 	if got.CIDR != "10.0.1.0/24" || got.Domain != "new" || got.Bridge != "virbr3" || got.Mode != "nat" || !*got.DHCP {
 		t.Errorf("merged to %+v", got)
 	}
-	for _, kept := range []string{`<x/>`, `<port start="1" end="2"/>`, `<mtu size="9000"/>`, `<host ip="10.0.0.9"/>`, `fd00::1`} {
+	for _, kept := range []string{`<x/>`, `<port start="1" end="2"/>`, `<mtu size="9000"/>`, `<txt name="a" value="b"/>`, `fd00::1`} {
 		if !strings.Contains(old.String(), kept) {
 			t.Errorf("%s is lost: %s", kept, old)
 		}
