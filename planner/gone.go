@@ -71,7 +71,7 @@ func (p *planner) whyGone(o *object) string {
 	case o.rec.Status == state.StatusDeleting:
 		return "its deletion was not finished"
 	case p.in.Destroy:
-		return "asked to destroy"
+		return CauseDestroy
 	case p.removal(o) != nil:
 		return "removed by the files"
 	}

@@ -97,8 +97,11 @@ const (
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
 )
 
-// CauseAbsent is the Cause of what is made for the first time.
-const CauseAbsent = "not on the host"
+// Causes that say nothing beyond the plan itself.
+const (
+	CauseAbsent  = "not on the host"  // of what is made for the first time
+	CauseDestroy = "asked to destroy" // of all that goes in a plan to destroy
+)
 
 // NoteRunning is the Note of a field that only the running guest has otherwise than its definition.
 const NoteRunning = "in the running guest"

@@ -82,14 +82,13 @@ func (s *speaker) through(notice func(string)) {
 
 // Interrupted says that the first signal has come. It may be called at any time.
 func (a *App) Interrupted() {
-	const text = "Interrupted: what runs is let finish. Once more to stop at once."
 	a.speaker.mu.Lock()
 	defer a.speaker.mu.Unlock()
 	if a.speaker.notice != nil {
-		a.speaker.notice(text)
+		a.speaker.notice("Interrupted: what runs is let finish. Once more to stop at once.")
 		return
 	}
-	fmt.Fprintln(a.Streams.Err, "\n"+text)
+	fmt.Fprintln(a.Streams.Err, "\nInterrupted.")
 }
 
 // ImageStore fetches images, and can say beforehand how much there is to download.
@@ -118,7 +117,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	root.SetOut(a.Streams.Out)
 	root.SetErr(a.Streams.Err)
 	err := root.ExecuteContext(ctx)
-	a.warnings.print(a.printer())
+	a.warnings.show(a.printer())
 	var exit exitError
 	switch {
 	case err == nil:
@@ -204,3 +203,14 @@ func (a *App) begin(g globalOptions) error {
 }
 
 func (a *App) printer() *view.Printer { return view.New(a.Streams) }
+
+// advised is an error with a sentence on what to do about it, which is printed below it.
+type advised struct {
+	error
+	advice string
+}
+
+func advise(err error, advice string) error { return advised{err, advice} }
+
+func (a advised) Error() string { return a.error.Error() + "\n" + a.advice }
+func (a advised) Unwrap() error { return a.error }

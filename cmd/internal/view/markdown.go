@@ -134,8 +134,8 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 		if c.Power != "" && c.Power != string(c.Action) {
 			head.WriteString(" and " + c.Power)
 		}
-		if c.Cause != "" && c.Cause != planner.CauseAbsent {
-			head.WriteString(": " + escapeMarkdown(c.Cause))
+		if cause := tellingCause(c.Cause); cause != "" {
+			head.WriteString(": " + escapeMarkdown(cause))
 		}
 		if at := v.place(c, ""); at != "" {
 			head.WriteString(" (" + code(at) + ")")

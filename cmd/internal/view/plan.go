@@ -173,10 +173,15 @@ func (v *PlanView) what(c *planner.Change, s changeStyle) string {
 	if v.hosts && c.Host != "" {
 		text += " on " + clean(c.Host)
 	}
-	if c.Cause == planner.CauseAbsent {
-		return text
+	return text + because(tellingCause(c.Cause))
+}
+
+// tellingCause is the cause where it tells more than the plan itself.
+func tellingCause(cause string) string {
+	if cause == planner.CauseAbsent || cause == planner.CauseDestroy {
+		return ""
 	}
-	return text + because(c.Cause)
+	return cause
 }
 
 func because(cause string) string {
