@@ -99,10 +99,14 @@ func TestDecodeRefusesWhatIsNoPlan(t *testing.T) {
 		"newer":        {strings.Replace(good, `"version":1`, `"version":2`, 1), planner.ErrNewer},
 		"unknown":      {sealed(`{"lineage":"x","surprise":1}`), planner.ErrCorrupt},
 		"no operation": {sealed(`{"steps":[{"id":"a"}]}`), planner.ErrCorrupt},
-		"a pool that starts": {sealed(`{"steps":[{"id":"a","op":{"op":"start","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
-			planner.ErrCorrupt},
-		"waits for nobody": {sealed(`{"steps":[{"id":"a","depends_on":["b"],"op":{"op":"forget","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
-			planner.ErrCorrupt},
+		"a pool that starts": {
+			sealed(`{"steps":[{"id":"a","op":{"op":"start","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
+			planner.ErrCorrupt,
+		},
+		"waits for nobody": {
+			sealed(`{"steps":[{"id":"a","depends_on":["b"],"op":{"op":"forget","target":{"addr":"pool.a","kind":"pool","spec":{}}}}]}`),
+			planner.ErrCorrupt,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := planner.Decode(strings.NewReader(c.text)); !errors.Is(err, c.want) {

@@ -71,7 +71,7 @@ func (l lab) set(t testing.TB) *resource.Set {
 func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v labVM, i int, before string) {
 	pool, at := addr(t, "pool.default"), "vm."+cmp.Or(v.At, v.Name)
 	vm := &resource.VM{
-		Meta: meta(t, at, cmp.Or(v.Called, v.Name)), UUID: fmt.Sprintf("10000000-0000-4000-8000-1000000000%s%d", fmt.Sprintf("%02x", v.Name[0]), i%1),
+		Meta: meta(t, at, cmp.Or(v.Called, v.Name)), UUID: fmt.Sprintf("10000000-0000-4000-8000-1000000000%02x0", v.Name[0]),
 		Image: addr(t, "image.os"), Memory: resource.Size(v.Memory) * resource.GiB, MaxMemory: 4 * resource.GiB, VCPUs: v.CPUs, MaxVCPUs: 4,
 		Machine: v.Machine, Title: v.Title, Update: v.Update,
 	}
@@ -115,8 +115,10 @@ func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v lab
 		vm.Disks = append(vm.Disks, resource.Disk{Label: "db", Volume: addr(t, "volume.db"), Source: "default/db.qcow2"})
 	}
 	if v.Seed != "" {
-		seed := &resource.Seed{Meta: meta(t, at+".seed", v.Name+"-seed"), Pool: pool, PoolName: "default",
-			File: v.Name + "-seed-" + v.Seed + ".iso", UserData: resource.NewSecret(v.Seed, []byte("salt"))}
+		seed := &resource.Seed{
+			Meta: meta(t, at+".seed", v.Name+"-seed"), Pool: pool, PoolName: "default",
+			File: v.Name + "-seed-" + v.Seed + ".iso", UserData: resource.NewSecret(v.Seed, []byte("salt")),
+		}
 		set.Add(seed)
 		vm.Disks = append(vm.Disks, resource.Disk{Label: "seed", Volume: seed.Addr, Source: "default/" + seed.File, ReadOnly: ptr(true)})
 	}

@@ -87,11 +87,15 @@ func on(t testing.TB, name string) *resource.Set {
 		set.Add(&resource.Host{Meta: resource.Meta{Addr: addr(t, "host."+h)}, URI: "sim:" + h})
 		set.Add(&resource.Pool{Meta: at(meta(t, "pool."+h, "vms"), h), Path: "/srv/vm"})
 	}
-	root := &resource.Volume{Meta: at(meta(t, "vm.web.disk.root", "web-root"), name), Size: resource.GiB, Pool: addr(t, "pool."+name),
-		PoolName: "vms", File: "web-root.qcow2"}
+	root := &resource.Volume{
+		Meta: at(meta(t, "vm.web.disk.root", "web-root"), name), Size: resource.GiB, Pool: addr(t, "pool."+name),
+		PoolName: "vms", File: "web-root.qcow2",
+	}
 	set.Add(root)
-	set.Add(&resource.VM{Meta: at(meta(t, "vm.web", "web"), name), UUID: "10000000-0000-4000-8000-000000000003", Running: ptr(true),
-		Disks: []resource.Disk{{Label: "root", Volume: root.Addr, Source: "vms/web-root.qcow2"}}})
+	set.Add(&resource.VM{
+		Meta: at(meta(t, "vm.web", "web"), name), UUID: "10000000-0000-4000-8000-000000000003", Running: ptr(true),
+		Disks: []resource.Disk{{Label: "root", Volume: root.Addr, Source: "vms/web-root.qcow2"}},
+	})
 	return set
 }
 

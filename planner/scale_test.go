@@ -27,8 +27,10 @@ func fleet(t testing.TB, n int) *resource.Set {
 		root := resource.Meta{Addr: vm.WithPart("disk.root"), Host: "lab", Name: name + "-root"}
 		seed := resource.Meta{Addr: vm.WithPart("seed"), Host: "lab", Name: name + "-seed"}
 		lan.Reservations = append(lan.Reservations, resource.Reservation{MAC: mac, Address: address, Name: name})
-		set.Add(&resource.Volume{Meta: root, Size: 20 * resource.GiB, Pool: pool, Image: img, PoolName: "default",
-			File: name + "-root.qcow2", Backing: "default/os.qcow2"})
+		set.Add(&resource.Volume{
+			Meta: root, Size: 20 * resource.GiB, Pool: pool, Image: img, PoolName: "default",
+			File: name + "-root.qcow2", Backing: "default/os.qcow2",
+		})
 		set.Add(&resource.Seed{Meta: seed, Pool: pool, PoolName: "default", File: name + "-seed.iso", UserData: resource.NewSecret(name, []byte("salt"))})
 		set.Add(&resource.VM{
 			Meta: resource.Meta{Addr: vm, Host: "lab", Name: name}, UUID: fmt.Sprintf("30000000-0000-4000-8000-%012d", i), Image: img,

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -349,7 +350,8 @@ func (p *example) inGuest(command string) string {
 	out, err := cmd.Output()
 	if err != nil {
 		var said string
-		if exit, ok := err.(*exec.ExitError); ok {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
 			said = string(exit.Stderr)
 		}
 		p.t.Fatalf("ssh %s: %v %s", command, err, said)

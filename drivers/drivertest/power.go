@@ -41,7 +41,7 @@ var powerScenarios = []scenario{
 		s.asPromised(vm)
 	}},
 	{"a started guest is waited for, but not for ever", func(s *suite) {
-		vm, lan := s.bootable("web"), s.network("lan")
+		vm, lan := s.bootable(), s.network("lan")
 		s.create(lan, nil)
 		vm.NICs = []resource.NIC{{Label: "lan", Source: lan.Name, MAC: mac()}}
 		s.boot(vm)
@@ -133,7 +133,7 @@ var liveScenarios = []scenario{
 		s.runningIs(vm, "vcpus", 2)
 	}},
 	{"memory changes up to its maximum while the guest runs", func(s *suite) {
-		vm := s.bootable("web")
+		vm := s.bootable()
 		vm.MaxMemory = vm.Memory
 		vm.Memory = vm.MaxMemory / 4 * 3
 		s.boot(vm)
@@ -215,7 +215,7 @@ var liveScenarios = []scenario{
 		s.asPromised(other)
 	}},
 	{"disks come and go while the guest runs", func(s *suite) {
-		vm, data := s.bootable("web"), s.volume("data.qcow2")
+		vm, data := s.bootable(), s.volume("data.qcow2")
 		s.create(data, nil)
 		s.boot(vm)
 		plugged := resource.Clone(vm)
@@ -237,7 +237,7 @@ var liveScenarios = []scenario{
 		}
 	}},
 	{"NICs come, change and go while the guest runs", func(s *suite) {
-		vm, lan, other := s.bootable("web"), s.network("lan"), s.network("other")
+		vm, lan, other := s.bootable(), s.network("lan"), s.network("other")
 		s.create(lan, nil)
 		s.create(other, nil)
 		s.boot(vm)
@@ -262,8 +262,9 @@ var liveScenarios = []scenario{
 }
 
 // bootable makes a vm without NICs whose root disk, where the host can do it, holds the harness's image.
-func (s *suite) bootable(name string) *resource.VM {
+func (s *suite) bootable() *resource.VM {
 	s.t.Helper()
+	const name = "web"
 	root := s.volume(name + "-root.qcow2")
 	if s.h.Guest {
 		img := s.image()

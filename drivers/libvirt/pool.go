@@ -59,7 +59,7 @@ func takeBack(pool *libvirt.StoragePool, cause error) error {
 		_ = pool.Destroy() // Undefine tells if it is still up
 	}
 	if err := pool.Undefine(); err != nil && !missing(err) {
-		return fmt.Errorf("%v; it stays defined, as undefining it failed too: %v", cause, err) // of neither kind
+		return errors.New(cause.Error() + "; it stays defined, as undefining it failed too: " + err.Error()) // of neither kind
 	}
 	return cause
 }

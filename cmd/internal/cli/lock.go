@@ -30,7 +30,7 @@ func (s *session) lock(ctx context.Context, o lockOptions) error {
 	var held *state.LockedError
 	switch {
 	case errors.As(err, &held):
-		return fmt.Errorf("%w\n--lock-timeout 5m would wait until it is free, for five minutes at most.", err)
+		return advise(err, "With --lock-timeout 5m it would wait until the lock is free, for five minutes at most.")
 	case err != nil:
 		return err
 	}

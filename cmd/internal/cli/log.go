@@ -44,7 +44,7 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 func (w *warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
 func (w *warnings) WithGroup(string) slog.Handler      { return w }
 
-func (w *warnings) print(p *view.Printer) {
+func (w *warnings) show(p *view.Printer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, said := range w.list {

@@ -166,9 +166,9 @@ func (s *session) loadFor(opts planner.Options) error {
 func unreadable(err error) error {
 	switch {
 	case errors.Is(err, state.ErrNewer):
-		return fmt.Errorf("%w\nIt was left as it is. Use a vmplan that is at least as new as the one that wrote it.", err)
+		return advise(err, "It was left as it is. Use a vmplan that is at least as new as the one that wrote it.")
 	case errors.Is(err, state.ErrCorrupt):
-		return fmt.Errorf("%w\nIt was left as it is. Put a good copy of the file in its place: without the state vmplan does not know what it made.", err)
+		return advise(err, "It was left as it is. Put a good copy of the file in its place: without the state vmplan does not know what it made.")
 	}
 	return err
 }

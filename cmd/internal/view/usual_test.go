@@ -20,7 +20,9 @@ func TestANewObjectShowsWhatIsNotUsual(t *testing.T) {
 		vm.Fields = append(vm.Fields, planner.FieldChange{Path: path, New: strings.ReplaceAll(value, "_", " ")})
 	}
 	net := planner.Change{Addr: addr("network.lan"), Kind: "network", Action: planner.ActionCreate, Cause: planner.CauseAbsent, Fields: []planner.FieldChange{
-		{Path: "name", New: `"other"`}, {Path: "mode", New: `"nat"`}, {Path: "autostart", New: "false"},
+		{Path: "name", New: `"other"`},
+		{Path: "mode", New: `"nat"`},
+		{Path: "autostart", New: "false"},
 		{Path: "reservation.52:54:00:00:00:01.address", New: `"10.0.0.2"`},
 	}}
 	s := newScreen(Streams{})
