@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -111,6 +113,36 @@ func TestALibvirtHostThatCannotBeReached(t *testing.T) {
 				t.Errorf("%s: %q is not in what it says:\n%s", uri, want, output)
 			}
 		}
+	}
+}
+
+// TestWithoutTheLibvirtLibrary: a vmplan built with libvirt_dlopen runs where libvirt is not installed, and says what to install
+// when a libvirt host is asked for. A library that cannot be loaded stands for none.
+func TestWithoutTheLibvirtLibrary(t *testing.T) {
+	w := newWorkdir(t, fleetProject+"-- lib/libvirt.so.0 --\n")
+	program := filepath.Join(t.TempDir(), "vmplan")
+	if out, err := exec.Command("go", "build", "-tags", "libvirt_dlopen", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	run := func(args ...string) (int, string) {
+		cmd := w.command()
+		cmd.Path, cmd.Args = program, append([]string{program}, args...)
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+filepath.Join(w.dir, "lib"))
+		out, _ := cmd.CombinedOutput()
+		return exitOf(cmd), string(out)
+	}
+	for want, args := range map[string][]string{
+		"The files are valid.": {"validate", "--var", "uri=qemu:///system"},
+		"Plan: 14 to create":   {"plan", "--var", "uri=sim:mem"},
+		"qemu, sim, test":      {"version"},
+	} {
+		if code, output := run(args...); code != 0 || !strings.Contains(output, want) {
+			t.Errorf("vmplan %q exits with %d and says\n%s\nwant %q", args, code, output, want)
+		}
+	}
+	code, output := run("plan", "--var", "uri=qemu:///system")
+	if code != 1 || !strings.Contains(output, "Error: host.lab: connect to qemu:///system") || !strings.Contains(output, "apt install libvirt0") {
+		t.Errorf("it exits with %d and says\n%s", code, output)
 	}
 }
 
