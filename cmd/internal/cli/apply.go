@@ -83,7 +83,7 @@ gracefully. With --cascade=false guests are left running and their disks stay: t
 		},
 	}
 	o.addTo(c.Flags())
-	c.Flags().StringVar(&cascade, "cascade", "true", "true: what a vm owns goes with it; false or orphan: vms are left running, no longer managed")
+	c.Flags().StringVar(&cascade, "cascade", "true", "`HOW` is true: what a vm owns goes with it; false or orphan: vms are left running, no longer managed")
 	return c
 }
 

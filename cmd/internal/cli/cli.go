@@ -140,6 +140,7 @@ func (a *App) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cobra.EnableCommandSorting = false // they are in the order in which people come by them
 	root.Version = a.Version
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

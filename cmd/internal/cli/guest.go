@@ -40,7 +40,7 @@ func (a *App) sshCommand() *cobra.Command {
 	}
 	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER`; by default what your ssh configuration says")
 	c.Flags().StringVarP(&o.identity, "identity", "i", "", "use the private key in `FILE`")
-	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP port (default 22)")
+	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP `PORT` (default 22)")
 	c.Flags().StringVar(&o.nic, "nic", "", "use the address of this `NIC`; by default the first that has one")
 	return c
 }

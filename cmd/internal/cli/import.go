@@ -42,7 +42,7 @@ Nothing is taken over before vmplan apply. After that the import blocks can be r
 	f := c.Flags()
 	o.projectOptions.addTo(f)
 	f.StringVar(&o.match, "match", "", "names to import, such as 'web-*'; for volumes `GLOB` is POOL/FILE")
-	f.StringVar(&o.kind, "kind", string(resource.KindVM), "what to import: vm, network, pool or volume")
+	f.StringVar(&o.kind, "kind", string(resource.KindVM), "`KIND` of what to import: vm, network, pool or volume")
 	f.StringVar(&o.host, "host", "", "only from the host block called `NAME`")
 	f.StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")
 	for _, name := range []string{"match", "write"} {

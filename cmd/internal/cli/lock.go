@@ -18,7 +18,7 @@ type lockOptions struct {
 }
 
 func (o *lockOptions) addTo(f *pflag.FlagSet) {
-	f.DurationVar(&o.timeout, "lock-timeout", 0, "how long to wait for the state's lock when somebody else holds it")
+	f.DurationVar(&o.timeout, "lock-timeout", 0, "`TIME`, such as 5m, to wait for the state's lock when somebody else holds it")
 }
 
 // lock takes the state's lock, saying once whom it waits for.

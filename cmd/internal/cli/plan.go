@@ -25,7 +25,7 @@ func (a *App) planCommand() *cobra.Command {
 		Use:   "plan [DIR]",
 		Short: "Show what apply would do",
 		Long: `Compares the files with the recorded state and with the hosts, and shows what apply would do: per object and field,
-with what it means for a running guest. Nothing is changed.`,
+with what it means for a running guest. Of new objects it shows what is not usual; --json shows all. Nothing is changed.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runPlan(c.Context(), dirArg(args), o) },
 	}
@@ -34,7 +34,7 @@ with what it means for a running guest. Nothing is changed.`,
 	f.StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
 	f.BoolVar(&o.destroy, "destroy", false, "plan the deletion of everything")
 	f.StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply")
-	f.StringVar(&o.format, "format", "text", "how to print the plan: text, json or markdown")
+	f.StringVar(&o.format, "format", "text", "how to print the plan: `FORMAT` is text, json or markdown")
 	f.BoolVar(&o.json, "json", false, "the same as --format json")
 	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit 2 when there is something to do")
 	o.limit.addTo(f)

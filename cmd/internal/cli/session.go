@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -109,7 +110,7 @@ func (s *session) openState(ctx context.Context, lock lockOptions) (err error) {
 		return err
 	}
 	if s.state, err = s.backend.Read(ctx); err != nil {
-		return errors.Join(unreadable(err), s.Close())
+		return errors.Join(s.unreadable(err), s.Close())
 	}
 	if s.state.Lineage == "" {
 		if s.state.Lineage, err = identity(s.dir); err != nil {
@@ -163,12 +164,16 @@ func (s *session) loadFor(opts planner.Options) error {
 }
 
 // unreadable says what to do about a state that cannot be read.
-func unreadable(err error) error {
+func (s *session) unreadable(err error) error {
 	switch {
 	case errors.Is(err, state.ErrNewer):
 		return advise(err, "It was left as it is. Use a vmplan that is at least as new as the one that wrote it.")
 	case errors.Is(err, state.ErrCorrupt):
-		return advise(err, "It was left as it is. Put a good copy of the file in its place: without the state vmplan does not know what it made.")
+		backup := s.project.State().Path + ".backup"
+		if _, statErr := os.Stat(backup); statErr == nil {
+			return advise(err, "It was left as it is. The one before it can take its place: vmplan state push --force "+backup)
+		}
+		return advise(err, "It was left as it is. Put a copy of it in its place (vmplan state push --force FILE), or move it away: vmplan state rebuild makes one of what is on the hosts.")
 	}
 	return err
 }
