@@ -44,8 +44,13 @@ A run that was interrupted or failed is finished by the next apply.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.lock.operation = "apply"
-			if len(args) == 1 && isFile(args[0]) {
-				return a.runApplyFile(c.Context(), args[0], o)
+			if len(args) == 1 {
+				if _, err := os.Stat(args[0]); err != nil {
+					return fmt.Errorf("%s is neither a plan file nor a folder: %w", args[0], err)
+				}
+				if isFile(args[0]) {
+					return a.runApplyFile(c.Context(), args[0], o)
+				}
 			}
 			return a.runApply(c.Context(), dirArg(args), o)
 		},

@@ -40,7 +40,7 @@ var exitCodesHelp = map[string]string{
 	"ssh":   "ssh's, which are those of the command run; 255 or 1 error",
 }
 
-// describe completes a command's long help.
+// describe completes a command's long help, and has errors about its arguments say how it is used.
 func describe(c *cobra.Command) {
 	if c.Long == "" {
 		c.Long = c.Short + "."
@@ -50,6 +50,14 @@ func describe(c *cobra.Command) {
 		codes = exitCodesHelp[""]
 	}
 	c.Long += "\n\nExit codes: " + codes + "."
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return advise(err, "Usage: "+c.UseLine())
+			}
+			return nil
+		}
+	}
 	for _, sub := range c.Commands() {
 		describe(sub)
 	}
@@ -144,7 +152,7 @@ func (a *App) root() *cobra.Command {
 	root.Version = a.Version
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w\n%sWhat there is: %s --help", err, meantFlag(c, err.Error()), c.CommandPath())
+		return advise(err, meantFlag(c, err.Error())+"What there is: "+c.CommandPath()+" --help")
 	})
 	var g globalOptions
 	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
@@ -175,6 +183,9 @@ func (a *App) root() *cobra.Command {
 
 // meantFlag guesses which flag was meant: written with one hyphen, as Terraform has them, or with hyphens elsewhere.
 func meantFlag(c *cobra.Command, message string) (hint string) {
+	if !strings.HasPrefix(message, "unknown") {
+		return ""
+	}
 	words := strings.Fields(message)
 	written, _, _ := strings.Cut(strings.Trim(words[len(words)-1], "'\""), "=")
 	plain := func(name string) string { return strings.ReplaceAll(name, "-", "") }

@@ -28,16 +28,31 @@ type sshOptions struct {
 // sshCommand runs the system's ssh client.
 func (a *App) sshCommand() *cobra.Command {
 	var o sshOptions
+	var command []string
 	c := &cobra.Command{
-		Use:   "ssh ADDR [-- COMMAND…]",
+		Use:   "ssh ADDR [COMMAND…]",
 		Short: "Log in to a guest, or run a command there",
 		Long: `Runs the system's ssh for the guest: at its fixed address, or at the one the host has leased to it. Host keys are kept in
 .vmplan/known_hosts of the project, by the vm's identity. The exit code is ssh's.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if err := cobra.MinimumNArgs(1)(c, args); err != nil {
+				return err
+			}
+			// As with ssh, flags may follow the guest, but what follows the command is the command's.
+			if err := c.Flags().Parse(args[1:]); err != nil {
+				return c.FlagErrorFunc()(c, err)
+			}
+			command = c.Flags().Args()
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runSSH(c.Context(), args[0], args[1:], o)
+			if help, _ := c.Flags().GetBool("help"); help {
+				return c.Help()
+			}
+			return a.runSSH(c.Context(), args[0], command, o)
 		},
 	}
+	c.Flags().SetInterspersed(false)
 	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER`; by default what your ssh configuration says")
 	c.Flags().StringVarP(&o.identity, "identity", "i", "", "use the private key in `FILE`")
 	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP `PORT` (default 22)")
