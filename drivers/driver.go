@@ -63,6 +63,9 @@ type Selection struct {
 	// All asks for every object of the host, marked or not, wanted or not; volumes are those of active pools. What is not
 	// wanted comes without an Addr unless it is marked, and a volume as a *resource.Volume named after its file.
 	All bool
+	// Unfinished are pools, by name, whose making or removal was cut short: nothing wanted is in them when they are not
+	// active. Of others that cannot be told, and what is wanted there fails the call.
+	Unfinished map[string]bool
 }
 
 // Impact is how far a change reaches. Larger is worse.

@@ -28,7 +28,10 @@ func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers
 }
 
 func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers.Observed, err error) {
-	o := &observation{session: s, lineage: sel.Lineage, all: sel.All, want: make(map[string]resource.Resource, len(sel.Want)), objects: map[string]*drivers.Object{}, users: map[string][]string{}}
+	o := &observation{
+		session: s, lineage: sel.Lineage, all: sel.All, unfinished: sel.Unfinished, want: make(map[string]resource.Resource, len(sel.Want)),
+		objects: map[string]*drivers.Object{}, users: map[string][]string{},
+	}
 	for _, r := range sel.Want {
 		o.want[resource.Key(r)] = r
 	}
@@ -69,6 +72,8 @@ type observation struct {
 	want    map[string]resource.Resource // by Key
 	strict  bool                         // no pool may be left out because it cannot be read
 	pools   poolIndex
+
+	unfinished map[string]bool // pools that hold nothing wanted while they are not active
 
 	mu      sync.Mutex
 	objects map[string]*drivers.Object

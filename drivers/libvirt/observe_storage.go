@@ -107,7 +107,7 @@ func (o *observation) readStorage(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !p.active && wanted[name] {
+		if !p.active && wanted[name] && !o.unfinished[name] {
 			return fmt.Errorf("pool %s is not active, so what it holds cannot be seen: start it (virsh pool-start %s), or make sure that %s is there", name, name, p.path)
 		}
 		if !p.active {

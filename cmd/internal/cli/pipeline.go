@@ -15,6 +15,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
 )
 
 // planOptions are the flags that shape a plan.
@@ -109,7 +110,9 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 	for i, label := range labels {
 		group.Go(func() (err error) {
 			begun := time.Now()
-			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{Lineage: s.state.Lineage, Want: want[label], All: s.all || s.imports(in.Imports)})
+			observed[i], err = s.drivers[label].Observe(ctx, drivers.Selection{
+				Lineage: s.state.Lineage, Want: want[label], All: s.all || s.imports(in.Imports), Unfinished: s.unfinished(label),
+			})
 			if err != nil {
 				return fmt.Errorf("host.%s: %w", label, err)
 			}
@@ -130,6 +133,17 @@ func (s *session) observe(ctx context.Context, opts planner.Options) (planner.In
 // imports tells whether something is still to be imported: its disks can be any volumes of its host.
 func (s *session) imports(list []resource.Import) bool {
 	return slices.ContainsFunc(list, func(i resource.Import) bool { return s.state.Records[i.To] == nil })
+}
+
+// unfinished names the pools of a host that an earlier run was making or removing when it was cut short.
+func (s *session) unfinished(host string) map[string]bool {
+	out := map[string]bool{}
+	for _, rec := range s.state.Records {
+		if base := rec.Object.Base(); rec.Object.Kind() == resource.KindPool && base.Host == host && rec.Status != state.StatusReady {
+			out[base.Name] = rec.Status != state.StatusReleased
+		}
+	}
+	return out
 }
 
 // wanted lists by host what to look for: all that is desired or recorded, once per key, as the host's driver would name it.
