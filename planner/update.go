@@ -35,7 +35,9 @@ func (p *planner) emitKeep(o *object) {
 		p.intend(o, first)
 		written = true
 	}
-	if o.inactive {
+	// A network whose update was cut short may be as wanted, and still not be tidied up.
+	cut := o.kind == resource.KindNetwork && !updates && o.rec != nil && o.rec.Status == state.StatusCreating
+	if o.inactive || cut {
 		p.emitActivate(o)
 		written = true
 	}

@@ -46,13 +46,52 @@ func (c *call) closeAside(name string) error {
 	return fail(err, "remove network %s", name)
 }
 
-// closeAsideOf does that for the network's own.
+// closeAsideOf does that for the network's own. If the network is active, what a run that was killed has left aside is put
+// back on it first.
 func (c *call) closeAsideOf(net *libvirt.Network, network string) error {
+	if c.test {
+		return nil
+	}
 	uuid, err := net.GetUUIDString()
 	if err != nil {
 		return fail(err, "read the uuid of network %s", network)
 	}
+	active, err := net.IsActive()
+	if err != nil {
+		return fail(err, "read the state of network %s", network)
+	}
+	if active {
+		if err := c.putBack(asideName(uuid), network); err != nil {
+			return err
+		}
+	}
 	return c.closeAside(asideName(uuid))
+}
+
+// putBack gives the NICs that are aside their network back, and the link that their guests' definitions say.
+func (c *call) putBack(aside, network string) error {
+	nics, err := c.nicsOn(aside)
+	for _, n := range nics {
+		if err == nil {
+			err = n.comeBack(network)
+		}
+		freeDomain(n.dom)
+	}
+	return err
+}
+
+func (n guestNIC) comeBack(network string) error {
+	defined, err := domainTree(n.dom, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	link := new(true)
+	for _, d := range defined.get("devices").all("interface") {
+		if d.get("mac").attr("address") == n.def.get("mac").attr("address") {
+			link = readNIC(d, 0).Link
+		}
+	}
+	return n.move(&resource.NIC{Source: network, Link: link})
 }
 
 // guestNIC is a NIC of a running guest.

@@ -3,6 +3,7 @@
 package libvirt
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -149,15 +150,13 @@ var chosenBridge = regexp.MustCompile(`^virbr[0-9]+$`)
 
 // updateNetwork tells a running network's DHCP server about fixed addresses; for other changes it defines the network anew
 // and restarts it.
-func (c *call) updateNetwork(before, after *resource.Network) error {
+func (c *call) updateNetwork(before, after *resource.Network) (err error) {
 	net, err := c.network(after)
 	if err != nil {
 		return fail(err, "update network %s", after.Name)
 	}
 	defer freeNetwork(net)
-	if err := c.closeAsideOf(net, after.Name); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, c.closeAsideOf(net, after.Name)) }()
 	if err := autostartNetwork(net, after); err != nil {
 		return err
 	}
@@ -221,41 +220,37 @@ func mergeNetwork(old, def *node) {
 	old.kids = append(old.kids, append(def.all("domain"), def.all("ip")...)...)
 }
 
-// putNetwork writes a network's definition, and restarts the network if wanted.
+// putNetwork writes a network's definition, and restarts the network if wanted. The network is stopped first: cut short anywhere,
+// this leaves a network that is off or has its old definition, which the next plan sees.
 func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool) error {
 	active, err := net.IsActive()
 	if err != nil {
 		return fail(err, "define network %s", name)
 	}
-	stop := func() error {
+	define := func() error {
+		defined, err := c.conn.NetworkDefineXML(text)
+		if err != nil {
+			return fail(err, "define network %s", name)
+		}
+		freeNetwork(defined)
+		return nil
+	}
+	again := func() error {
 		if err := net.Destroy(); err != nil {
 			return fail(err, "stop network %s", name)
 		}
-		return nil
+		return errors.Join(define(), c.startNetwork(net, name))
 	}
-	// The test driver never shows what an active network was defined anew to.
-	if active && c.test {
-		if err := stop(); err != nil {
-			return err
-		}
-	}
-	defined, err := c.conn.NetworkDefineXML(text)
-	if err != nil {
-		return fail(err, "define network %s", name)
-	}
-	freeNetwork(defined)
 	switch {
-	case active && restart && !c.test:
-		return c.withGuestsAside(net, name, func() error {
-			if err := stop(); err != nil {
-				return err
-			}
-			return c.startNetwork(net, name)
-		})
-	case restart || active:
-		return c.startNetwork(net, name)
+	case active && c.test: // it never shows what an active network was defined anew to
+		return again()
+	case active && restart:
+		return c.withGuestsAside(net, name, again)
 	}
-	return nil
+	if err := define(); err != nil || !restart && !active {
+		return err
+	}
+	return c.startNetwork(net, name)
 }
 
 // updateReservations makes the network's fixed addresses those of after, without restarting it.
