@@ -36,6 +36,13 @@ func (o *observation) readDomains(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if waited, err := o.awaitStarts(ctx, states.paused); err != nil {
+		return err
+	} else if waited {
+		if states, err = o.domainStates(); err != nil {
+			return err
+		}
+	}
 	return each(ctx, len(domains), func(i int) error {
 		err := o.readDomain(domains[i], states)
 		if missing(err) {
@@ -43,6 +50,42 @@ func (o *observation) readDomains(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// awaitStarts waits for wanted guests that the host is just starting, for a run that was killed: they count as paused until
+// then, and may still fail.
+func (o *observation) awaitStarts(ctx context.Context, paused map[string]bool) (waited bool, err error) {
+	for name := range paused {
+		if o.want[string(resource.KindVM)+"/"+name] == nil {
+			continue
+		}
+		for starting := true; starting; {
+			starting, err = o.starting(name)
+			if err == nil && starting {
+				waited, err = true, pause(ctx, powerPoll)
+			}
+			if err != nil {
+				return waited, err
+			}
+		}
+	}
+	return waited, nil
+}
+
+func (o *observation) starting(name string) (bool, error) {
+	dom, err := o.conn.LookupDomainByName(name)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fail(err, "look up domain %s", name)
+	}
+	defer freeDomain(dom)
+	state, reason, err := dom.GetState()
+	if missing(err) {
+		return false, nil
+	}
+	return state == libvirt.DOMAIN_PAUSED && libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_STARTING_UP, fail(err, "read the state of domain %s", name)
 }
 
 // domainStates asks for lists by state, which costs one call each instead of one call for each domain.
@@ -103,6 +146,10 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 		running.Addr, running.Autostart = vm.Addr, vm.Autostart
 		if vm.CPU == "host-model" {
 			running.CPU = vm.CPU // libvirt expands it to a model with features when the guest starts
+		}
+		if running.Memory == running.MaxMemory {
+			// A guest begins with all it can have, and gives back what is not meant for it once its balloon driver is there.
+			running.Memory = min(vm.Memory, running.MaxMemory)
 		}
 		object.Running, object.Power = running, drivers.PowerOn
 		if states.paused[name] {
