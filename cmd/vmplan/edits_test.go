@@ -91,7 +91,7 @@ func (t *teller) randomVMEdit(r *rand.Rand, vm *resource.VM, running bool) handE
 	drift := func(path string) []string { return []string{vm.Addr.String() + " " + path} }
 	device := !running || t.can.plug
 	switch n := r.IntN(13); {
-	case n == 0:
+	case n == 0 && device:
 		return handEdit{what: setMemory, drift: drift("memory")}
 	case n == 1 && vm.MaxVCPUs > 1:
 		return handEdit{what: setVCPUs, drift: drift("vcpus")}

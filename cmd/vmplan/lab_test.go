@@ -16,7 +16,7 @@ type abilities struct {
 	images      bool   // bits can be written: images and seeds
 	stopPools   bool   // what a pool holds is known also while it is stopped
 	resize      bool   // volumes can grow in place
-	plug        bool   // the devices of running guests can be changed
+	plug        bool   // the devices and the memory of running guests can be changed
 	running     int    // vms that may run at once
 	memory      []int  // MiB to choose from, ascending
 }
@@ -199,13 +199,13 @@ func (l *lab) edit(r *rand.Rand) string {
 	// What a host cannot do to running guests is not asked of it.
 	device := l.can.plug || v.running == "false"
 	switch n := r.IntN(16); {
-	case n == 0:
+	case n == 0 && device:
 		v.memory = pick(r, l.can.memory...)
 		if v.max > 0 && v.max < v.memory {
 			v.max = v.memory
 		}
 		return "memory of " + v.name
-	case n == 1:
+	case n == 1 && device:
 		v.max = pick(r, 0, slices.Max(l.can.memory))
 		return "max_memory of " + v.name
 	case n == 2:
