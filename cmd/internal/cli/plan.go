@@ -84,7 +84,9 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 }
 
 func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string) error {
-	v := a.printer().Plan(p, s.config.Sources, s.downloads(ctx, p))
+	downloads, findings := s.downloads(ctx, p)
+	p.Findings = append(p.Findings, findings...)
+	v := a.printer().Plan(p, s.config.Sources, downloads)
 	switch format {
 	case "text":
 		return v.Text()

@@ -18,22 +18,23 @@ type Downloads struct {
 	unknown int // images whose size nobody told
 }
 
-// Add asks prober about img; a nil prober knows nothing. That a size cannot be told is no error: fetching will say why.
-func (d *Downloads) Add(ctx context.Context, prober Prober, img *resource.Image) {
+// Add asks prober about img; a nil prober knows nothing. The error is why it could not be told.
+func (d *Downloads) Add(ctx context.Context, prober Prober, img *resource.Image) error {
 	if prober == nil {
 		d.unknown++
-		return
+		return nil
 	}
 	n, known, err := prober.Probe(ctx, img)
 	if err != nil || !known {
 		d.unknown++
-		return
+		return err
 	}
 	if d.bytes == nil {
 		d.bytes = map[resource.Addr]int64{}
 	}
 	d.bytes[img.Addr] = n
 	d.total += n
+	return nil
 }
 
 // String is "1.2 GiB", "at least 1.2 GiB", "an unknown size"; empty when nothing is to be fetched.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -87,7 +89,7 @@ func (p *Printer) Warn(summary, detail string) {
 func FindingDiagnostics(findings []planner.Finding, src Sources) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, f := range findings {
-		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: f.Summary, Detail: f.Detail}
+		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: sentence(f.Summary), Detail: f.Detail}
 		if f.Severity == planner.SeverityWarning {
 			d.Severity = hcl.DiagWarning
 		}
@@ -99,6 +101,12 @@ func FindingDiagnostics(findings []planner.Finding, src Sources) hcl.Diagnostics
 		diags = append(diags, d)
 	}
 	return diags
+}
+
+// sentence is text with a capital at its beginning.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 func rangeOf(src Sources, a resource.Addr, path string) (hcl.Range, bool) {
