@@ -71,10 +71,13 @@ func (p *planner) decideKeptPower(o *object) {
 	}
 }
 
-// movedByOthers tells whether the files rule the vm's power and it is not as vmplan left it.
+// movedByOthers tells whether the files rule the vm's power, and did so when vmplan left it otherwise.
 func (p *planner) movedByOthers(o *object) bool {
 	if o.want.(*resource.VM).Running == nil || o.rec == nil || o.rec.Status != state.StatusReady {
 		return false
+	}
+	if old, ok := o.rec.Object.(*resource.VM); !ok || old.Running == nil {
+		return false // it was left to people
 	}
 	was := o.recordedPower()
 	return was == state.PowerOn && o.start && !o.stop || was == state.PowerOff && o.on() && o.stop && !o.start
