@@ -181,3 +181,29 @@ func hostSnapshot(t *testing.T, host *libvirttest.Host) libvirttest.Snapshot {
 	}
 	return s
 }
+
+// TestEightAppliesAtOnceOnOneHost: eight runs of one project, each of which wants another title, end in one whole project, of which
+// destroy leaves nothing.
+func TestEightAppliesAtOnceOnOneHost(t *testing.T) {
+	host := libvirttest.Start(t)
+	before := hostSnapshot(t, host)
+	project := strings.ReplaceAll(fleetProject, "  running = false\n", "  running = false\n  title   = var.who\n") + "-- who.hcl --\nvariable \"who\" {}\n"
+	w := newWorkdir(t, project+"-- vmplan.vmvars.hcl --\nuri = \""+host.URI+"\"\n")
+	var runs []*background
+	for _, who := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		runs = append(runs, w.start("apply", "--auto-approve", "--lock-timeout", "5m", "--var", "who="+who))
+	}
+	for _, b := range runs {
+		b.ends(0, 5*time.Minute)
+	}
+	title, err := host.Command("virsh", "-c", host.URI, "desc", "node-0", "--title").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := "who=" + strings.TrimSpace(string(title))
+	w.must(0, "plan", "--detailed-exitcode", "--var", who)
+	w.must(0, "destroy", "--auto-approve", "--var", who)
+	if diff := before.Diff(hostSnapshot(t, host)); len(diff) > 0 {
+		t.Errorf("destroy left the host not as it was: %q", diff)
+	}
+}
