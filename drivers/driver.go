@@ -56,6 +56,22 @@ type Consoler interface {
 	Console(ctx context.Context, vm *resource.VM, in io.Reader, out io.Writer) error
 }
 
+// VolumeReader is a Driver that gives out what its volumes hold.
+type VolumeReader interface {
+	// ReadVolume writes what the volume ("pool/file") holds to w, as one file that stands alone: a raw volume comes raw, any
+	// other as qcow2, flattened over its backing chain and without the snapshots in it. Where w can seek, it is a new file,
+	// and holes are left in it. What a running guest may write to, or what stands on such a disk, is ErrInUse: it would be
+	// torn. Images and other bases under running guests can be read, for nobody writes to them. What ReadVolume makes on the
+	// host for this is removed again; after a kill, by the next call in that pool.
+	ReadVolume(ctx context.Context, volumeID string, w io.Writer, report func(Progress)) (Content, error)
+}
+
+// Content is what was read of a volume.
+type Content struct {
+	Format      string // "raw" or "qcow2"
+	VirtualSize resource.Size
+}
+
 // Selection says what to observe.
 type Selection struct {
 	Lineage string

@@ -53,6 +53,8 @@ const (
 	LiveDevices Ability = "live devices"
 	// DNSNames: the names that a network answers for change while it is active.
 	DNSNames Ability = "DNS names"
+	// ReadVolumes: what volumes hold can be read.
+	ReadVolumes Ability = "read volumes"
 	// GuestFacts: the host tells what guests can have.
 	GuestFacts Ability = "guest facts"
 )
@@ -73,7 +75,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Listing != nil {
 		listed = h.Listing(t)
 	}
-	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
+	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
 	t.Run("scenarios", func(t *testing.T) {
 		others := newSuite(t, h).foreigners()
 		for _, sc := range scenarios {

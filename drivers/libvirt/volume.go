@@ -132,15 +132,7 @@ func (c *call) base(id string) (*liveVolume, error) {
 }
 
 func (c *call) volumeDef(v *resource.Volume) (*libvirtxml.StorageVolume, error) {
-	def := &libvirtxml.StorageVolume{
-		Name:       v.File,
-		Capacity:   &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(v.Size)},
-		Allocation: &libvirtxml.StorageVolumeSize{},
-		Target:     &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: v.Format}},
-	}
-	if v.Format == "qcow2" {
-		def.Allocation, def.Target.Compat = nil, "1.1"
-	}
+	def := emptyVolume(v)
 	if v.Backing != "" {
 		base, err := c.base(v.Backing)
 		if err != nil {

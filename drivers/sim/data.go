@@ -55,6 +55,9 @@ type Volume struct {
 	Backing string        `json:"backing,omitempty"`
 	Digest  string        `json:"digest,omitempty"` // of an image's bits
 	Used    resource.Size `json:"used,omitempty"`
+	// Content is a text that stands at the beginning of the disk, which is empty otherwise: what a guest has written, so to
+	// speak. Without it, an overlay holds what its backing volume does, and an image its Digest.
+	Content string `json:"content,omitempty"`
 }
 
 // VM is a virtual machine: its definition, and what became of it.

@@ -1,0 +1,102 @@
+package drivertest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// copyScenarios are about what volumes hold.
+var copyScenarios = []scenario{
+	{"what an overlay holds is read as one file that stands alone", func(s *suite) {
+		img := s.image()
+		s.place(img)
+		if !s.can(Upload, drivers.NewCreate(s.normal(img), nil)) || s.h.lacks(Overlay) {
+			return
+		}
+		over := s.volume("over.qcow2")
+		over.Backing, over.Size = resource.VolumeID(img), 0
+		s.create(over, nil)
+		size := s.live(over).Resource.(*resource.Volume).Size
+		first, ok := s.read(over)
+		if !ok {
+			return
+		}
+		if len(first) < 104 || string(first[:4]) != "QFI\xfb" || binary.BigEndian.Uint64(first[8:]) != 0 || resource.Size(binary.BigEndian.Uint64(first[24:])) != size {
+			s.t.Errorf("what is read is no qcow2 image of %s without a backing file: %x", size, first[:min(len(first), 104)])
+		}
+		if again, _ := s.read(over); !bytes.Equal(first, again) {
+			s.t.Errorf("reading again gives something else: %d bytes, then %d", len(first), len(again))
+		}
+		s.noneBut(img, over)
+	}},
+	{"a raw volume is read raw", func(s *suite) {
+		v := s.volume("a.raw")
+		v.Size = resource.MiB
+		s.create(v, nil)
+		if bits, ok := s.read(v); ok && len(bits) != int(v.Size) {
+			s.t.Errorf("%d bytes were read of %s", len(bits), v.Size)
+		}
+	}},
+	{"a volume that is not there, or that a running guest writes to, is not read", func(s *suite) {
+		reader, ok := s.d.(drivers.VolumeReader)
+		if !ok || s.h.lacks(ReadVolumes) {
+			return
+		}
+		vm, root, _ := s.vmWithDevices("web")
+		_, err := reader.ReadVolume(s.t.Context(), s.poolName()+"/nothing.qcow2", io.Discard, s.report)
+		s.wantError(err, drivers.ErrNotFound)
+		s.create(vm, nil)
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		_, err = reader.ReadVolume(s.t.Context(), resource.VolumeID(root), io.Discard, s.report)
+		s.wantError(err, drivers.ErrInUse)
+		s.do(drivers.NewStop(s.normalVM(vm), true))
+		s.read(root)
+	}},
+}
+
+// read gives what the volume holds, if the host can.
+func (s *suite) read(v *resource.Volume) ([]byte, bool) {
+	s.t.Helper()
+	reader, ok := s.d.(drivers.VolumeReader)
+	if !ok {
+		if !s.h.lacks(ReadVolumes) {
+			s.t.Error("the driver is no VolumeReader, and the harness does not say so")
+		}
+		return nil, false
+	}
+	var out bytes.Buffer
+	content, err := reader.ReadVolume(s.t.Context(), resource.VolumeID(v), &out, s.report)
+	if s.h.lacks(ReadVolumes) {
+		s.wantError(err, drivers.ErrUnsupported)
+		return nil, false
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if live := s.live(v).Resource.(*resource.Volume); content.Format != v.Format || content.VirtualSize != live.Size {
+		s.t.Errorf("%s of %s is read as %s of %s", v.Format, live.Size, content.Format, content.VirtualSize)
+	}
+	return out.Bytes(), true
+}
+
+// noneBut checks that the scenario's pool holds these volumes and no others.
+func (s *suite) noneBut(want ...resource.Resource) {
+	s.t.Helper()
+	o, err := s.d.Observe(s.t.Context(), drivers.Selection{Lineage: s.lineage, Want: want, All: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	wanted := map[string]bool{}
+	for _, r := range want {
+		wanted[resource.Key(r)] = true
+	}
+	for key, object := range o.Objects {
+		if v, ok := object.Resource.(*resource.Volume); ok && v.PoolName == s.poolName() && !wanted[key] {
+			s.t.Errorf("%s is left in the pool", key)
+		}
+	}
+}
