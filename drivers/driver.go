@@ -161,6 +161,9 @@ type Bits struct {
 	Digest      string        // "sha256:HEX" of the file at Path
 	Size        int64         // of the file, bytes
 	VirtualSize resource.Size // of the disk it holds
+	// SourceDigest is "sha256:HEX" of the file as it is at its source: packed, an archive. Resolved is where exactly that file
+	// is when the image's source may move to another (a tag, a name); else empty.
+	SourceDigest, Resolved string
 }
 
 // Env is what a driver is given of its surroundings.

@@ -35,6 +35,7 @@ type version struct {
 	SourceSize int64             `json:"source_size"`         // of the file as it is downloaded
 	Sums       map[string]string `json:"sums"`                // of the file as it is downloaded, by kind
 	InPlace    string            `json:"in_place,omitempty"`  // path, when the file itself is used instead of a blob
+	Resolved   string            `json:"resolved,omitempty"`  // of the source, at that time
 	Digest     string            `json:"digest"`              // sha256:HEX of the unpacked bits
 	Size       int64             `json:"size"`                // of the unpacked bits
 	ModTime    time.Time         `json:"mod_time"`            // of the file that holds them
@@ -128,11 +129,18 @@ func (e *entry) bySum(want sum) *version {
 	return e.newest(func(v version) bool { return want != sum{} && v.InPlace == "" && v.Sums[want.Algo] == want.Hex })
 }
 
-// byInfo gives the version that the source has now.
+// byInfo gives the version that the source has now: of the digest that it promises, or else of the same validator and size.
+// There is none unless it also has the sum want.
 func (e *entry) byInfo(info Info, want sum) *version {
+	digest, err := info.digest()
 	return e.newest(func(v version) bool {
-		same := v.Validator == info.Validator && v.SourceSize == info.Size
-		return same && (want == sum{} || v.Sums[want.Algo] == want.Hex)
+		switch {
+		case err != nil || want != sum{} && v.Sums[want.Algo] != want.Hex:
+			return false
+		case digest != sum{}:
+			return v.Sums[digest.Algo] == digest.Hex
+		}
+		return v.Validator == info.Validator && v.SourceSize == info.Size
 	})
 }
 

@@ -24,7 +24,8 @@ const (
 // partInfo is part.json: what the partial download is of.
 type partInfo struct {
 	Validator string `json:"validator"`
-	Size      int64  `json:"size"` // of the whole file; -1 when not known
+	Size      int64  `json:"size"`             // of the whole file; -1 when not known
+	Digest    string `json:"digest,omitempty"` // as the source promised it
 	// Boot is the machine's boot in which the part was written. After a crash of the machine its end may never have reached
 	// the disk, so the part is not trusted then; after one of the process it is.
 	Boot string `json:"boot"`
@@ -84,7 +85,13 @@ func (d *download) discard() error {
 	return removeAll(d.f.entry.file("part"), d.f.entry.file("part.json"))
 }
 
-func (d *download) check() error { return d.f.check(&version{Sums: d.sums.hex()}) }
+func (d *download) check() error {
+	digest, err := d.info.digest()
+	if err != nil {
+		return err
+	}
+	return d.f.check(d.sums.hex(), digest)
+}
 
 func (d *download) attempts(ctx context.Context, tries int) error {
 	return d.f.store.retry(ctx, tries, func() (bool, error) {
@@ -111,11 +118,14 @@ func (d *download) attempt(ctx context.Context) error {
 		return err
 	}
 	defer body.Close()
+	if _, err := info.digest(); err != nil {
+		return err
+	}
 	d.info = info
 	if d.cached = d.f.entry.byInfo(info, d.f.want); d.cached != nil || info.Path != "" {
 		return nil
 	}
-	if info.Offset == d.size && d.size > 0 && (info.Size != d.about.Size || info.Validator != d.about.Validator) {
+	if about := (partInfo{info.Validator, info.Size, info.Digest, d.about.Boot}); info.Offset == d.size && d.size > 0 && about != d.about {
 		return Retry(errors.Join(errChanged, d.reset(Info{Size: -1})), 0)
 	}
 	if info.Offset != d.size || d.size == 0 {
@@ -180,6 +190,7 @@ func (d *download) openPart(ctx context.Context) {
 	if size == 0 {
 		return
 	}
+	d.sums = d.newSums(about)
 	file, err := os.OpenFile(d.f.entry.file("part"), os.O_RDWR, 0)
 	if err != nil {
 		return
@@ -188,7 +199,6 @@ func (d *download) openPart(ctx context.Context) {
 	n, err := io.CopyBuffer(struct{ io.Writer }{d.sums}, in, make([]byte, copyBuffer))
 	if err != nil {
 		file.Close()
-		d.sums = newSums(d.f.want)
 		return
 	}
 	d.file, d.about, d.size, d.most, d.resumed = file, about, n, n, true
@@ -197,7 +207,8 @@ func (d *download) openPart(ctx context.Context) {
 // reset empties the part, and notes what it will hold.
 func (d *download) reset(info Info) error {
 	d.close()
-	d.about, d.size, d.sums, d.resumed = partInfo{info.Validator, info.Size, bootID()}, 0, newSums(d.f.want), false
+	d.about, d.size, d.resumed = partInfo{info.Validator, info.Size, info.Digest, bootID()}, 0, false
+	d.sums = d.newSums(d.about)
 	file, err := os.OpenFile(d.f.entry.file("part"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("image cache: %w", err)
@@ -208,6 +219,12 @@ func (d *download) reset(info Info) error {
 		return err
 	}
 	return writeFile(d.f.entry.file("part.json"), text)
+}
+
+// newSums computes what will be asked of the file that the part is of.
+func (d *download) newSums(about partInfo) *sums {
+	digest, _ := Info{Digest: about.Digest}.digest() // one that is none has been refused
+	return newSums(d.f.want, digest)
 }
 
 func (d *download) close() {
@@ -234,7 +251,7 @@ func (e *entry) readPart() (partInfo, int64) {
 // partial is how much of the file the part holds.
 func (e *entry) partial(info Info) int64 {
 	about, size := e.readPart()
-	if about.Validator != info.Validator || about.Size != info.Size {
+	if about.Validator != info.Validator || about.Size != info.Size || about.Digest != info.Digest {
 		return 0
 	}
 	return size

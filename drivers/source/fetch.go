@@ -30,7 +30,8 @@ type fetcher struct {
 func (f *fetcher) run(ctx context.Context) (*version, error) {
 	got, err := f.download(ctx)
 	if err != nil {
-		if v := f.entry.newest(func(v version) bool { return f.want == sum{} && v.InPlace == "" }); v != nil && ctx.Err() == nil {
+		v := f.entry.newest(func(v version) bool { return f.want == sum{} && v.InPlace == "" })
+		if v != nil && ctx.Err() == nil && !errors.As(err, new(*checksumError)) {
 			f.store.options.Log.Warn("image source cannot be asked; using what the cache has", "source", Display(f.location), "error", err)
 			return v, nil
 		}
@@ -52,13 +53,17 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 		return nil, err
 	}
 	defer file.Close()
-	sums := newSums(f.want)
+	digest, err := info.digest()
+	if err != nil {
+		return nil, err
+	}
+	sums := newSums(f.want, digest)
 	body := &meteredReader{ctx: ctx, r: file, meter: f.progress, phase: "checking", total: info.Size}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{sums}, body, make([]byte, copyBuffer)); err != nil {
 		return nil, err
 	}
-	v := &version{Validator: info.Validator, SourceSize: info.Size, Sums: sums.hex()}
-	if err := f.check(v); err != nil {
+	v := &version{Validator: info.Validator, Resolved: info.Resolved, SourceSize: info.Size, Sums: sums.hex()}
+	if err := f.check(v.Sums, digest); err != nil {
 		return nil, err
 	}
 	suffix, err := f.compression(file)
@@ -88,7 +93,7 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 
 // keep turns a complete download into a blob.
 func (f *fetcher) keep(ctx context.Context, got *download) (*version, error) {
-	v := &version{Validator: got.info.Validator, SourceSize: got.size, Sums: got.sums.hex()}
+	v := &version{Validator: got.info.Validator, Resolved: got.info.Resolved, SourceSize: got.size, Sums: got.sums.hex()}
 	part, err := os.Open(f.entry.file("part"))
 	if err != nil {
 		return nil, err
@@ -127,19 +132,24 @@ func (f *fetcher) install(name string, v *version) error {
 	return nil
 }
 
-// check compares the sums with the one that the image must have.
-func (f *fetcher) check(v *version) error {
-	if got := v.Sums[f.want.Algo]; f.want != (sum{}) && got != f.want.Hex {
-		return &checksumError{want: f.want, got: sum{f.want.Algo, got}}
+// check compares the sums with the one that the image must have, and the one that the source promised.
+func (f *fetcher) check(got map[string]string, promised sum) error {
+	for _, e := range []checksumError{{who: "want", want: f.want}, {who: "the source promised", want: promised}} {
+		if e.got = (sum{e.want.Algo, got[e.want.Algo]}); e.want != (sum{}) && e.got != e.want {
+			return &e
+		}
 	}
 	return nil
 }
 
 // checksumError tells that the bits are not those that were meant.
-type checksumError struct{ want, got sum }
+type checksumError struct {
+	who       string // says so
+	want, got sum
+}
 
 func (e *checksumError) Error() string {
-	return fmt.Sprintf("wrong checksum: want %s, got %s; the file was changed on the way or at its source, and is not kept", e.want, e.got)
+	return fmt.Sprintf("wrong checksum: %s %s, got %s; the file was changed on the way or at its source, and is not kept", e.who, e.want, e.got)
 }
 
 // compression tells how the open file is packed.
@@ -155,10 +165,12 @@ func (f *fetcher) compression(file io.ReaderAt) (string, error) {
 // sums computes the sums of a file that is written to it: sha256, and what else is wanted.
 type sums struct{ byAlgo map[string]hash.Hash }
 
-func newSums(want sum) *sums {
+func newSums(wants ...sum) *sums {
 	s := &sums{map[string]hash.Hash{"sha256": sha256.New()}}
-	if want.Algo == "sha512" {
-		s.byAlgo["sha512"] = sha512.New()
+	for _, want := range wants {
+		if want.Algo == "sha512" {
+			s.byAlgo["sha512"] = sha512.New()
+		}
 	}
 	return s
 }

@@ -42,6 +42,40 @@ type Info struct {
 	Validator string // changes when the file does; empty when the source cannot tell versions apart
 	Offset    int64  // where the opened body begins
 	Path      string // of the file itself when it is on this machine; else empty
+	// Digest is "sha256:HEX" or "sha512:HEX" of the file, as the source promises it: the store holds it to that as to a
+	// checksum, and takes what the cache has of that digest whatever the Validator is. Empty when nothing is promised.
+	Digest string
+	// Resolved is the location in a form that never moves to another file (oci://REGISTRY/REPOSITORY@sha256:…). Empty when
+	// the location as given does not move, or when the source cannot pin it.
+	Resolved string
+	Contents Contents
+}
+
+// Contents is what a file is, as far as its source knows it from elsewhere than the file.
+type Contents string
+
+// The contents of files. All of them may be compressed.
+const (
+	ContentsUnknown       Contents = ""               // the file's first bytes decide
+	ContentsDisk          Contents = "disk"           // the image itself, never an archive
+	ContentsContainerDisk Contents = "container-disk" // a tar archive with the image as its one file in disk/ (KubeVirt)
+	ContentsBox           Contents = "vagrant-box"    // a tar or zip archive: metadata.json, and the disk of one provider
+	ContentsOVA           Contents = "ova"            // a tar archive: an OVF descriptor, and the disks that it names
+)
+
+// digest is what the source promises of the file, the zero sum when that is nothing.
+func (i Info) digest() (sum, error) {
+	if i.Digest == "" {
+		return sum{}, nil
+	}
+	s, elsewhere, err := parseChecksum(i.Digest)
+	if err == nil && elsewhere {
+		err = errors.New("this is none")
+	}
+	if err != nil {
+		return sum{}, fmt.Errorf("the source promises the digest %q: %w", i.Digest, err)
+	}
+	return s, nil
 }
 
 // Registry knows the sources by the scheme of a location; a plain path counts as "file".

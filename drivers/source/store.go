@@ -113,6 +113,7 @@ func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter)
 	}
 	return drivers.Bits{
 		Path: entry.path(*v), Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize,
+		SourceDigest: "sha256:" + v.Sums["sha256"], Resolved: v.Resolved,
 	}, nil
 }
 
