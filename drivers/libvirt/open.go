@@ -190,6 +190,8 @@ func (d *driver) connectError(err error) error {
 		hint = installDaemon
 	case strings.Contains(text, "Permission denied") && d.isLocal():
 		hint = "\nRun as root or as a member of the group libvirt, or use qemu:///session."
+	case strings.Contains(text, "nc: not found"), strings.Contains(text, "nc: command not found"):
+		hint = "\nThere is no netcat on that machine, through which libvirt reaches its daemon there: install it (Debian and Ubuntu: apt install netcat-openbsd), or add proxy=native to the uri."
 	}
 	if u, err := url.Parse(d.host.URI); hint == "" && err == nil && u.Host != "" {
 		hint = remoteHint(u)
