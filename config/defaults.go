@@ -268,6 +268,9 @@ func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 	orElse(&n.Model, pref.NICModel)
 	path := "nic." + n.Label
 	e.checkBridge(o, path+".bridge", n.Bridge)
+	if b := n.Bandwidth; b != nil && b.Inbound == nil && b.Outbound == nil {
+		e.rep.addFirst(mistake(o.at(path+".bandwidth"), "Bandwidth without a limit", "The bandwidth block of nic %q limits nothing. Write inbound { average = … }, outbound { average = … } or both in it, or take it out.", n.Label))
+	}
 	if o.bad[path+".network"] || o.bad[path+".bridge"] {
 		return
 	}

@@ -120,6 +120,13 @@ func (p *example) key() string { return filepath.Join(p.dir, "id") }
 // vmplan runs it where the guests can be reached. The test ends when it does not exit with code.
 func (p *example) vmplan(code int, args ...string) string {
 	p.t.Helper()
+	stdout, _ := p.output(code, args...)
+	return stdout
+}
+
+// output is vmplan for who wants to see its errors and warnings too.
+func (p *example) output(code int, args ...string) (printed, said string) {
+	p.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := p.host.Command("vmplan", args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, p.env, &stdout, &stderr
@@ -131,7 +138,7 @@ func (p *example) vmplan(code int, args ...string) string {
 	if got := cmd.ProcessState.ExitCode(); got != code {
 		p.t.Fatalf("vmplan %q exits with %d, want %d\n%s%s", args, got, code, &stdout, &stderr)
 	}
-	return stdout.String()
+	return stdout.String(), stderr.String()
 }
 
 // eventually waits until the guest shows what it should: ssh answers before a script in user data has ended.

@@ -198,6 +198,7 @@ func TestLiveChanges(t *testing.T) {
 			return // what follows starts from what this one should have done
 		}
 	}
+	p.bandwidth()
 	p.vmplan(0, "destroy", "--auto-approve")
 	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
 		t.Errorf("destroy left the host not as it was: %q", diff)

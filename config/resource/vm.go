@@ -87,6 +87,21 @@ type NIC struct {
 	MAC     string `json:"mac,omitzero" doc:"MAC address. By default made from the project's lineage and the vm's address."`
 	Address string `json:"address,omitzero" schema:"local" doc:"Fixed IPv4 address inside the network's cidr, or auto: the next free one, which then stays."`
 	Link    *bool  `json:"link,omitzero" doc:"Whether the cable is plugged in. Default true."`
+
+	Bandwidth *Bandwidth `json:"bandwidth,omitzero" doc:"How fast the NIC may be. Without this block it is as fast as the host."`
+}
+
+// Bandwidth limits what goes through a NIC, seen from the guest.
+type Bandwidth struct {
+	Inbound  *Rate `json:"inbound,omitzero" doc:"What the guest receives."`
+	Outbound *Rate `json:"outbound,omitzero" doc:"What the guest sends."`
+}
+
+// Rate is a limit of one direction, in libvirt's units.
+type Rate struct {
+	Average int `json:"average,omitzero" schema:"required" doc:"Rate in the long run, in kilobytes (1,000 bytes) a second."`
+	Peak    int `json:"peak,omitzero" doc:"Rate while a burst lasts, in kilobytes a second. Default average."`
+	Burst   int `json:"burst,omitzero" doc:"How much may go at the peak rate, in KiB (1,024 bytes). Default as the host chooses."`
 }
 
 // Graphics is a graphical console.

@@ -135,6 +135,13 @@ func changeWhileOff(s *suite) {
 			vm.NICs = append(vm.NICs, resource.NIC{Label: "two", Source: other.Name, MAC: mac()})
 		}},
 		{"a nic's link", func(vm *resource.VM) { vm.NICs[0].Link = new(false) }},
+		{"a nic's bandwidth", func(vm *resource.VM) {
+			vm.NICs[0].Bandwidth = &resource.Bandwidth{Inbound: &resource.Rate{Average: 1000, Peak: 2000, Burst: 512}, Outbound: &resource.Rate{Average: 500}}
+		}},
+		{"less of it", func(vm *resource.VM) {
+			vm.NICs[0].Bandwidth = &resource.Bandwidth{Inbound: &resource.Rate{Average: 1500}}
+		}},
+		{"none of it", func(vm *resource.VM) { vm.NICs[0].Bandwidth = nil }},
 		{"a nic's network", func(vm *resource.VM) { vm.NICs[0].Source = other.Name }},
 		{"a nic's model", func(vm *resource.VM) { vm.NICs[1].Model = "e1000" }},
 		{"the first nic goes", func(vm *resource.VM) { vm.NICs = vm.NICs[1:] }},

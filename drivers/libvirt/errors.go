@@ -19,7 +19,15 @@ type callError struct {
 	err      libvirt.Error
 }
 
-func (e *callError) Error() string { return e.call + ": " + e.err.Message }
+func (e *callError) Error() string { return e.call + ": " + e.err.Message + remedy(e.err.Message) }
+
+// remedy says what to do about those messages of libvirt's that do not tell.
+func remedy(message string) string {
+	if strings.Contains(message, "Child process (tc ") {
+		return "; the host's kernel cannot limit bandwidth: load its modules sch_htb, sch_sfq, sch_ingress, cls_u32 and act_police there, or take the nic's bandwidth block out"
+	}
+	return ""
+}
 
 func (e *callError) Unwrap() []error {
 	if e.sentinel == nil {
@@ -68,6 +76,8 @@ func sentinelOf(e libvirt.Error) error {
 	switch {
 	case strings.Contains(e.Message, "No space left on device"):
 		return drivers.ErrNoSpace
+	case strings.Contains(e.Message, "Child process (tc "):
+		return drivers.ErrUnsupported
 	case e.Domain == libvirt.FROM_RPC:
 		// A connection that breaks is a system or an internal error of the RPC layer.
 		return drivers.ErrUnavailable

@@ -160,8 +160,25 @@ func normalizeVM(vm *resource.VM) error {
 		n.MAC = strings.ToLower(n.MAC)
 		setDefault(&n.Model, "virtio")
 		setDefault(&n.Link, new(true))
+		normalizeBandwidth(n)
 	}
 	return nil
+}
+
+// normalizeBandwidth takes blocks away that limit nothing, which libvirt does not keep.
+func normalizeBandwidth(n *resource.NIC) {
+	b := n.Bandwidth
+	if b == nil {
+		return
+	}
+	for _, rate := range []**resource.Rate{&b.Inbound, &b.Outbound} {
+		if *rate != nil && (*rate).Average == 0 {
+			*rate = nil
+		}
+	}
+	if b.Inbound == nil && b.Outbound == nil {
+		n.Bandwidth = nil
+	}
 }
 
 func normalizeDisk(disk *resource.Disk) error {

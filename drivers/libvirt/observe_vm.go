@@ -350,7 +350,18 @@ func readNIC(n *node, index int) resource.NIC {
 		nic.Bridge = n.get("source").attr("bridge")
 	}
 	nic.Label = label(n, aliasNIC, "net"+strconv.Itoa(index))
+	if limits := n.get("bandwidth"); limits != nil {
+		nic.Bandwidth = &resource.Bandwidth{Inbound: readRate(limits.get("inbound")), Outbound: readRate(limits.get("outbound"))}
+		normalizeBandwidth(&nic)
+	}
 	return nic
+}
+
+func readRate(n *node) *resource.Rate {
+	if n == nil {
+		return nil
+	}
+	return &resource.Rate{Average: number(n.attr("average")), Peak: number(n.attr("peak")), Burst: number(n.attr("burst"))}
 }
 
 func readGraphics(n *node) *resource.Graphics {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -178,6 +179,7 @@ func newNIC(nic *resource.NIC) (*node, error) {
 
 func editNIC(n *node, nic *resource.NIC, fields []string) {
 	for _, field := range fields {
+		field, _, _ = strings.Cut(field, ".")
 		switch field {
 		case "source", "bridge":
 			n.drop("source")
@@ -198,6 +200,35 @@ func editNIC(n *node, nic *resource.NIC, fields []string) {
 			if nic.Link != nil && !*nic.Link {
 				n.need("link").set("state", "down")
 			}
+		case "bandwidth":
+			editBandwidth(n, nic.Bandwidth)
 		}
 	}
+}
+
+// editBandwidth keeps what we have no field for, such as a floor.
+func editBandwidth(n *node, b *resource.Bandwidth) {
+	if b == nil {
+		n.drop("bandwidth")
+		return
+	}
+	limits := n.need("bandwidth")
+	editRate(limits, "inbound", b.Inbound)
+	editRate(limits, "outbound", b.Outbound)
+}
+
+func editRate(limits *node, direction string, rate *resource.Rate) {
+	if rate == nil {
+		limits.drop(direction)
+		return
+	}
+	limit := limits.need(direction)
+	set := func(name string, value int) {
+		if limit.dropAttr(name); value != 0 {
+			limit.set(name, strconv.Itoa(value))
+		}
+	}
+	set("average", rate.Average)
+	set("peak", rate.Peak)
+	set("burst", rate.Burst)
 }

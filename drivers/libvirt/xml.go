@@ -253,7 +253,24 @@ func nicXML(nic *resource.NIC) libvirtxml.DomainInterface {
 	if nic.Link != nil && !*nic.Link {
 		n.Link = &libvirtxml.DomainInterfaceLink{State: "down"}
 	}
+	if b := nic.Bandwidth; b != nil {
+		n.Bandwidth = &libvirtxml.DomainInterfaceBandwidth{Inbound: rateXML(b.Inbound), Outbound: rateXML(b.Outbound)}
+	}
 	return n
+}
+
+func rateXML(r *resource.Rate) *libvirtxml.DomainInterfaceBandwidthParams {
+	if r == nil {
+		return nil
+	}
+	p := &libvirtxml.DomainInterfaceBandwidthParams{Average: &r.Average}
+	if r.Peak != 0 {
+		p.Peak = &r.Peak
+	}
+	if r.Burst != 0 {
+		p.Burst = &r.Burst
+	}
+	return p
 }
 
 func graphicsXML(g *resource.Graphics) libvirtxml.DomainGraphic {

@@ -50,7 +50,9 @@ func uefiVM() *resource.VM {
 		},
 		NICs: []resource.NIC{
 			{Label: "lan", Source: "lan", MAC: "52:54:00:AA:BB:01"},
-			{Label: "wan", Bridge: "br0", MAC: "52:54:00:aa:bb:02", Model: "e1000e", Link: new(false)},
+			{Label: "wan", Bridge: "br0", MAC: "52:54:00:aa:bb:02", Model: "e1000e", Link: new(false), Bandwidth: &resource.Bandwidth{
+				Inbound: &resource.Rate{Average: 1000, Peak: 2000, Burst: 512}, Outbound: &resource.Rate{Average: 250},
+			}},
 		},
 		Graphics: &resource.Graphics{},
 	}

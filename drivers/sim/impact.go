@@ -96,8 +96,8 @@ func vmImpact(before *resource.VM, c resource.Change) (drivers.Impact, string) {
 		if len(steps) == 2 {
 			return drivers.ImpactLive, ""
 		}
-		switch steps[len(steps)-1] {
-		case "source", "bridge", "link":
+		switch steps[2] {
+		case "source", "bridge", "link", "bandwidth":
 			return drivers.ImpactLive, ""
 		}
 	}

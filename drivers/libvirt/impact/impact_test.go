@@ -44,6 +44,9 @@ func TestImpactOfAVM(t *testing.T) {
 		{"disk.root.bus", func(vm *resource.VM) { vm.Disks[0].Bus = "scsi" }, restart, "virDomainDefineXML"},
 		{"nic.lan", func(vm *resource.VM) { vm.NICs = nil }, live, "virDomainDetachDeviceAlias (live)"},
 		{"nic.lan.link", func(vm *resource.VM) { vm.NICs[0].Link = new(false) }, live, "virDomainUpdateDeviceFlags (live)"},
+		{"nic.lan.bandwidth", func(vm *resource.VM) {
+			vm.NICs[0].Bandwidth = &resource.Bandwidth{Inbound: &resource.Rate{Average: 1000}}
+		}, live, "virDomainUpdateDeviceFlags (live)"},
 		{"nic.lan.model", func(vm *resource.VM) { vm.NICs[0].Model = "e1000e" }, restart, "virDomainDefineXML"},
 		{"graphics", func(vm *resource.VM) { vm.Graphics = &resource.Graphics{Type: "vnc"} }, restart, "virDomainDefineXML"},
 	} {

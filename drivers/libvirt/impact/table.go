@@ -35,6 +35,7 @@ const (
 	noteGrow   = "grown in place; the guest's partitions and file systems are the guest's to grow"
 	noteShrink = "a disk cannot shrink"
 	noteBase   = "another image under the disk"
+	noteShape  = "the host's kernel shapes the traffic, with its modules sch_htb, sch_sfq and act_police"
 	noteHosts  = "the network's own server is told; guests are not touched"
 )
 
@@ -73,6 +74,8 @@ var nicRules = kind(resource.KindVM,
 	Rule{Path: "nic.*.source", Impact: live, Call: callDevice},
 	Rule{Path: "nic.*.bridge", Impact: live, Call: callDevice},
 	Rule{Path: "nic.*.link", Impact: live, Call: callDevice},
+	Rule{Path: "nic.*.bandwidth", Impact: live, Note: noteShape, Call: callDevice},
+	Rule{Path: "nic.*.bandwidth.**", Impact: live, Note: noteShape, Call: callDevice},
 	// What no rule before this one is about.
 	Rule{Path: "**", Impact: restart, Call: callDefine},
 )
