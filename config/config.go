@@ -57,6 +57,7 @@ type Project struct {
 	stateKnown bool
 	values     map[string]given // of the root's variables, from outside the .hcl files
 	files      *fileSet
+	lock       *Lock
 }
 
 // State says where the project's state is kept; the default when the files do not say, or say it wrongly.

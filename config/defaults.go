@@ -115,12 +115,7 @@ func (e *evaluator) fromRoot(sc *scope, path string) string {
 }
 
 func goodChecksum(sum string) bool {
-	if strings.Contains(sum, "://") {
-		return true
-	}
-	algorithm, digits, ok := strings.Cut(sum, ":")
-	length := map[string]int{"sha256": 64, "sha512": 128}[algorithm]
-	return ok && len(digits) == length && strings.Trim(strings.ToLower(digits), "0123456789abcdef") == ""
+	return strings.Contains(sum, "://") || isSum(sum)
 }
 
 func (e *evaluator) completeVolume(o *object, v *resource.Volume) {

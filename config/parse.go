@@ -181,7 +181,7 @@ func (s *fileSet) list(dir string) (folder, error) {
 		case e.IsDir() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~"):
 		case name == valuesName+".json" || strings.HasSuffix(name, valuesSuffix+".hcl"):
 			f.values = append(f.values, path)
-		case !isHCL:
+		case !isHCL, name == LockName:
 		case stem == "override" || strings.HasSuffix(stem, "_override"):
 			f.override = append(f.override, path)
 		default:

@@ -29,6 +29,7 @@ func (e *evaluator) place() *placement {
 	for _, o := range e.objects {
 		p.onHost(o)
 	}
+	e.project.lock.distinguish(e)
 	for _, o := range e.objects {
 		if img, ok := o.res.(*resource.Image); ok {
 			p.image(o, img)
@@ -225,7 +226,11 @@ func (p *placement) image(o *object, img *resource.Image) {
 		}
 	}
 	// With the lineage, two projects on one host may have the same image.
-	sum := sha256.Sum256([]byte(strings.Join([]string{p.namespace.lineage, img.Source, img.Checksum, img.Format}, "\x00")))
+	parts := []string{p.namespace.lineage, img.Source, img.Checksum, img.Format}
+	if img.Revision = p.revision(img); img.Revision != "" {
+		parts = append(parts, img.Revision)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
 	p.keepImageFile(img)
 }

@@ -69,7 +69,7 @@ func (e *evaluator) keepImageFile(img *resource.Image) {
 		img.File = in.name
 	}
 	was := recorded[*resource.Image](e, img.Addr)
-	if was != nil && was.File != "" && was.Source == img.Source && was.Checksum == img.Checksum && was.Format == img.Format {
+	if was != nil && was.File != "" && was.Source == img.Source && was.Checksum == img.Checksum && was.Format == img.Format && was.Revision == img.Revision {
 		img.File = was.File
 	}
 }

@@ -21,6 +21,7 @@ func Open(dir string, opts Options) (*Project, Diagnostics) {
 	p.root = l.load(dir, nil, start(dir))
 	p.state = l.stateSettings(p.root)
 	p.stateKnown = p.knowsState(rep.diags)
+	p.lock = l.readLock(dir)
 	p.values = l.readValues(p.root, opts)
 	return p, rep.sorted()
 }

@@ -132,9 +132,11 @@ type Image struct {
 	Pool         Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool that holds the base volume."`
 	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of VMs made from it."`
 	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of VMs made from it."`
-	// PoolName and File place the base volume on the host; File changes with source and checksum.
+	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`
+	// Revision is which version the lock file moved the source to: a number and the file's digest; empty for the first.
+	Revision string `json:"revision,omitzero" schema:"computed,local" doc:"Which version vmplan image update moved the source to."`
 	Digest   string `json:"digest,omitzero" schema:"computed,local" doc:"sha256:HEX of the bits in the pool, known after import."`
 }
 

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vmplan.dev/vmplan/config/resource"
 )
 
 // Source reads files by location, which begins with a scheme (https://…) that the source is registered for, or has none (a
@@ -125,14 +127,5 @@ func fileName(location string) string {
 	return path.Base(location)
 }
 
-// Display is a location fit for messages and logs: without password and query, where tokens travel.
-func Display(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || u.Scheme == "" {
-		return location
-	}
-	if u.RawQuery != "" {
-		u.RawQuery = "…"
-	}
-	return u.Redacted()
-}
+// Display is a location fit for messages and logs.
+func Display(location string) string { return resource.Redact(location) }
