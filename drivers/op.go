@@ -23,7 +23,8 @@ func (t *target) setTarget(r resource.Resource) { t.object = r }
 
 // Create makes the object: defines (and for pools and networks starts and autostarts), allocates, or imports it. A vm is
 // left off. With Mark, what can carry it bears it from the first moment. Anything under the object's Key that is there
-// already and is not this very object (for a vm, network or pool: same UUID) is ErrConflict.
+// already and is not this very object (for a vm, network or pool: same UUID) is ErrConflict. A volume with CopyOf gets all
+// that the other volume holds, which then may go; while a running guest writes to that, it is ErrInUse.
 type Create struct {
 	target
 	Mark *Mark `json:"mark,omitempty"`

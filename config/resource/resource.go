@@ -156,6 +156,9 @@ type Volume struct {
 	File     string `json:"file,omitzero" schema:"computed" doc:"The volume's name in the pool."`
 	// Backing is the VolumeID ("pool/file") of the backing volume.
 	Backing string `json:"backing,omitzero" schema:"computed" doc:"The volume this is an overlay of."`
+	// CopyOf is the VolumeID of the volume that this one begins as a copy of, all that it stands on included. It is read
+	// only when the volume is made: no host remembers it.
+	CopyOf string `json:"copy_of,omitzero" schema:"computed,local" doc:"The volume this began as a full copy of."`
 }
 
 // Kind implements Resource.

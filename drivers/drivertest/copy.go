@@ -33,6 +33,49 @@ var copyScenarios = []scenario{
 		}
 		s.noneBut(img, over)
 	}},
+	{"a volume is made as a copy of another, which then may go", func(s *suite) {
+		base, over, clone := s.volume("base.qcow2"), s.volume("over.qcow2"), s.volume("clone.raw")
+		over.Backing, over.Size = resource.VolumeID(base), 2*base.Size
+		clone.CopyOf, clone.Size = resource.VolumeID(over), 0
+		s.create(base, nil)
+		s.place(over)
+		s.place(clone)
+		if !s.can(Overlay, drivers.NewCreate(s.normal(over), nil)) {
+			return
+		}
+		s.do(drivers.NewCreate(s.normal(clone), nil))
+		s.asPromised(clone)
+		if size := s.live(clone).Resource.(*resource.Volume).Size; size != over.Size {
+			s.t.Errorf("the copy has %s, what it is a copy of %s", size, over.Size)
+		}
+		larger := s.volume("larger.qcow2")
+		larger.CopyOf, larger.Size = resource.VolumeID(over), 2*over.Size
+		s.create(larger, nil)
+		smaller := s.volume("smaller.qcow2")
+		smaller.CopyOf, smaller.Size = resource.VolumeID(over), base.Size
+		if _, err := s.d.Do(s.t.Context(), drivers.NewCreate(s.normal(smaller), nil), s.report); err == nil {
+			s.t.Error("a copy that is smaller than what it is a copy of is made")
+		}
+		s.absent(smaller)
+		s.do(drivers.NewDelete(s.normal(over)))
+		s.do(drivers.NewDelete(s.normal(base)))
+		s.asPromised(clone)
+		s.do(drivers.NewCreate(s.normal(clone), nil))
+		lost := s.volume("lost.qcow2")
+		lost.CopyOf = resource.VolumeID(over)
+		s.fails(drivers.NewCreate(s.normal(lost), nil), drivers.ErrNotFound)
+	}},
+	{"a disk that a running guest writes to is not copied", func(s *suite) {
+		vm, root, _ := s.vmWithDevices("web")
+		clone := s.volume("clone.qcow2")
+		clone.CopyOf = resource.VolumeID(root)
+		s.create(vm, nil)
+		s.do(drivers.NewStart(s.normalVM(vm)))
+		s.fails(drivers.NewCreate(s.normal(clone), nil), drivers.ErrInUse)
+		s.absent(clone)
+		s.do(drivers.NewStop(s.normalVM(vm), true))
+		s.create(clone, nil)
+	}},
 	{"a raw volume is read raw", func(s *suite) {
 		v := s.volume("a.raw")
 		v.Size = resource.MiB

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -113,4 +114,44 @@ func TestCopiesThatWereLeftBehindAreRemoved(t *testing.T) {
 	}
 	_, err = os.Stat(fresh)
 	check(t, err)
+}
+
+func TestACopyOutlivesWhatItIsACopyOf(t *testing.T) {
+	_, d, pool := store(t)
+	top := chain(t, d, pool)
+	before, _ := readInto(t, d, resource.VolumeID(top))
+	for _, format := range []string{"qcow2", "raw"} {
+		clone := normal(t, d, &resource.Volume{Meta: labMeta(resource.KindVolume, "clone"), PoolName: pool.Name, File: "clone." + format, Format: format, CopyOf: resource.VolumeID(top)})
+		do(t, d, drivers.NewCreate(clone, nil))
+		qemuImg(t, "compare", "-f", "qcow2", "-F", format, before, filepath.Join(pool.Path, clone.File))
+	}
+	for _, name := range []string{"top", "middle", "base"} {
+		do(t, d, drivers.NewDelete(&resource.Volume{PoolName: pool.Name, File: name + ".qcow2"}))
+	}
+	after, _ := readInto(t, d, pool.Name+"/clone.qcow2")
+	qemuImg(t, "compare", "-f", "qcow2", "-F", "qcow2", before, after)
+}
+
+// Who asked for the copy was killed, libvirt goes on copying, and the next run wants the half of it gone.
+func TestACopyThatIsBeingMadeIsDeletedWhenItIsDone(t *testing.T) {
+	host, d, pool := store(t)
+	big := normal(t, d, &resource.Volume{Meta: labMeta(resource.KindVolume, "big"), PoolName: pool.Name, File: "big.qcow2", Size: 512 * resource.MiB})
+	do(t, d, drivers.NewCreate(big, nil))
+	qemuImg(t, "bench", "-q", "-w", "-c", "256", "-s", "1M", "--pattern=7", "-f", "qcow2", filepath.Join(pool.Path, big.File))
+	clone := normal(t, d, &resource.Volume{Meta: labMeta(resource.KindVolume, "clone"), PoolName: pool.Name, File: "clone.qcow2", CopyOf: resource.VolumeID(big)})
+	first := openURI(t, host.URI, nil)
+	made := make(chan error, 1)
+	go func() {
+		_, err := first.Do(t.Context(), drivers.NewCreate(clone, nil), nil)
+		made <- err
+	}()
+	for _, err := os.Stat(filepath.Join(pool.Path, clone.File)); err != nil; _, err = os.Stat(filepath.Join(pool.Path, clone.File)) {
+		check(t, t.Context().Err())
+		runtime.Gosched()
+	}
+	do(t, d, drivers.NewDelete(clone))
+	check(t, <-made)
+	if _, err := os.Stat(filepath.Join(pool.Path, clone.File)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the copy is still there: %v", err)
+	}
 }

@@ -68,19 +68,25 @@ func (c *call) refreshPoolOf(id string) error {
 // refreshInTurn is refresh for who has put a file into the folder, and needs libvirt to know of it: while libvirt makes or
 // fills another volume there it refuses to look, so this waits until it does.
 func (c *call) refreshInTurn(pool *libvirt.StoragePool, name string) error {
+	err := c.inTurn(isBusy, func() error { return pool.Refresh(0) })
+	if err == nil || notOffered(err) {
+		return nil
+	}
+	return fail(err, "refresh pool %s", name)
+}
+
+// inTurn does something that libvirt refuses as long as it works on a volume itself: again and again until it does not.
+func (c *call) inTurn(refused func(error) bool, do func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := pool.Refresh(0)
-		if err == nil || notOffered(err) {
-			return nil
-		}
-		if !isBusy(err) {
-			return fail(err, "refresh pool %s", name)
+		err := do()
+		if err == nil || !refused(err) {
+			return err
 		}
 		select {
 		case <-c.ctx.Done():
-			return fmt.Errorf("refresh pool %s: %w", name, c.ctx.Err())
+			return c.ctx.Err()
 		case <-tick.C:
 		}
 	}
@@ -89,7 +95,10 @@ func (c *call) refreshInTurn(pool *libvirt.StoragePool, name string) error {
 // isBusy tells whether libvirt refuses to look at a pool's folder because it works on a volume there. It has no code for that.
 func isBusy(err error) bool { return strings.Contains(err.Error(), "asynchronous jobs") }
 
-// createVolume allocates an empty disk or an overlay.
+// isBeingMade tells whether libvirt refuses to delete a volume because it still copies into it: what began that is gone.
+func isBeingMade(err error) bool { return strings.Contains(err.Error(), "is still being allocated") }
+
+// createVolume allocates an empty disk or an overlay, or copies a volume.
 func (c *call) createVolume(v *resource.Volume) error {
 	id := resource.VolumeID(v)
 	pool, err := c.pool(v.PoolName)
@@ -97,6 +106,9 @@ func (c *call) createVolume(v *resource.Volume) error {
 		return fmt.Errorf("create volume %s: %w", id, err)
 	}
 	defer freePool(pool)
+	if v.CopyOf != "" {
+		return c.createCopy(pool, v)
+	}
 	def, err := c.volumeDef(v)
 	if err != nil {
 		return fmt.Errorf("create volume %s: %w", id, err)
@@ -303,7 +315,7 @@ func (c *call) deleteVolume(r resource.Resource) error {
 		}
 	}
 	c.folders.gone(id)
-	err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+	err = c.inTurn(isBeingMade, func() error { return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL) })
 	if missing(err) {
 		return nil
 	}

@@ -36,13 +36,39 @@ func (c *call) withFlatCopy(pool *libvirt.StoragePool, live *liveVolume, use fun
 	return errors.Join(err, deleteIn(pool, file))
 }
 
+// createCopy makes a volume with all that another one holds. Unlike the other volumes, one that is there may be half a copy:
+// so it is not tried again when the connection is lost, which is left to the next plan.
+func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
+	id := resource.VolumeID(v)
+	if is, err := c.isVolume(v); is || err != nil {
+		return err
+	}
+	live, err := c.readVolumeByID(v.CopyOf)
+	if err == nil {
+		err = c.checkStill(live)
+	}
+	if err == nil && v.Size != 0 && v.Size < live.size {
+		err = fmt.Errorf("size: %s is less than the %s of what it is a copy of", v.Size, live.size)
+	}
+	if err == nil {
+		err = c.copyInto(pool, v, live)
+	}
+	if errors.Is(err, drivers.ErrUnavailable) {
+		return fmt.Errorf("create volume %s as a copy of %s: the connection was lost meanwhile, so apply again: %v", id, v.CopyOf, err)
+	}
+	if err != nil {
+		return fmt.Errorf("create volume %s as a copy of %s: %w", id, v.CopyOf, err)
+	}
+	return nil
+}
+
 // copyInto makes the volume v in the pool, with all that live holds and stands on.
 func (c *call) copyInto(pool *libvirt.StoragePool, v *resource.Volume, live *liveVolume) error {
 	if live.probed != live.format {
 		return fmt.Errorf("%w: %s is a raw disk, and libvirt takes what its guest wrote to it for %s", drivers.ErrUnsupported, live.name, live.probed)
 	}
 	def := emptyVolume(v)
-	def.Capacity.Value = max(def.Capacity.Value, uint64(live.size))
+	def.Capacity.Value = uint64(live.size)
 	text, err := def.Marshal()
 	if err != nil {
 		return err
@@ -57,8 +83,11 @@ func (c *call) copyInto(pool *libvirt.StoragePool, v *resource.Volume, live *liv
 	if err != nil {
 		return fail(err, "copy volume %s to %s", live.name, v.File)
 	}
-	freeVolume(made)
-	return nil
+	defer freeVolume(made)
+	if v.Size <= live.size {
+		return nil
+	}
+	return fail(made.Resize(uint64(v.Size), 0), "grow volume %s", v.File)
 }
 
 // emptyVolume defines a volume with nothing in it.

@@ -73,7 +73,15 @@ func (t *tx) createVolume(v *resource.Volume) error {
 			return fmt.Errorf("size: %s is less than the %s of what it is an overlay of: %w", vol.Size, base.Size, drivers.ErrConflict)
 		}
 	}
+	if v.CopyOf != "" && t.volume(id) == nil {
+		if err := t.copyOf(v, vol); err != nil {
+			return err
+		}
+	}
 	if have := t.volume(id); have != nil {
+		if v.CopyOf != "" && v.Size == 0 {
+			vol.Size = have.Size
+		}
 		if have.Format == vol.Format && have.Backing == vol.Backing && have.Size == vol.Size {
 			return nil
 		}
@@ -83,6 +91,23 @@ func (t *tx) createVolume(v *resource.Volume) error {
 		return fmt.Errorf("size: it is not set: %w", drivers.ErrUnsupported)
 	}
 	return t.allocate(id, vol)
+}
+
+// copyOf gives vol what v is to be a copy of.
+func (t *tx) copyOf(v *resource.Volume, vol *Volume) error {
+	source := t.volume(v.CopyOf)
+	if source == nil {
+		return fmt.Errorf("volume %s to copy: %w", v.CopyOf, drivers.ErrNotFound)
+	}
+	if err := inUse(t.writers(v.CopyOf)); err != nil {
+		return fmt.Errorf("volume %s to copy: %w", v.CopyOf, err)
+	}
+	setDefault(&vol.Size, source.Size)
+	if vol.Size < source.Size {
+		return fmt.Errorf("size: %s is less than the %s of what it is a copy of: %w", vol.Size, source.Size, drivers.ErrConflict)
+	}
+	vol.Content, vol.Used = t.content(v.CopyOf), max(source.Used, thinUse)
+	return nil
 }
 
 // allocate puts a new volume into its pool if there is room.
