@@ -68,7 +68,8 @@ func (s *Source) Stat(ctx context.Context, location string) (source.Info, error)
 	return info, body.Close()
 }
 
-// Open implements source.Source. It starts at from.Offset if the server can do ranges and still has that very version.
+// Open implements source.Source. It starts at from.Offset if the server can do ranges and still has that very version. A position
+// without a Validator is one in a file that never changes, as its URL names its digest.
 func (s *Source) Open(ctx context.Context, location string, from source.Position) (io.ReadCloser, source.Info, error) {
 	if from.Offset > 0 && strings.HasPrefix(from.Validator, "W/") {
 		from = source.Position{} // a weak tag does not tell that bytes are the same
@@ -94,7 +95,9 @@ func (s *Source) request(ctx context.Context, method, location string, from sour
 	req.Header.Set("Accept-Encoding", "identity")
 	if from.Offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from.Offset))
-		req.Header.Set("If-Range", from.Validator)
+		if from.Validator != "" {
+			req.Header.Set("If-Range", from.Validator)
+		}
 	}
 	watch := newWatch(s.idle, cancel)
 	resp, err := s.client.Do(req)
@@ -174,7 +177,7 @@ func sameVersion(h http.Header, asked string) bool {
 		name = "ETag"
 	}
 	got := h.Get(name)
-	return got == "" || got == asked
+	return got == "" || got == asked || asked == ""
 }
 
 // parseContentRange reads "bytes START-END/SIZE"; size is -1 for *.
