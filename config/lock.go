@@ -193,12 +193,23 @@ func (e *evaluator) revision(img *resource.Image) string {
 	pin, ok := e.project.lock.Of(img)
 	switch was := recorded[*resource.Image](e, img.Addr); {
 	case ok && pin.Revision > 0:
-		return fmt.Sprintf("%d (%s)", pin.Revision, pin.Digest)
+		return fmt.Sprintf(revisionForm, pin.Revision, pin.Digest)
 	case ok || was == nil || was.Source != img.Source:
 		return ""
 	default:
 		return was.Revision
 	}
+}
+
+// revisionForm writes resource.Image's Revision: a number and a digest.
+const revisionForm = "%d of %s"
+
+// ParseRevision reads an image's Revision: which one it is, and the digest of its file.
+func ParseRevision(text string) (number int, digest string) {
+	if _, err := fmt.Sscanf(text, revisionForm, &number, &digest); err != nil {
+		return 0, ""
+	}
+	return number, digest
 }
 
 // isSum tells whether a text is a sum of a kind that can be trusted.

@@ -144,6 +144,7 @@ var (
 	ErrUnavailable = errors.New("host cannot be reached")
 	ErrNoSpace     = errors.New("not enough space")
 	ErrTimeout     = errors.New("timed out")
+	ErrMoved       = errors.New("the image behind it moved since it was locked")
 )
 
 // ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.

@@ -137,6 +137,9 @@ func (p *planner) unseen(o *object) bool {
 func (p *planner) whyMoved(o *object) string {
 	switch o.kind {
 	case resource.KindImage:
+		if was, ok := o.was.(*resource.Image); ok && was.Revision != o.want.(*resource.Image).Revision {
+			return "the lock file holds another version of it"
+		}
 		return "its source or checksum changed"
 	case resource.KindSeed:
 		return "its content changed"

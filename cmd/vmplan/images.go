@@ -10,13 +10,14 @@ import (
 	"vmplan.dev/vmplan/drivers/source/oci"
 )
 
-// images makes the store of images for a project's folder, with the one list of where bits can come from, by scheme.
-func images(dir string) (cli.ImageStore, error) {
+// images makes a project's store of images, with the one list of where bits can come from, by scheme.
+func images(settings cli.ImageSettings) (cli.ImageStore, error) {
 	web := http.New(http.Options{})
 	registries := oci.New(oci.Options{})
 	return source.NewStore(source.Options{
 		Sources: source.Registry{"http": web, "https": web, "file": file.New(), oci.Scheme: registries, oci.SchemePlain: registries},
-		Dir:     dir,
+		Dir:     settings.Dir,
+		Pin:     settings.Pin,
 		Log:     slog.Default(),
 	})
 }

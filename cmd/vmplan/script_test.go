@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +35,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("VMPLAN_CACHE", env.WorkDir+"/.cache")
+			env.Values[servers] = new([]*httptest.Server)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -39,6 +43,7 @@ func TestScript(t *testing.T) {
 			"await": cmdAwait,
 			"keep":  cmdKeep,
 			"same":  cmdSame,
+			"serve": cmdServe,
 			"sim":   cmdSim,
 		},
 	})
@@ -131,6 +136,38 @@ func sums(dir string) (map[string]string, error) {
 	})
 	return out, err
 }
+
+// cmdServe serves the files of a folder over http, each with a tag of its content, and lets projects know the server's
+// address as the variable server: serve DIR. With ! it stops.
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.Value(servers).(*[]*httptest.Server)
+	if neg {
+		for _, server := range *running {
+			server.Close()
+		}
+		*running = nil
+		return
+	}
+	if len(args) != 1 {
+		ts.Fatalf("usage: serve DIR, or ! serve")
+	}
+	dir := ts.MkAbs(args[0])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(r.URL.Path)))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("ETag", fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text))))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
+	}))
+	ts.Defer(server.Close) // closing twice does no harm
+	*running = append(*running, server)
+	ts.Setenv("VMPLAN_VAR_server", server.URL)
+}
+
+// servers is the name under which a script keeps its servers.
+const servers = "servers"
 
 // cmdSim edits a simulated host behind vmplan's back: sim FILE PATH JSON sets what is at the path (its parts divided by
 // spaces), and null removes it.

@@ -113,7 +113,7 @@ func (d *download) attempt(ctx context.Context) error {
 	if d.about.Validator != "" {
 		from = Position{d.size, d.about.Validator}
 	}
-	body, info, err := d.f.source.Open(ctx, d.f.location, from)
+	body, info, err := d.f.source.Open(ctx, d.f.address, from)
 	if err != nil {
 		return err
 	}

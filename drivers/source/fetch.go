@@ -18,10 +18,8 @@ const copyBuffer = 1 << 20
 
 // fetcher gets one version of one location into the cache. Its entry is locked.
 type fetcher struct {
-	store    *Store
-	source   Source
-	location string
-	want     sum
+	store *Store
+	errand
 	entry    *entry
 	progress *meter
 }
@@ -30,7 +28,7 @@ type fetcher struct {
 func (f *fetcher) run(ctx context.Context) (*version, error) {
 	got, err := f.download(ctx)
 	if err != nil {
-		v := f.entry.newest(func(v version) bool { return f.want == sum{} && v.InPlace == "" })
+		v := f.entry.newest(func(v version) bool { return f.want == sum{} && !f.current && v.InPlace == "" })
 		if v != nil && ctx.Err() == nil && !errors.As(err, new(*checksumError)) {
 			f.store.options.Log.Warn("image source cannot be asked; using what the cache has", "source", Display(f.location), "error", err)
 			return v, nil
@@ -81,7 +79,7 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
-	if again, err := f.source.Stat(ctx, f.location); err != nil || again.Validator != info.Validator {
+	if again, err := f.source.Stat(ctx, f.address); err != nil || again.Validator != info.Validator {
 		return nil, errChanged
 	}
 	if suffix != "" {

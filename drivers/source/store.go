@@ -22,6 +22,8 @@ type Options struct {
 	CacheDir string
 	// Dir is what relative paths are relative to: the project's folder.
 	Dir string
+	// Pin gives the version that an image is held to, if it is; nil: none is.
+	Pin func(*resource.Image) (resource.Pin, bool)
 	Log *slog.Logger // nil: nothing is logged
 }
 
@@ -73,6 +75,9 @@ func NewStore(o Options) (*Store, error) {
 		return nil, fmt.Errorf("image cache: %w", err)
 	}
 	o.CacheDir = abs
+	if o.Pin == nil {
+		o.Pin = func(*resource.Image) (resource.Pin, bool) { return resource.Pin{}, false }
+	}
 	return &Store{options: o, limits: defaultLimits}, nil
 }
 
@@ -86,27 +91,13 @@ func (s *Store) Fetch(ctx context.Context, img *resource.Image, report func(driv
 }
 
 func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
-	location := s.locate(img.Source)
-	src, err := s.options.Sources.find(location)
+	e, err := s.errand(ctx, img, s.limits.tries)
 	if err != nil {
 		return drivers.Bits{}, err
 	}
-	want, err := s.expected(ctx, img.Checksum, location, s.limits.tries)
+	entry, v, err := s.run(ctx, e, progress)
 	if err != nil {
-		return drivers.Bits{}, err
-	}
-	entry, err := s.openEntry(ctx, location, progress)
-	if err != nil {
-		return drivers.Bits{}, err
-	}
-	defer entry.close()
-
-	v := entry.bySum(want)
-	if v == nil {
-		f := &fetcher{store: s, source: src, location: location, want: want, entry: entry, progress: progress}
-		if v, err = f.run(ctx); err != nil {
-			return drivers.Bits{}, err
-		}
+		return drivers.Bits{}, e.moved(err)
 	}
 	if img.Format != "" && img.Format != v.Format {
 		return drivers.Bits{}, fmt.Errorf("format is %q, but the bits are %s", img.Format, v.Format)
@@ -117,30 +108,41 @@ func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter)
 	}, nil
 }
 
+// run gives the version that the errand is for, and the entry of the cache that has it now.
+func (s *Store) run(ctx context.Context, e errand, progress *meter) (*entry, *version, error) {
+	entry, err := s.openEntry(ctx, e.location, progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer entry.close()
+	if v := entry.bySum(e.want); v != nil {
+		return entry, v, nil
+	}
+	v, err := (&fetcher{store: s, errand: e, entry: entry, progress: progress}).run(ctx)
+	return entry, v, err
+}
+
 // Probe tells how much Fetch would download; known is false when nobody can say. It takes a few seconds at most. An error
 // tells why it is not known and is no reason to stop: Fetch has the last word.
 func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	location := s.locate(img.Source)
-	src, err := s.options.Sources.find(location)
+	e, err := s.errand(ctx, img, 1)
 	if err != nil {
 		return 0, false, err
 	}
-	want, err := s.expected(ctx, img.Checksum, location, 1)
-	if err != nil {
-		return 0, false, err
-	}
-	entry := s.peekEntry(location)
-	if entry.bySum(want) != nil {
+	entry := s.peekEntry(e.location)
+	if entry.bySum(e.want) != nil {
 		return 0, true, nil
 	}
-	info, err := src.Stat(ctx, location)
+	info, err := e.source.Stat(ctx, e.address)
 	switch {
 	case err != nil:
 		return 0, false, err
-	case info.Path != "" || entry.byInfo(info, want) != nil:
+	case info.Path != "" || entry.byInfo(info, e.want) != nil:
 		return 0, true, nil
+	case e.otherThanPinned(info):
+		return 0, false, e.moved(&checksumError{want: e.want, got: e.promised(info)})
 	case info.Size < 0:
 		return 0, false, nil
 	}

@@ -140,7 +140,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 		return err
 	}
 	if p.Empty() {
-		return s.showOutputs(o)
+		return errors.Join(s.pin(), s.showOutputs(o))
 	}
 	if !o.autoApprove {
 		if err := a.approve(ctx, o); err != nil {
@@ -271,7 +271,8 @@ func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions)
 	if err := s.forgetHostKeys(p); err != nil {
 		return err
 	}
-	if err := s.execute(ctx, p, o.parallelism, o.json); err != nil {
+	// What was imported is pinned also when something else failed.
+	if err := errors.Join(s.execute(ctx, p, o.parallelism, o.json), s.pin()); err != nil {
 		return err
 	}
 	if err := s.readBack(ctx, p); err != nil {

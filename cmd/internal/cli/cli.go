@@ -18,6 +18,7 @@ import (
 
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
 )
@@ -68,7 +69,7 @@ type App struct {
 	Version  string
 	Drivers  drivers.Registry
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
-	Images   func(dir string) (ImageStore, error)                         // dir is the project's folder
+	Images   func(ImageSettings) (ImageStore, error)
 	Streams  view.Streams
 	Environ  []string
 
@@ -99,10 +100,25 @@ func (a *App) Interrupted() {
 	fmt.Fprintln(a.Streams.Err, "\nInterrupted.")
 }
 
-// ImageStore fetches images, and can say beforehand how much there is to download.
+// ImageSettings say how a project gets its images.
+type ImageSettings struct {
+	Dir string                                            // the project's folder
+	Pin func(*resource.Image) (pin resource.Pin, ok bool) // the version that an image is held to, if it is
+}
+
+// ImageStore fetches images, can say beforehand how much there is to download, and knows versions.
 type ImageStore interface {
 	drivers.ImageStore
 	view.Prober
+
+	// Newer tells whether an image's source has another version than the one that the image is held to. It takes a few
+	// seconds at most; an error tells why nobody knows.
+	Newer(ctx context.Context, img *resource.Image) (bool, error)
+	// Latest gets the newest version of an image, whatever it is held to, and gives its pin; its Revision is 0.
+	Latest(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (resource.Pin, error)
+	// Imported gives the pin of the version that the bits with the image's Digest are of, as far as that is known; its
+	// Revision is 0.
+	Imported(img *resource.Image) (pin resource.Pin, ok bool)
 }
 
 // globalOptions are the flags that every command takes.
@@ -163,6 +179,7 @@ func (a *App) root() *cobra.Command {
 		&cobra.Group{ID: "main", Title: "Main commands:"},
 		&cobra.Group{ID: "look", Title: "Looking:"},
 		&cobra.Group{ID: "guest", Title: "Guests:"},
+		&cobra.Group{ID: "images", Title: "Images:"},
 		&cobra.Group{ID: "state", Title: "State:"},
 	)
 	add := func(group string, cmds ...*cobra.Command) {
@@ -176,6 +193,7 @@ func (a *App) root() *cobra.Command {
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
 	add("state", a.stateCommand(), a.orphansCommand(), a.importCommand())
+	add("images", a.imageCommand())
 	root.AddCommand(a.versionCommand())
 	describe(root)
 	return root

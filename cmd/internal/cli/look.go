@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -117,32 +114,4 @@ func normalized(hosts map[string]drivers.Driver, r resource.Resource) resource.R
 		}
 	}
 	return r
-}
-
-// downloads asks the image store how much the plan's image imports have to fetch. A file that is not there is a mistake, and
-// that a server does not answer as it should is worth a warning: it may by the time of apply.
-func (s *session) downloads(ctx context.Context, p *planner.Plan) (view.Downloads, []planner.Finding) {
-	images := map[resource.Addr]*resource.Image{}
-	for _, step := range p.Steps {
-		if c, ok := step.Op.Op.(*drivers.Create); ok {
-			if img, ok := c.Target().(*resource.Image); ok {
-				images[img.Addr] = img
-			}
-		}
-	}
-	var d view.Downloads
-	var findings []planner.Finding
-	for _, addr := range slices.SortedFunc(maps.Keys(images), resource.Compare) {
-		err := d.Add(ctx, s.images, images[addr])
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		f := planner.Finding{Severity: planner.SeverityWarning, Addr: addr, Path: "source", Summary: "the image cannot be looked at",
-			Detail: fmt.Sprintf("%s: %v. Apply tries again.", images[addr].Source, err)}
-		if errors.Is(err, fs.ErrNotExist) {
-			f.Severity, f.Summary, f.Detail = planner.SeverityError, "the image is missing", fmt.Sprintf("There is no file %s. A relative path starts at the project's folder.", images[addr].Source)
-		}
-		findings = append(findings, f)
-	}
-	return d, findings
 }

@@ -85,6 +85,9 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 
 func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string) error {
 	downloads, findings := s.downloads(ctx, p)
+	if !p.Options.Destroy {
+		findings = append(findings, s.newer(ctx, p, findings)...)
+	}
 	p.Findings = append(p.Findings, findings...)
 	v := a.printer().Plan(p, s.config.Sources, downloads)
 	switch format {

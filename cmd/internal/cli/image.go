@@ -1,0 +1,15 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// imageCommand holds the commands about images.
+func (a *App) imageCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "image",
+		Short: "Look at images, and move them to newer versions",
+	}
+	c.AddCommand(a.imageUpdateCommand())
+	return c
+}

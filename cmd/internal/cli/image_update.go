@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/state"
+)
+
+type imageUpdateOptions struct {
+	projectOptions
+	lock lockOptions
+}
+
+func (a *App) imageUpdateCommand() *cobra.Command {
+	o := imageUpdateOptions{lock: lockOptions{operation: "image update"}}
+	c := &cobra.Command{
+		Use:   "update [ADDR…]",
+		Short: "Move images to the newest version of their source",
+		Long: `Gets what the sources of the images have now, of all images without an ADDR, and notes it in ` + config.LockName + `. Hosts are not
+touched: the next plan shows what follows from it. Images with a checksum of their own, and files of this machine, are in no
+lock: their blocks say what they are.`,
+		RunE: func(c *cobra.Command, args []string) error { return a.runImageUpdate(c.Context(), args, o) },
+	}
+	o.projectOptions.addTo(c.Flags())
+	o.lock.addTo(c.Flags())
+	return c
+}
+
+func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOptions) error {
+	sel, err := parseAddrs("ADDR", args)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	images, err := s.updatable(sel)
+	if err != nil {
+		return err
+	}
+	moved := 0
+	for _, img := range images {
+		pin, err := s.images.Latest(ctx, img, nil)
+		if err != nil {
+			return errors.Join(err, s.writeLock())
+		}
+		if s.repin(img, pin) {
+			moved++
+		}
+	}
+	if err := s.writeLock(); err != nil || moved == 0 {
+		return err
+	}
+	a.printer().Note("What follows from it: vmplan plan")
+	return nil
+}
+
+// updatable gives the images that the addresses name, each source once: all that can be locked without any.
+func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
+	var out []*resource.Image
+	seen, used := map[string]bool{}, make([]bool, len(sel))
+	for img := range resource.Of[*resource.Image](s.config.Set) {
+		if !selects(sel, img.Addr, used) {
+			continue
+		}
+		if !s.project.Lock().Holds(img) {
+			if len(sel) > 0 {
+				return nil, fmt.Errorf("%s cannot be updated: it is a file of this machine, or its block says its checksum, or it is not managed", img.Addr)
+			}
+			continue
+		}
+		if !seen[img.Source] {
+			seen[img.Source] = true
+			out = append(out, img)
+		}
+	}
+	if i := slices.Index(used, false); i >= 0 {
+		return nil, fmt.Errorf("there is no image %s", sel[i])
+	}
+	return out, nil
+}
+
+// repin locks the image to the version that pin is of, says so, and tells whether it moved.
+func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
+	lock, note := s.project.Lock(), s.app.printer().Note
+	was, ok := lock.Of(img)
+	if !ok {
+		was, ok = s.imported(img)
+	}
+	if !ok {
+		lock.Set(img, pin)
+		note(fmt.Sprintf("%s: locked to %s", img.Addr, pin.Digest))
+		return false
+	}
+	pin.Revision = was.Revision
+	if was.Digest == pin.Digest {
+		lock.Set(img, pin)
+		note(fmt.Sprintf("%s: is at the newest version", img.Addr))
+		return false
+	}
+	pin.Revision++
+	lock.Set(img, pin)
+	note(fmt.Sprintf("%s: %s → %s", img.Addr, was.Digest, pin.Digest))
+	return true
+}
+
+// pin locks what was imported and is in no lock yet. That moves nothing.
+func (s *session) pin() error {
+	if s.live.Destroy || s.config == nil {
+		return nil
+	}
+	for img := range resource.Of[*resource.Image](s.config.Set) {
+		if _, ok := s.project.Lock().Of(img); ok || !s.project.Lock().Holds(img) {
+			continue
+		}
+		if pin, ok := s.imported(img); ok {
+			s.project.Lock().Set(img, pin)
+		}
+	}
+	return s.writeLock()
+}
+
+// imported gives the pin of what the image's record says was imported.
+func (s *session) imported(img *resource.Image) (resource.Pin, bool) {
+	rec := s.state.Records[img.Addr]
+	if rec == nil || rec.Status != state.StatusReady {
+		return resource.Pin{}, false
+	}
+	was, ok := rec.Object.(*resource.Image)
+	if !ok || was.Source != img.Source {
+		return resource.Pin{}, false
+	}
+	pin, ok := s.images.Imported(was)
+	if ok && was.Revision != "" {
+		pin.Revision, pin.Digest = config.ParseRevision(was.Revision)
+	}
+	return pin, ok
+}
+
+func (s *session) writeLock() error {
+	changed, err := s.project.Lock().Write()
+	if err != nil {
+		return fmt.Errorf("write %s: %w", config.LockName, err)
+	}
+	if changed {
+		s.app.printer().Aside(fmt.Sprintf("Wrote %s: keep it with the files.", config.LockName))
+	}
+	return nil
+}
