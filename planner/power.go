@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
@@ -45,7 +47,7 @@ func (p *planner) decidePower(o *object) {
 }
 
 func (p *planner) decideKeptPower(o *object) {
-	running := o.want.(*resource.VM).Running
+	running := o.rule()
 	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.bounce == "" {
 		o.bounce = "takes up its pending changes"
 	}
@@ -61,6 +63,9 @@ func (p *planner) decideKeptPower(o *object) {
 	if !o.stop && !o.start && o.rec != nil && o.rec.Power != "" && o.rec.Power != o.livePower() {
 		o.unrecorded = running != nil || o.on() && o.rec.Power == state.PowerStarting
 	}
+	if !o.stop && !o.start {
+		o.noteRule()
+	}
 	o.powerCause = p.whyPower(o)
 	if p.movedByOthers(o) {
 		was, now := state.PowerOn, state.PowerOff
@@ -73,7 +78,7 @@ func (p *planner) decideKeptPower(o *object) {
 
 // movedByOthers tells whether the files rule the vm's power, and did so when vmplan left it otherwise.
 func (p *planner) movedByOthers(o *object) bool {
-	if o.want.(*resource.VM).Running == nil || o.rec == nil || o.rec.Status != state.StatusReady {
+	if o.rule() == nil || o.rec == nil || o.rec.Status != state.StatusReady {
 		return false
 	}
 	if old, ok := o.rec.Object.(*resource.VM); !ok || old.Running == nil {
@@ -81,6 +86,27 @@ func (p *planner) movedByOthers(o *object) bool {
 	}
 	was := o.recordedPower()
 	return was == state.PowerOn && o.start && !o.stop || was == state.PowerOff && o.on() && o.stop && !o.start
+}
+
+// rule is what the files say of the power of a vm that is there; nothing when they leave it to people, or have its changes ignored.
+func (o *object) rule() *bool {
+	if slices.Contains(ignoredPaths(o), "running") {
+		return nil
+	}
+	return o.want.(*resource.VM).Running
+}
+
+// noteRule has it recorded that the files say otherwise of the power than they did, when it already is as they say: what
+// people do to a power that is left to them is their own business, and to one that is not, it is drift.
+func (o *object) noteRule() {
+	was, ok := o.was.(*resource.VM)
+	if !ok {
+		return
+	}
+	if before, after := orNil(was.Running), orNil(o.record.(*resource.VM).Running); before != after {
+		o.rewrite = true
+		o.fields = append(o.fields, fieldChange("running", before, after, drivers.ImpactRecord, ""))
+	}
 }
 
 func (p *planner) whyPower(o *object) string {
@@ -121,6 +147,14 @@ func (o *object) livePower() string {
 		return state.PowerOn
 	}
 	return state.PowerOff
+}
+
+// orNil is the value of a field, or nil when it is not set.
+func orNil(b *bool) any {
+	if b == nil {
+		return nil
+	}
+	return *b
 }
 
 func isFalse(b *bool) bool { return b != nil && !*b }

@@ -131,7 +131,7 @@ func (g virshGround) listing() (map[string]string, error) {
 }
 
 var (
-	changing    = regexp.MustCompile(`(?m)^\s*<(address|alias name='[^u]|capacity|allocation|available|backingStore/|boot order).*\n|^(Capacity|Allocation|Available):.*\n`)
+	changing    = regexp.MustCompile(`(?m)^\s*<(address|alias name='[^u]|target dev='(test|v)net|capacity|allocation|available|backingStore/|boot order).*\n|^(Capacity|Allocation|Available):.*\n`)
 	permissions = regexp.MustCompile(`(?s)\s*<permissions>.*</permissions>`) // known once a pool was read
 	bridgeMAC   = regexp.MustCompile(`(?m)^\s*<mac address.*\n`)
 	devices     = regexp.MustCompile(`(?s)<devices>.*</devices>`)

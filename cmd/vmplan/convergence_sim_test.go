@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +20,10 @@ import (
 	"vmplan.dev/vmplan/drivers/sim"
 )
 
-// TestConvergesOnASimulatedHost: random projects, edited in their files and behind vmplan's back, 2,000 times.
+// TestConvergesOnASimulatedHost: random projects, edited in their files and behind vmplan's back, 10,000 times.
 func TestConvergesOnASimulatedHost(t *testing.T) {
 	t.Setenv("VMPLAN_CACHE", t.TempDir())
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each of thousands of runs leaves its garbage
 	tell(t, func(seed uint64) *story {
 		return &story{
 			seed: seed, rounds: roundsOf(20),
@@ -31,7 +33,7 @@ func TestConvergesOnASimulatedHost(t *testing.T) {
 				return simGround{host}, host.Edit(func(d *sim.Data) { d.Pools[theirPool] = &sim.Pool{} })
 			},
 		}
-	}, 2_000, 2, true)
+	}, 10_000, 2, true)
 }
 
 func roundsOf(n int) []uint64 {

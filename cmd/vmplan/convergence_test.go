@@ -67,8 +67,7 @@ type teller struct {
 	lab     *lab
 	ground  ground
 	theirs  map[string]bool // what is on the host and not ours
-	marred  map[resource.Addr]bool
-	moved   map[string]bool // "vm.web power" where that was left to people, who used it
+	marred  map[string]bool // resource.Key of what has something by hand that is nobody's business
 	last    *printedPlan
 	applied string // what the last apply printed
 	hosts   int    // that others added to networks
@@ -79,7 +78,7 @@ func (s *story) play(dir string) (err error) {
 	s.log = &bytes.Buffer{}
 	s.edits = 0
 	r := rand.New(rand.NewPCG(s.seed, 0))
-	t := &teller{story: s, dir: dir, lab: newLab(r, s.can), theirs: map[string]bool{}, marred: map[resource.Addr]bool{}, moved: map[string]bool{}}
+	t := &teller{story: s, dir: dir, lab: newLab(r, s.can), theirs: map[string]bool{}, marred: map[string]bool{}}
 	if t.ground, err = s.open(dir); err != nil {
 		return err
 	}
@@ -116,7 +115,7 @@ func (t *teller) say(format string, args ...any) { fmt.Fprintf(t.log, format+"\n
 // editFiles is a round in which the files change.
 func (t *teller) editFiles(r *rand.Rand) error {
 	var changes []string
-	for range 1 + r.IntN(5) {
+	for range 1 + r.IntN(8) {
 		if change := t.lab.edit(r); change != "" {
 			changes = append(changes, change)
 		}
@@ -135,7 +134,7 @@ func (t *teller) converge(what, files string) error {
 	if err != nil {
 		return err
 	}
-	if len(p.without(t.moved)) > 0 {
+	if len(p.Drift) > 0 {
 		return fmt.Errorf("only the files changed, and the plan names drift: %s\n%s", p.drift(), t.text())
 	}
 	return t.apply(p)
@@ -153,7 +152,7 @@ func (t *teller) editHost(r *rand.Rand) error {
 	}
 	var ours, others []handEdit
 	done := map[resource.Addr]bool{}
-	for range 1 + r.IntN(5) {
+	for range 1 + r.IntN(8) {
 		e, err := t.randomEdit(r, snap.Sorted())
 		if err != nil {
 			return err
@@ -209,8 +208,7 @@ func (t *teller) byHand(edits []handEdit) error {
 			t.theirs[e.leaves] = true
 		}
 		if e.object != nil && len(e.drift) == 0 {
-			t.marred[e.object.Base().Addr] = true
-			t.moved[e.object.Base().Addr.String()+" power"] = true
+			t.marred[resource.Key(e.object)] = true
 		}
 		t.edits++
 	}
@@ -307,9 +305,7 @@ type printedPlan struct {
 }
 
 // drift writes all drift as edits do: of a block its path.
-func (p *printedPlan) drift() string { return strings.Join(p.without(nil), ", ") }
-
-func (p *printedPlan) without(known map[string]bool) []string {
+func (p *printedPlan) drift() string {
 	seen := map[string]bool{}
 	for _, c := range p.Drift {
 		if c.Action == "delete" {
@@ -323,8 +319,7 @@ func (p *printedPlan) without(known map[string]bool) []string {
 			seen[c.Addr+" "+path] = true
 		}
 	}
-	maps.DeleteFunc(seen, func(drift string, _ bool) bool { return known[drift] })
-	return slices.Sorted(maps.Keys(seen))
+	return strings.Join(slices.Sorted(maps.Keys(seen)), ", ")
 }
 
 func (t *teller) plan() (*printedPlan, error) {

@@ -109,7 +109,7 @@ func (t *teller) randomVMEdit(r *rand.Rand, vm *resource.VM, running bool) handE
 		return handEdit{what: flipPower}
 	case n == 5:
 		return handEdit{what: flipPower, drift: drift("power")}
-	case n == 6 && vm.Running != nil && !t.marred[vm.Addr]:
+	case n == 6 && vm.Running != nil && !t.marred[resource.Key(vm)]:
 		return handEdit{what: undefine, drift: drift("delete")}
 	case n == 7 && device && len(vm.Disks) > 1:
 		if d := vm.Disks[1+r.IntN(len(vm.Disks)-1)]; d.Label != "seed" {
