@@ -244,18 +244,14 @@ const (
 	maxNICLabel  = 15 // bytes of an interface name in Linux
 )
 
-// badLabel says what is wrong with the label of a disk or nic.
+// badLabel says what is wrong with the label of a block in a vm or network.
 func badLabel(kind, label string) string {
-	limit := maxDiskLabel
-	if kind == "nic" {
-		limit = maxNICLabel
-	}
 	switch {
 	case !hclsyntax.ValidIdentifier(label) || strings.ContainsFunc(label, func(r rune) bool { return r > 127 }):
 		return `"` + label + `" cannot be used as a name: it begins with a letter and goes on with letters, digits, - and _.`
-	case len(label) > limit && kind == "nic":
+	case len(label) > maxNICLabel && kind == "nic":
 		return `"` + label + `" is too long for the name of a network interface: 15 characters are allowed.`
-	case len(label) > limit:
+	case len(label) > maxDiskLabel && kind == "disk":
 		return `"` + label + `" is too long for the serial of a disk: 20 characters are allowed.`
 	case kind == "disk" && label == seedLabel:
 		return `"seed" is the name of the disk that cloud_init makes. Choose another.`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -269,9 +270,16 @@ func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 	if o.bad[path+".network"] || o.bad[path+".bridge"] {
 		return
 	}
+	e.completeForwards(o, path, n)
 	switch {
+	case isTrue(n.User) && (!n.Network.IsZero() || n.Bridge != ""):
+		e.rep.addFirst(mistake(o.at(path+".user"), "User mode on a network", "nic %q has user = true, which is a network of its own, and is on another too. Keep one of the two.", n.Label))
+	case isTrue(n.User) && n.Address != "":
+		e.rep.addFirst(mistake(o.at(path+".address"), "Address in user mode", "nic %q has user = true: QEMU gives the guest its address there, and nobody reaches it by that. Take address out, and lead ports of the host to the guest by port_forward blocks.", n.Label))
+		o.fail(path + ".address")
+	case isTrue(n.User):
 	case n.Network.IsZero() && n.Bridge == "":
-		e.rep.addFirst(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host.", n.Label))
+		e.rep.addFirst(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host, or user = true for a network of its own.", n.Label))
 		o.fail(path + ".network")
 	case !n.Network.IsZero() && n.Bridge != "":
 		e.rep.addFirst(mistake(o.at(path+".bridge"), "Both network and bridge", "nic %q is on %s, so bridge has no meaning. Keep one of the two.", n.Label, n.Network))
@@ -280,6 +288,27 @@ func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 		o.fail(path + ".address")
 	}
 }
+
+// completeForwards fills in and checks the port forwards of a nic.
+func (e *evaluator) completeForwards(o *object, path string, n *resource.NIC) {
+	for i := range n.PortForwards {
+		f := &n.PortForwards[i]
+		at := path + ".port_forward." + f.Name
+		orElse(&f.Protocol, "tcp")
+		orElse(&f.Address, "127.0.0.1")
+		a, err := netip.ParseAddr(f.Address)
+		switch {
+		case !isTrue(n.User) && !o.bad[path+".user"]:
+			e.rep.addFirst(mistake(o.at(at), "Port forward without user mode", "libvirt leads no ports to guests on networks and bridges: reach nic %q by the guest's own address. port_forward needs a nic with user = true.", n.Label))
+		case err != nil || !a.Is4():
+			e.rep.addFirst(mistake(o.at(at+".address"), "Bad address", "%q is not an IPv4 address of the host. Write \"127.0.0.1\", which only the host itself reaches, or \"0.0.0.0\" for all.", f.Address))
+		case f.HostPort > maxPort || f.GuestPort > maxPort:
+			e.rep.addFirst(mistake(o.at(at), "Bad port", "port_forward %q has a port above %d.", f.Name, maxPort))
+		}
+	}
+}
+
+const maxPort = 65535
 
 // checkVM checks what holds for a vm alone.
 func (e *evaluator) checkVM(o *object, vm *resource.VM) {
@@ -299,8 +328,9 @@ func (e *evaluator) checkVM(o *object, vm *resource.VM) {
 	if vm.MaxMemory != 0 && vm.MaxMemory < vm.Memory && !o.bad["memory"] {
 		e.rep.addFirst(mistake(o.at("max_memory"), "Limit below the value", "max_memory is %s, and memory is %s.", vm.MaxMemory, vm.Memory))
 	}
-	if r := vm.Ready; r != nil && len(vm.NICs) == 0 && (r.SSH != nil || r.Address != nil) {
-		e.rep.addFirst(mistake(o.at("ready"), "Ready without a nic", "%s has no nic, so nothing in it can ever answer over a network. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
+	reachable := slices.ContainsFunc(vm.NICs, func(n resource.NIC) bool { return !isTrue(n.User) })
+	if r := vm.Ready; r != nil && !reachable && (r.SSH != nil || r.Address != nil) {
+		e.rep.addFirst(mistake(o.at("ready"), "Ready without a nic", "%s has no nic on a network or bridge, so nothing in it can ever answer over one. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
 	}
 }
 

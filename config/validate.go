@@ -17,6 +17,7 @@ func (p *placement) check() {
 	p.checkPaths(objects)
 	vms := p.vms()
 	p.checkMACs(vms)
+	p.checkForwards(vms)
 	p.checkAddresses(vms)
 	p.checkVolumeUse(vms)
 	p.checkTriggered(objects)
@@ -148,6 +149,33 @@ func (p *placement) checkMACs(vms []*object) {
 		seen[at] = here
 	})
 }
+
+// checkForwards refuses a port of a host that is to lead to two guests.
+func (p *placement) checkForwards(vms []*object) {
+	type port struct {
+		host, protocol string
+		number         int
+	}
+	type taker struct {
+		at, address string
+	}
+	seen := map[port][]taker{}
+	eachNIC(vms, func(o *object, vm *resource.VM, nic *resource.NIC) {
+		for _, f := range nic.PortForwards {
+			at, path := port{vm.Host, f.Protocol, f.HostPort}, "nic."+nic.Label+".port_forward."+f.Name
+			here := taker{o.addr.String() + "." + path, f.Address}
+			for _, first := range seen[at] {
+				if first.address == f.Address || first.address == anyAddress || f.Address == anyAddress {
+					p.rep.addFirst(mistake(o.at(path), "Port used twice", "%s and %s both take %s port %d of host.%s. Choose another host_port for one.", first.at, here.at, f.Protocol, f.HostPort, vm.Host))
+					break
+				}
+			}
+			seen[at] = append(seen[at], here)
+		}
+	})
+}
+
+const anyAddress = "0.0.0.0"
 
 // checkAddresses refuses addresses that cannot be on their network, or are there twice.
 func (p *placement) checkAddresses(vms []*object) {

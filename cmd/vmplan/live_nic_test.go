@@ -78,3 +78,28 @@ func (p *example) bandwidthRefused(row liveRow, lacks string) {
 	p.vmplan(0, "apply", "--auto-approve")
 	p.vmplan(0, "plan", "--detailed-exitcode")
 }
+
+// forwardsRepaired: a port forward that is gone, as after somebody else has started the guest, is drift, and comes back while the
+// guest runs.
+func (p *example) forwardsRepaired() {
+	t := p.t
+	t.Run("a port forward that is gone comes back", func(t *testing.T) {
+		p.t = t
+		boot := p.bootID()
+		p.virsh("qemu-monitor-command", "www", "--hmp", "hostfwd_remove hostua-nic-out tcp:127.0.0.1:2223")
+		row := liveRow{path: "nic.out.port_forward.ssh", impact: drivers.ImpactLive}
+		p.planSays(row)
+		if text := p.vmplan(0, "plan"); !strings.Contains(text, "changed outside of vmplan") {
+			t.Errorf("the plan does not call it drift:\n%s", text)
+		}
+		p.vmplan(0, "apply", "--auto-approve")
+		row.host = greeting(2223)
+		if is := p.look(row); !strings.HasPrefix(is, "SSH-2.0-") {
+			t.Errorf("the port leads to %q", is)
+		}
+		if p.bootID() != boot {
+			t.Error("the guest was restarted")
+		}
+	})
+	p.t = t
+}

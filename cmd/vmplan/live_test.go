@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,7 +80,8 @@ type liveRow struct {
 	path   string      // the field of it that the plan must name
 	impact drivers.Impact
 	guest  string                    // a command in the guest that shows it, or else
-	virsh  []string                  // a question to the host
+	virsh  []string                  // a question to libvirt, or else
+	host   string                    // a command on the host
 	shows  func(was, is string) bool // what is printed before and after
 }
 
@@ -110,6 +112,11 @@ const (
 	renew = `n=$(basename $(dirname $(grep -li 52:54:00:72:02:01 /sys/class/net/*/address))); udhcpc -n -q -t 5 -i $n -s /etc/udhcpc >/dev/null 2>&1; ip -4 -o addr show dev $n`
 	cable = `cat $(dirname $(grep -li 52:54:00:72:02:01 /sys/class/net/*/address))/carrier`
 )
+
+// greeting shows what a server behind a port of the host says first.
+func greeting(port int) string {
+	return fmt.Sprintf("timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d && head -n 1 <&3' 2>/dev/null", port)
+}
 
 var liveRows = []liveRow{
 	{name: "the balloon takes memory", edits: edit(`memory     = "192MiB"`, `memory     = "160MiB"`), path: "memory", impact: drivers.ImpactLive, guest: memTotal, shows: changedBy(-32, 4)},
@@ -155,6 +162,17 @@ var liveRows = []liveRow{
     mac     = "52:54:00:72:02:01"
     address = "10.72.3.88"`), path: "nic.back.source", impact: drivers.ImpactLive, guest: renew, shows: matches(`inet 10\.72\.3\.88/`)},
 	{name: "a NIC is unplugged", edits: edit("\n"+`  nic "third" { network = network.third }`, ""), path: "nic.third", impact: drivers.ImpactLive, guest: "ls /sys/class/net | wc -l", shows: changedBy(-1, 1)},
+	{name: "a user-mode NIC with a port of the host is plugged in", edits: edit(`
+  cloud_init {`, `
+  nic "out" {
+    user = true
+    port_forward "ssh" {
+      host_port  = 2222
+      guest_port = 22
+    }
+  }
+  cloud_init {`), path: "nic.out", impact: drivers.ImpactLive, host: greeting(2222), shows: matches("SSH-2.0-")},
+	{name: "another port leads there", edits: edit("host_port  = 2222", "host_port  = 2223"), path: "nic.out.port_forward.ssh.host_port", impact: drivers.ImpactLive, host: greeting(2222) + ";" + greeting(2223), shows: matches("^SSH-2.0-[^S]*$")},
 	{name: "another vm's DHCP host comes", edits: edit("# more", `vm "idle" {
   running = false
   memory  = "64MiB"
@@ -198,6 +216,7 @@ func TestLiveChanges(t *testing.T) {
 			return // what follows starts from what this one should have done
 		}
 	}
+	p.forwardsRepaired()
 	p.bandwidth()
 	p.vmplan(0, "destroy", "--auto-approve")
 	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
@@ -330,6 +349,10 @@ func (p *example) look(row liveRow) string {
 	p.t.Helper()
 	if row.guest != "" {
 		return p.inGuest(row.guest)
+	}
+	if row.host != "" {
+		out, _ := p.host.Command("bash", "-c", row.host).Output()
+		return string(out)
 	}
 	out, err := p.host.Command("virsh", append([]string{"--connect", p.host.URI}, row.virsh...)...).CombinedOutput()
 	if err != nil && row.path != "name" {

@@ -59,6 +59,14 @@ func (vm *VM) NIC(label string) *NIC {
 	return nil
 }
 
+// NICForwards gives the port forwards of the NIC with the label; none when there is no such NIC.
+func (vm *VM) NICForwards(label string) []PortForward {
+	if n := vm.NIC(label); n != nil {
+		return n.PortForwards
+	}
+	return nil
+}
+
 // Disk is a block device of a vm. Config moves the attributes marked input to a Volume that the vm owns, and points Volume
 // and Source at it.
 type Disk struct {
@@ -83,12 +91,23 @@ type NIC struct {
 	// Source is the network's name on the host; Bridge is set instead for a network of mode bridge.
 	Source  string `json:"source,omitzero" schema:"computed" doc:"The network's name on the host."`
 	Bridge  string `json:"bridge,omitzero" doc:"A bridge of the host, instead of a network."`
+	User    *bool  `json:"user,omitzero" doc:"Network of the hypervisor process's own, instead of a network or bridge: the guest reaches what the host reaches, and nobody reaches the guest but through its port_forward blocks. Needs no privileges on the host. Default false."`
 	Model   string `json:"model,omitzero" schema:"enum=virtio|e1000e|e1000|rtl8139|igb" doc:"virtio, e1000e, e1000, rtl8139 or igb. Default the preference's."`
 	MAC     string `json:"mac,omitzero" doc:"MAC address. By default made from the project's lineage and the vm's address."`
 	Address string `json:"address,omitzero" schema:"local" doc:"Fixed IPv4 address inside the network's cidr, or auto: the next free one, which then stays."`
 	Link    *bool  `json:"link,omitzero" doc:"Whether the cable is plugged in. Default true."`
 
-	Bandwidth *Bandwidth `json:"bandwidth,omitzero" doc:"How fast the NIC may be. Without this block it is as fast as the host."`
+	Bandwidth    *Bandwidth    `json:"bandwidth,omitzero" doc:"How fast the NIC may be. Without this block it is as fast as the host."`
+	PortForwards []PortForward `json:"port_forward,omitzero" doc:"A port of the host that leads to one of the guest, through a nic with user = true. libvirt has no place for these: they are kept in the vm's metadata and opened when vmplan starts the guest, and again by the next apply after somebody else did, which the plan shows as drift."`
+}
+
+// PortForward leads from a port of the host to one of the guest.
+type PortForward struct {
+	Name      string `json:"name,omitzero" schema:"label" doc:"What the port is for, such as ssh."`
+	Protocol  string `json:"protocol,omitzero" schema:"enum=tcp|udp" doc:"tcp (default) or udp."`
+	Address   string `json:"address,omitzero" doc:"IPv4 address of the host to listen on; 0.0.0.0 for all. Default 127.0.0.1: only programs of the host itself."`
+	HostPort  int    `json:"host_port,omitzero" schema:"required" doc:"Port of the host."`
+	GuestPort int    `json:"guest_port,omitzero" schema:"required" doc:"Port of the guest."`
 }
 
 // Bandwidth limits what goes through a NIC, seen from the guest.

@@ -143,6 +143,16 @@ func changeWhileOff(s *suite) {
 		}},
 		{"none of it", func(vm *resource.VM) { vm.NICs[0].Bandwidth = nil }},
 		{"a nic's network", func(vm *resource.VM) { vm.NICs[0].Source = other.Name }},
+		{"a nic becomes the guest's own", func(vm *resource.VM) {
+			vm.NICs[1].Source, vm.NICs[1].User = "", new(true)
+			vm.NICs[1].PortForwards = []resource.PortForward{{Name: "ssh", HostPort: 2222, GuestPort: 22}, {Name: "dns", Protocol: "udp", HostPort: 5353, GuestPort: 53}}
+		}},
+		{"another port", func(vm *resource.VM) {
+			vm.NICs[1].PortForwards = []resource.PortForward{{Name: "ssh", HostPort: 2223, GuestPort: 22}}
+		}},
+		{"it goes back to a network", func(vm *resource.VM) {
+			vm.NICs[1].Source, vm.NICs[1].User, vm.NICs[1].PortForwards = other.Name, nil, nil
+		}},
 		{"a nic's model", func(vm *resource.VM) { vm.NICs[1].Model = "e1000" }},
 		{"the first nic goes", func(vm *resource.VM) { vm.NICs = vm.NICs[1:] }},
 	}

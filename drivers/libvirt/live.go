@@ -40,6 +40,9 @@ func (e *edit) applyLive(dom *libvirt.Domain) error {
 		if err := e.liveNIC(dom, name); err != nil {
 			return fail(err, "vm %s: nic %s", e.after.Name, name)
 		}
+		if err := e.liveForwards(dom, name); err != nil {
+			return fail(err, "vm %s: nic %s", e.after.Name, name)
+		}
 	}
 	return nil
 }
@@ -143,7 +146,9 @@ func (e *edit) liveNIC(dom *libvirt.Domain, name string) error {
 		return err
 	}
 	nic, n := e.after.NIC(name), device(live, "interface", aliasNIC, name)
-	fields := slices.DeleteFunc(slices.Clone(e.nics[name]), func(f string) bool { return f == "mac" || f == "model" })
+	fields := slices.DeleteFunc(slices.Clone(e.nics[name]), func(f string) bool {
+		return f == "mac" || f == "model" || strings.HasPrefix(f, "port_forward.")
+	})
 	switch {
 	case nic == nil && n != nil:
 		return e.unplug(dom, "interface", aliasNIC, name)

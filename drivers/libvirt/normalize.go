@@ -160,7 +160,12 @@ func normalizeVM(vm *resource.VM) error {
 		n.MAC = strings.ToLower(n.MAC)
 		setDefault(&n.Model, "virtio")
 		setDefault(&n.Link, new(true))
+		setDefault(&n.User, new(false))
 		normalizeBandwidth(n)
+		for j := range n.PortForwards {
+			setDefault(&n.PortForwards[j].Protocol, "tcp")
+			setDefault(&n.PortForwards[j].Address, defaultListen)
+		}
 	}
 	return nil
 }

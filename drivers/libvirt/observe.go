@@ -157,12 +157,7 @@ func readMark(metadata *node) *drivers.Mark {
 		return nil
 	}
 	for _, k := range metadata.kids {
-		prefix, name, ok := strings.Cut(k.name, ":")
-		space := k.attr("xmlns:" + prefix)
-		if !ok {
-			name, space = k.name, k.attr("xmlns")
-		}
-		if name != markName || space != markURI {
+		if !isOurs(k, markName, markURI) {
 			continue
 		}
 		addr, err := resource.ParseAddr(k.attr("addr"))
@@ -172,6 +167,15 @@ func readMark(metadata *node) *drivers.Mark {
 		return &drivers.Mark{Lineage: k.attr("lineage"), Addr: addr, Version: k.attr("version"), Released: k.attr("released") == "yes"}
 	}
 	return nil
+}
+
+// isOurs tells whether a metadata element has this name in this namespace.
+func isOurs(n *node, name, space string) bool {
+	prefix, local, ok := strings.Cut(n.name, ":")
+	if !ok {
+		return n.name == name && n.attr("xmlns") == space
+	}
+	return local == name && n.attr("xmlns:"+prefix) == space
 }
 
 // markNode is the element that readMark reads.

@@ -151,6 +151,9 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 			// A guest begins with all it can have, and gives back what is not meant for it once its balloon driver is there.
 			running.Memory = min(vm.Memory, running.MaxMemory)
 		}
+		if err := o.readOpenForwards(dom, live, running, vm); err != nil {
+			return err
+		}
 		object.Running, object.Power = running, drivers.PowerOn
 		if states.paused[name] {
 			object.Power = drivers.PowerPaused
@@ -265,6 +268,7 @@ func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
 			}
 		}
 	}
+	readForwards(def.get("metadata"), vm)
 	return vm
 }
 
@@ -342,6 +346,7 @@ func readNIC(n *node, index int) resource.NIC {
 		Model: n.get("model").attr("type"),
 		MAC:   strings.ToLower(n.get("mac").attr("address")),
 		Link:  new(n.get("link").attr("state") != "down"),
+		User:  new(n.attr("type") == "user"),
 	}
 	switch n.attr("type") {
 	case "network":

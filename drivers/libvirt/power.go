@@ -33,7 +33,9 @@ func (c *call) startVM(vm *resource.VM) error {
 	}
 	switch state {
 	case libvirt.DOMAIN_SHUTOFF, libvirt.DOMAIN_CRASHED:
-		err = c.boot(dom, vm)
+		if err = c.boot(dom, vm); err == nil {
+			return c.openForwards(dom, vm)
+		}
 	case libvirt.DOMAIN_PAUSED:
 		err = dom.Resume()
 	case libvirt.DOMAIN_PMSUSPENDED:

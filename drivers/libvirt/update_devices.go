@@ -165,6 +165,9 @@ func (e *edit) editNICs() error {
 		}
 	}
 	devices.dropFunc(func(k *node) bool { return gone[k] })
+	if len(e.nics) > 0 {
+		e.editForwards()
+	}
 	return nil
 }
 
@@ -181,12 +184,15 @@ func editNIC(n *node, nic *resource.NIC, fields []string) {
 	for _, field := range fields {
 		field, _, _ = strings.Cut(field, ".")
 		switch field {
-		case "source", "bridge":
+		case "source", "bridge", "user":
 			n.drop("source")
-			if nic.Bridge != "" {
+			switch {
+			case isUser(nic):
+				n.set("type", "user")
+			case nic.Bridge != "":
 				n.set("type", "bridge")
 				n.need("source").set("bridge", nic.Bridge)
-			} else {
+			default:
 				n.set("type", "network")
 				n.need("source").set("network", nic.Source)
 			}

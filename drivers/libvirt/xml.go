@@ -42,9 +42,7 @@ func domainXML(s domainSpec) (string, error) {
 		Clock:         &libvirtxml.DomainClock{Offset: "utc"},
 		OnPoweroff:    "destroy", OnReboot: "restart", OnCrash: "destroy",
 	}
-	if s.mark != nil {
-		def.Metadata = &libvirtxml.DomainMetadata{XML: markNode(s.mark).String()}
-	}
+	def.Metadata = s.metadata()
 	var err error
 	if def.Type, err = s.domainType(); err != nil {
 		return "", err
@@ -58,6 +56,21 @@ func domainXML(s domainSpec) (string, error) {
 		return "", err
 	}
 	return def.Marshal()
+}
+
+// metadata is what libvirt keeps for us without looking at it: whose the vm is, and its port forwards.
+func (s *domainSpec) metadata() *libvirtxml.DomainMetadata {
+	text := ""
+	if s.mark != nil {
+		text = markNode(s.mark).String()
+	}
+	if n := forwardsNode(s.vm); n != nil {
+		text += n.String()
+	}
+	if text == "" {
+		return nil
+	}
+	return &libvirtxml.DomainMetadata{XML: text}
 }
 
 func currentVCPUs(vm *resource.VM) uint {
@@ -245,9 +258,12 @@ func nicXML(nic *resource.NIC) libvirtxml.DomainInterface {
 	if nic.MAC == "" {
 		n.MAC = nil
 	}
-	if nic.Bridge != "" {
+	switch {
+	case isUser(nic):
+		n.Source.User = &libvirtxml.DomainInterfaceSourceUser{}
+	case nic.Bridge != "":
 		n.Source.Bridge = &libvirtxml.DomainInterfaceSourceBridge{Bridge: nic.Bridge}
-	} else {
+	default:
 		n.Source.Network = &libvirtxml.DomainInterfaceSourceNetwork{Network: nic.Source}
 	}
 	if nic.Link != nil && !*nic.Link {
@@ -258,6 +274,8 @@ func nicXML(nic *resource.NIC) libvirtxml.DomainInterface {
 	}
 	return n
 }
+
+func isUser(nic *resource.NIC) bool { return nic.User != nil && *nic.User }
 
 func rateXML(r *resource.Rate) *libvirtxml.DomainInterfaceBandwidthParams {
 	if r == nil {

@@ -53,6 +53,10 @@ func uefiVM() *resource.VM {
 			{Label: "wan", Bridge: "br0", MAC: "52:54:00:aa:bb:02", Model: "e1000e", Link: new(false), Bandwidth: &resource.Bandwidth{
 				Inbound: &resource.Rate{Average: 1000, Peak: 2000, Burst: 512}, Outbound: &resource.Rate{Average: 250},
 			}},
+			{Label: "out", User: new(true), MAC: "52:54:00:aa:bb:03", PortForwards: []resource.PortForward{
+				{Name: "ssh", HostPort: 2222, GuestPort: 22},
+				{Name: "dns", HostPort: 5353, GuestPort: 53, Protocol: "udp", Address: "0.0.0.0"},
+			}},
 		},
 		Graphics: &resource.Graphics{},
 	}

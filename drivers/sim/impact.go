@@ -97,7 +97,7 @@ func vmImpact(before *resource.VM, c resource.Change) (drivers.Impact, string) {
 			return drivers.ImpactLive, ""
 		}
 		switch steps[2] {
-		case "source", "bridge", "link", "bandwidth":
+		case "source", "bridge", "link", "bandwidth", "port_forward":
 			return drivers.ImpactLive, ""
 		}
 	}

@@ -120,6 +120,7 @@ func canonicalVM(vm *resource.VM) {
 	}
 	for i := range vm.NICs {
 		vm.NICs[i].MAC = canonicalMAC(vm.NICs[i].MAC)
+		setFlag(&vm.NICs[i].User, false)
 	}
 }
 
@@ -140,8 +141,13 @@ func defaultVM(vm *resource.VM) {
 		setFlag(&d.ReadOnly, d.Device == "cdrom")
 	}
 	for i := range vm.NICs {
-		setDefault(&vm.NICs[i].Model, "virtio")
-		setFlag(&vm.NICs[i].Link, true)
+		n := &vm.NICs[i]
+		setDefault(&n.Model, "virtio")
+		setFlag(&n.Link, true)
+		for j := range n.PortForwards {
+			setDefault(&n.PortForwards[j].Protocol, "tcp")
+			setDefault(&n.PortForwards[j].Address, "127.0.0.1")
+		}
 	}
 	if g := vm.Graphics; g != nil {
 		setDefault(&g.Type, "vnc")

@@ -135,7 +135,7 @@ func changeRunning(run, def *resource.VM) {
 	run.Disks = plug(run.Disks, def.Disks, func(d *resource.Disk) string { return d.Label }, hotPlug, func(*resource.Disk, resource.Disk) {})
 	run.NICs = plug(run.NICs, def.NICs, func(n *resource.NIC) string { return n.Label }, func(*resource.NIC) bool { return true },
 		func(n *resource.NIC, to resource.NIC) {
-			n.Source, n.Bridge, n.Link, n.Bandwidth = to.Source, to.Bridge, to.Link, to.Bandwidth
+			n.Source, n.Bridge, n.Link, n.Bandwidth, n.PortForwards = to.Source, to.Bridge, to.Link, to.Bandwidth, to.PortForwards
 		})
 }
 

@@ -183,6 +183,8 @@ func (w *importWriter) vm(f *found, vm *resource.VM) {
 			set(f.block, at+".network", w.refer(&resource.Network{Meta: resource.Meta{Host: f.host, Name: n.Source}}))
 		case n.Bridge != "":
 			set(f.block, at+".bridge", n.Bridge)
+		case n.User != nil && *n.User:
+			set(f.block, at+".user", true)
 		default:
 			w.left = append(w.left, fmt.Sprintf("%s: the nic %s is on no network or bridge: it is left as it is", f.addr, n.Label))
 		}

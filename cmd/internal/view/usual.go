@@ -33,6 +33,7 @@ var usual = map[string]string{
 	"nic.*.source":     "",
 	"nic.*.model":      `"virtio"`,
 	"nic.*.link":       "true",
+	"nic.*.user":       "false",
 	// The nics that these are made for show them.
 	"reservation.*.address": "",
 	"reservation.*.name":    "",

@@ -47,6 +47,10 @@ func TestImpactOfAVM(t *testing.T) {
 		{"nic.lan.bandwidth", func(vm *resource.VM) {
 			vm.NICs[0].Bandwidth = &resource.Bandwidth{Inbound: &resource.Rate{Average: 1000}}
 		}, live, "virDomainUpdateDeviceFlags (live)"},
+		{"nic.lan.port_forward.ssh", func(vm *resource.VM) {
+			vm.NICs[0].PortForwards = []resource.PortForward{{Name: "ssh", HostPort: 2222, GuestPort: 22}}
+		}, live, "virDomainQemuMonitorCommand (hostfwd_add"},
+		{"nic.lan.user", func(vm *resource.VM) { vm.NICs[0].User = new(true) }, restart, "virDomainDefineXML"},
 		{"nic.lan.model", func(vm *resource.VM) { vm.NICs[0].Model = "e1000e" }, restart, "virDomainDefineXML"},
 		{"graphics", func(vm *resource.VM) { vm.Graphics = &resource.Graphics{Type: "vnc"} }, restart, "virDomainDefineXML"},
 	} {

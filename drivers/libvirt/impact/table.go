@@ -17,6 +17,7 @@ const (
 	callAttach   = "virDomainAttachDeviceFlags (live), " + callDefine
 	callDetach   = "virDomainDetachDeviceAlias (live), " + callDefine
 	callDevice   = "virDomainUpdateDeviceFlags (live), " + callDefine
+	callForward  = "virDomainQemuMonitorCommand (hostfwd_add, hostfwd_remove), " + callDefine
 	callRename   = "virDomainRename"
 	callHosts    = "virNetworkUpdate (live, config)"
 	callNetwork  = "virNetworkDefineXML, virNetworkDestroy, virNetworkCreate; virDomainUpdateDeviceFlags (live) for the NICs of running guests"
@@ -74,6 +75,7 @@ var nicRules = kind(resource.KindVM,
 	Rule{Path: "nic.*.source", Impact: live, Call: callDevice},
 	Rule{Path: "nic.*.bridge", Impact: live, Call: callDevice},
 	Rule{Path: "nic.*.link", Impact: live, Call: callDevice},
+	Rule{Path: "nic.*.port_forward.**", Impact: live, Call: callForward},
 	Rule{Path: "nic.*.bandwidth", Impact: live, Note: noteShape, Call: callDevice},
 	Rule{Path: "nic.*.bandwidth.**", Impact: live, Note: noteShape, Call: callDevice},
 	// What no rule before this one is about.
