@@ -165,6 +165,9 @@ func (c *compiler) attribute(spec *bodySpec, schema *resource.Schema, title stri
 	default:
 		c.block.ranges[path] = attr.SrcRange
 		refs := referencesIn(attr.Expr)
+		for i := range refs {
+			refs[i].bits = attr.Name == "clone"
+		}
 		c.block.refs = append(c.block.refs, refs...)
 		varying := slices.ContainsFunc(refs, func(r reference) bool { return r.root == "each" || r.root == "count" })
 		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr, varying: varying})

@@ -100,6 +100,7 @@ func (d *decoding) object(in instance) *object {
 	if res, ok := o.value.(resource.Resource); ok {
 		o.res = res
 		res.Base().Addr = o.addr
+		e.inherit(o)
 		e.name(o)
 		e.identify(o)
 		e.complete(o)

@@ -125,8 +125,9 @@ func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
 	}
 	orElse(&v.Format, "qcow2")
 	orElse(&v.OnDelete, "delete")
-	if v.Size == 0 && v.Image.IsZero() && !o.bad["size"] && !o.bad["image"] {
-		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image, or one with managed = false, can do without.", o.addr))
+	e.checkClone(o, "", disk{v.Clone, v.CloneMode, v.Image, v.Format})
+	if v.Size == 0 && v.Image.IsZero() && v.Clone.IsZero() && !o.bad["size"] && !o.bad["image"] && !o.bad["clone"] {
+		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image or as a clone, or one with managed = false, can do without.", o.addr))
 		o.fail("size")
 	}
 	if v.Format == "raw" && !v.Image.IsZero() {
@@ -227,10 +228,10 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 			d.Bus = "sata"
 		}
 	}
-	if o.bad[path+".volume"] || o.bad[path+".image"] || o.bad["image"] || o.bad[path+".size"] {
+	if o.bad[path+".volume"] || o.bad[path+".image"] || o.bad[path+".clone"] || o.bad["image"] || o.bad[path+".size"] {
 		return
 	}
-	owned := d.Size != 0 || d.Format != "" || d.OnDelete != "" || !d.Pool.IsZero() || !d.Image.IsZero()
+	owned := d.Size != 0 || d.Format != "" || d.OnDelete != "" || !d.Pool.IsZero() || !d.Image.IsZero() || !d.Clone.IsZero()
 	switch {
 	case !d.Volume.IsZero() && owned:
 		e.rep.addFirst(mistake(o.at(path), "Disk owned and not", "disk %q uses %s, whose block says size, format, pool, image and on_delete. Take these out here, or take volume out for a disk that the vm owns.", d.Label, d.Volume))
@@ -242,12 +243,14 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 		if i == 0 && !vm.Image.IsZero() && !d.Image.IsZero() && d.Image != vm.Image {
 			e.rep.addFirst(mistake(o.at(path+".image"), "Two images", "The first disk of %s is made from its image, %s, and disk %q names %s. Keep one of the two.", o.addr, vm.Image, d.Label, d.Image))
 		}
-		if i == 0 {
+		if i == 0 && d.Clone.IsZero() {
 			orElse(&d.Image, vm.Image)
 		}
 		orElse(&d.Format, "qcow2")
 		orElse(&d.OnDelete, "delete")
+		e.checkClone(o, path+".", disk{d.Clone, d.CloneMode, d.Image, d.Format})
 		switch {
+		case !d.Clone.IsZero():
 		case d.Size == 0 && d.Image.IsZero() && i == 0:
 			e.rep.addFirst(mistake(o.at(path), "Disk without size", "The first disk %q of %s has neither size nor image, so there is nothing to make it from. Set image on the vm, or size for an empty disk, or volume.", d.Label, o.addr))
 			o.fail(path)

@@ -67,14 +67,14 @@ func (e *evaluator) depend() {
 
 // vms are the references to vms: who writes vm.db.address wants that vm in place, and no field of an object says so.
 func (b *block) vms() []reference {
-	return slices.DeleteFunc(slices.Clone(b.refs), func(r reference) bool { return r.root != string(resource.KindVM) || r.same })
+	return slices.DeleteFunc(slices.Clone(b.refs), func(r reference) bool { return r.root != string(resource.KindVM) || r.same || r.bits })
 }
 
 // withSame adds to what all instances of a block wait for the vms with the key of this one.
 func (o *object) withSame(list []resource.Addr) []resource.Addr {
 	for _, r := range o.block.refs {
 		to := resource.Addr{Module: o.addr.Module, Kind: resource.KindVM, Name: r.name, Key: o.addr.Key}
-		if r.same && r.root == string(resource.KindVM) && o.scope.eval.byID[to.String()] != nil && !slices.Contains(list, to) {
+		if r.same && !r.bits && r.root == string(resource.KindVM) && o.scope.eval.byID[to.String()] != nil && !slices.Contains(list, to) {
 			list = append(slices.Clone(list), to)
 			slices.SortFunc(list, resource.Compare)
 		}

@@ -21,7 +21,7 @@ func (p *placement) expand(o *object, written *resource.VM) *resource.VM {
 	vm := new(resource.VM)
 	*vm = *written
 	vm.Disks, vm.NICs = slices.Clone(written.Disks), slices.Clone(written.NICs)
-	vm.Instancetype, vm.Preference = "", ""
+	vm.Instancetype, vm.Preference, vm.Clone, vm.CloneMode = "", "", resource.Addr{}, ""
 	if h := p.host(vm.Host); h != nil {
 		vm.DomainType = h.DomainType
 	}
@@ -57,7 +57,7 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 	}
 	v := &resource.Volume{
 		Meta: p.part(vm, path, vm.Name+"-"+d.Label),
-		Size: d.Size, Format: d.Format, Image: d.Image, OnDelete: d.OnDelete,
+		Size: d.Size, Format: d.Format, Image: d.Image, Clone: d.Clone, CloneMode: d.CloneMode, OnDelete: d.OnDelete,
 		Pool: pool.Addr, PoolName: pool.Name, File: vm.Name + "-" + d.Label + "." + d.Format,
 	}
 	p.keepFile(v)
@@ -65,7 +65,8 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 		v.Backing = resource.VolumeID(t.res)
 	}
 	p.extra = append(p.extra, v)
-	d.Size, d.Format, d.OnDelete, d.Pool, d.Image = 0, "", "", resource.Addr{}, resource.Addr{}
+	d.Size, d.Format, d.OnDelete, d.CloneMode = 0, "", "", ""
+	d.Pool, d.Image, d.Clone = resource.Addr{}, resource.Addr{}, resource.Addr{}
 	d.Volume, d.Source = v.Addr, resource.VolumeID(v)
 	return pool
 }

@@ -39,6 +39,7 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 		own.Instancetype, own.Preference = "", "" // the vms made from it have them now
 		set.Add(&own)
 	}
+	placed.clones(set)
 	placed.check()
 	placed.checkHistory()
 

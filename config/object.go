@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,12 @@ func (e *evaluator) reference(a *resource.Attr, v cty.Value) (reflect.Value, *hc
 		return reflect.Value{}, problem("Not a reference", "refers to %s, written %s, and this is %s.", want, example, t.FriendlyName())
 	}
 	id := v.GetAttr(idName).AsString()
+	if disk, ok := e.diskAt(id); ok {
+		if slices.Contains(a.Refs, kindDisk) {
+			return reflect.ValueOf(disk), nil
+		}
+		return reflect.Value{}, problem("Reference of the wrong kind", "refers to %s, and %s is a disk of a vm.", want, id)
+	}
 	o := e.byID[id]
 	if o == nil {
 		return reflect.Value{}, problem("Not a reference", "refers to %s, and there is none with the id %q.", want, id)
@@ -97,6 +104,7 @@ func (e *evaluator) objectValue(o *object) cty.Value {
 	attrs[idName] = cty.StringVal(o.id)
 	if vm, ok := o.value.(*resource.VM); ok {
 		e.addNICs(vm, attrs)
+		nameDisks(vm, attrs)
 	}
 	return cty.ObjectVal(attrs)
 }
@@ -118,6 +126,34 @@ func (e *evaluator) addNICs(vm *resource.VM, attrs map[string]cty.Value) {
 	if len(nics) > 0 {
 		attrs["nic"] = cty.ObjectVal(nics)
 	}
+}
+
+// kindDisk stands for the disks of vms in schemas, which are objects of no kind of their own.
+const kindDisk resource.Kind = "disk"
+
+// nameDisks makes the disks of a vm something to refer to: vm.web.disk.root.
+func nameDisks(vm *resource.VM, attrs map[string]cty.Value) {
+	disks := attrs["disk"].AsValueMap()
+	for label, disk := range disks {
+		fields := disk.AsValueMap()
+		fields[idName] = cty.StringVal(vm.Addr.WithPart(diskPart + label).String())
+		disks[label] = cty.ObjectVal(fields)
+	}
+	if len(disks) > 0 {
+		attrs["disk"] = cty.ObjectVal(disks)
+	}
+}
+
+// diskAt finds the disk of a vm by its id.
+func (e *evaluator) diskAt(id string) (resource.Addr, bool) {
+	a, err := resource.ParseAddr(id)
+	label, isDisk := strings.CutPrefix(a.Part, diskPart)
+	owner := e.byID[a.Owner().String()]
+	if err != nil || !isDisk || owner == nil {
+		return resource.Addr{}, false
+	}
+	vm, ok := owner.res.(*resource.VM)
+	return a, ok && vm.Disk(label) != nil
 }
 
 // nicAddress is the address of a nic as far as it is known: fixed, decided, recorded or, in outputs after apply, live.

@@ -27,6 +27,9 @@ func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range
 		return "", hcl.Range{}
 	}
 	if vm, ok := o.res.(*resource.VM); ok {
+		if c.eval.inherited(vm, full) {
+			return "clone of " + vm.Clone.String(), o.block.ranges["clone"]
+		}
 		switch from, attr := sourceOfHardware(vm, full); {
 		case full == "disk."+rootDisk+".image" || strings.HasSuffix(full, ".image") && a.Part != "":
 			return "image of " + a.Owner().String(), o.block.ranges["image"]

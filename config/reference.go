@@ -18,6 +18,8 @@ type reference struct {
 	rng   hcl.Range
 	// same tells that it goes on with [each.key] or [count.index]: to the instance with the key of the one that refers.
 	same bool
+	// bits tells that only what the disks of it hold is wanted, and not that it is in place.
+	bits bool
 }
 
 func (r reference) String() string {

@@ -12,6 +12,7 @@ import (
 
 // compare finds the differences of an object that is wanted and there, and whether they need a replacement.
 func (p *planner) compare(o *object) {
+	p.keepOrigin(o)
 	ignored := ignoredPaths(o)
 	name := p.stageName(o)
 	live := o.liveResource()

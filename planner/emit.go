@@ -65,7 +65,7 @@ func (o *object) recorded(r resource.Resource, status state.Status, power string
 		rec.DependsOn = o.rec.DependsOn
 	}
 	for _, n := range o.needs {
-		if n.managed() {
+		if n.managed() && !o.copies(n) {
 			rec.DependsOn = append(rec.DependsOn, n.addr)
 		}
 	}

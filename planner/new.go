@@ -112,8 +112,9 @@ type object struct {
 	deferred  bool
 	postponed bool // the old one stays until the guest that runs with it stops
 	old       *object
-	former    *object // the one that this takes over from, left behind by a replacement that was cut short
-	occupant  *object // who has the goal now, and goes
+	former    *object   // the one that this takes over from, left behind by a replacement that was cut short
+	occupant  *object   // who has the goal now, and goes
+	writers   []*object // the vms that must be off while it is copied from their disks
 	shaky     tristate
 
 	comparison

@@ -15,6 +15,7 @@ func (p *planner) link() {
 		p.linkBack(o)
 		p.linkMove(o)
 		p.linkTriggered(o)
+		o.linkCopy()
 	}
 	for _, old := range p.left {
 		p.linkUsers(old.gone, old, old.leans)

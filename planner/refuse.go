@@ -20,6 +20,7 @@ func (p *planner) refuse() {
 			p.refuseOccupied(o)
 		}
 		p.refuseRuinous(o)
+		p.refuseMovingBase(o)
 	}
 }
 

@@ -68,6 +68,9 @@ func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
 	case *resource.Volume:
 		refer(r.Pool, "pool/"+r.PoolName)
 		refer(r.Image, "volume/"+r.Backing)
+		if r.CopyOf != "" && p.isUnmade(o) {
+			refer(r.Clone, "volume/"+r.CopyOf)
+		}
 	case *resource.Image:
 		refer(r.Pool, "pool/"+r.PoolName)
 	case *resource.Seed:

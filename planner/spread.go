@@ -35,6 +35,9 @@ func (p *planner) spread() {
 		}
 	}
 	for _, o := range p.sorted {
+		p.spreadCopy(o)
+	}
+	for _, o := range p.sorted {
 		o.shaky = unknown
 		p.decidePower(o)
 	}

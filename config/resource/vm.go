@@ -8,6 +8,8 @@ type VM struct {
 	Description string `json:"description,omitzero" doc:"A longer description."`
 
 	Image        Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"The image under the first disk."`
+	Clone        Addr   `json:"clone,omitzero" schema:"input,ref=vm" doc:"Make this as another vm is: every setting of that counts that is not written here, and each of its disks is copied. Name, UUID, MACs, host name, fixed addresses and running are not taken over. The disks are copied only when they are made."`
+	CloneMode    string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"full (default): clone copies the disks. overlay: copy-on-write over the disks of the other vm, which needs running = false there."`
 	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Where vcpus and memory come from when not set here."`
 	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Where machine, firmware and device models come from when not set here."`
 
@@ -70,18 +72,20 @@ func (vm *VM) NICForwards(label string) []PortForward {
 // Disk is a block device of a vm. Config moves the attributes marked input to a Volume that the vm owns, and points Volume
 // and Source at it.
 type Disk struct {
-	Label    string `json:"label,omitzero" schema:"label" doc:"The disk's name: the guest sees it as its serial, /dev/disk/by-id/virtio-LABEL."`
-	Size     Size   `json:"size,omitzero" schema:"input" doc:"Size of the disk that the vm owns. On the first disk of a vm with an image it may be left out: then it is the image's."`
-	Format   string `json:"format,omitzero" schema:"input,enum=qcow2|raw" doc:"Format of the disk that the vm owns: qcow2 (default) or raw."`
-	Pool     Addr   `json:"pool,omitzero" schema:"input,ref=pool" doc:"Pool of the disk that the vm owns."`
-	Image    Addr   `json:"image,omitzero" schema:"input,ref=image" doc:"Make the disk an overlay of this image. The first disk takes the vm's."`
-	OnDelete string `json:"on_delete,omitzero" schema:"input,enum=delete|retain" doc:"What happens to the disk that the vm owns when vm or disk go: delete (default) or retain."`
-	Volume   Addr   `json:"volume,omitzero" schema:"local,ref=volume" doc:"Use this volume, which has a block of its own, instead of owning one."`
-	Source   string `json:"source,omitzero" schema:"computed" doc:"The volume on the host, as pool/file."`
-	Bus      string `json:"bus,omitzero" schema:"enum=virtio|scsi|sata|usb|ide" doc:"virtio, scsi, sata, usb or ide. Default the preference's."`
-	Device   string `json:"device,omitzero" schema:"enum=disk|cdrom" doc:"disk (default) or cdrom."`
-	ReadOnly *bool  `json:"read_only,omitzero" doc:"Whether the guest may only read. Default false, true for a cdrom."`
-	Cache    string `json:"cache,omitzero" schema:"enum=none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default the host's."`
+	Label     string `json:"label,omitzero" schema:"label" doc:"The disk's name: the guest sees it as its serial, /dev/disk/by-id/virtio-LABEL."`
+	Size      Size   `json:"size,omitzero" schema:"input" doc:"Size of the disk that the vm owns. On the first disk of a vm with an image it may be left out: then it is the image's."`
+	Format    string `json:"format,omitzero" schema:"input,enum=qcow2|raw" doc:"Format of the disk that the vm owns: qcow2 (default) or raw."`
+	Pool      Addr   `json:"pool,omitzero" schema:"input,ref=pool" doc:"Pool of the disk that the vm owns."`
+	Image     Addr   `json:"image,omitzero" schema:"input,ref=image" doc:"Make the disk an overlay of this image. The first disk takes the vm's."`
+	Clone     Addr   `json:"clone,omitzero" schema:"input,ref=volume|disk" doc:"Make the disk that the vm owns with all that this volume or disk of another vm holds."`
+	CloneMode string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"As on a volume."`
+	OnDelete  string `json:"on_delete,omitzero" schema:"input,enum=delete|retain" doc:"What happens to the disk that the vm owns when vm or disk go: delete (default) or retain."`
+	Volume    Addr   `json:"volume,omitzero" schema:"local,ref=volume" doc:"Use this volume, which has a block of its own, instead of owning one."`
+	Source    string `json:"source,omitzero" schema:"computed" doc:"The volume on the host, as pool/file."`
+	Bus       string `json:"bus,omitzero" schema:"enum=virtio|scsi|sata|usb|ide" doc:"virtio, scsi, sata, usb or ide. Default the preference's."`
+	Device    string `json:"device,omitzero" schema:"enum=disk|cdrom" doc:"disk (default) or cdrom."`
+	ReadOnly  *bool  `json:"read_only,omitzero" doc:"Whether the guest may only read. Default false, true for a cdrom."`
+	Cache     string `json:"cache,omitzero" schema:"enum=none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default the host's."`
 }
 
 // NIC is a network interface of a vm.

@@ -180,6 +180,7 @@ func (a *App) root() *cobra.Command {
 		&cobra.Group{ID: "look", Title: "Looking:"},
 		&cobra.Group{ID: "guest", Title: "Guests:"},
 		&cobra.Group{ID: "images", Title: "Images:"},
+		&cobra.Group{ID: "copy", Title: "Copies:"},
 		&cobra.Group{ID: "state", Title: "State:"},
 	)
 	add := func(group string, cmds ...*cobra.Command) {
@@ -192,6 +193,7 @@ func (a *App) root() *cobra.Command {
 	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.graphCommand())
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
+	add("copy", a.cloneCommand())
 	add("state", a.stateCommand(), a.orphansCommand(), a.importCommand())
 	add("images", a.imageCommand())
 	root.AddCommand(a.versionCommand())

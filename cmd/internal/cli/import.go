@@ -62,7 +62,12 @@ func (o *importOptions) check() error {
 	if _, err := path.Match(o.match, ""); err != nil {
 		return fmt.Errorf("--match %s: %w", o.match, err)
 	}
-	dir, err := filepath.Abs(filepath.Dir(o.write))
+	return checkNewFile(o.write)
+}
+
+// checkNewFile makes sure that a file can be written beside the project's, and will be read with them.
+func checkNewFile(file string) error {
+	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return err
 	}
@@ -70,15 +75,26 @@ func (o *importOptions) check() error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Base(o.write)
+	name := filepath.Base(file)
 	if dir != here || !strings.HasSuffix(name, ".hcl") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "override.hcl") ||
 		strings.HasSuffix(name, ".vmvars.hcl") {
-		return fmt.Errorf("--write %s: name a file of the project's folder that ends in .hcl, such as found.hcl", o.write)
+		return fmt.Errorf("--write %s: name a file of the project's folder that ends in .hcl, such as found.hcl", file)
 	}
-	if _, err := os.Lstat(o.write); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--write %s: it exists already, and is not overwritten", o.write)
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--write %s: it exists already, and is not overwritten", file)
 	}
 	return nil
+}
+
+func writeNewFile(file string, text []byte) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
 }
 
 func (a *App) runImport(ctx context.Context, o importOptions) error {
@@ -106,14 +122,7 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(o.write, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
+	if err := writeNewFile(o.write, text); err != nil {
 		return err
 	}
 	for _, f := range found {

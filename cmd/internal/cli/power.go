@@ -71,6 +71,11 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 	if err != nil {
 		return err
 	}
+	if act.leaves == drivers.PowerOn {
+		if err := s.checkBases(vms); err != nil {
+			return err
+		}
+	}
 	if err := s.connect(); err != nil {
 		return err
 	}
@@ -79,6 +84,24 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 		p.Steps = append(p.Steps, powerSteps(vm, s.state.Records[vm.Addr], act)...)
 	}
 	return s.runSteps(ctx, p)
+}
+
+// checkBases refuses to start vms that would write to what other disks stand on.
+func (s *session) checkBases(vms []*resource.VM) error {
+	for _, rec := range s.state.Sorted() {
+		v, ok := rec.Object.(*resource.Volume)
+		if !ok || v.Backing == "" {
+			continue
+		}
+		for _, vm := range vms {
+			for _, d := range vm.Disks {
+				if d.Source == v.Backing && vm.Host == v.Host && (d.ReadOnly == nil || !*d.ReadOnly) {
+					return fmt.Errorf("%s stays off: %s stands on its disk %s, and what the guest would write there ruins that. To cut it loose first: vmplan flatten '%s'", vm.Addr, v.Addr, d.Label, v.Addr)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // runSteps carries out steps that a command has put together itself.

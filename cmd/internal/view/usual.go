@@ -16,6 +16,7 @@ var usual = map[string]string{
 	"pool_name":        "",
 	"file":             "",
 	"backing":          "",
+	"copy_of":          "",
 	"pool":             "pool.default",
 	"format":           `"qcow2"`,
 	"type":             `"dir"`,

@@ -1,0 +1,167 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/state"
+)
+
+// isUnmade tells whether the volume is yet to be given what it begins with.
+func (p *planner) isUnmade(o *object) bool {
+	return o.rec == nil || o.rec.Status != state.StatusReady || o.live == nil ||
+		slices.ContainsFunc(p.in.Replace, func(a resource.Addr) bool { return a.Contains(o.addr) })
+}
+
+// copies tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
+func (o *object) copies(n *object) bool {
+	v, ok := o.want.(*resource.Volume)
+	return ok && v.CopyOf != "" && n.stored() && n.goal.key == string(resource.KindVolume)+"/"+v.CopyOf
+}
+
+// keepOrigin keeps what is recorded of how a volume that is there began. The files may say something else by now, or nothing:
+// no host can make that so, and what is in the volume is worth more than where it came from.
+func (p *planner) keepOrigin(o *object) {
+	want, ok := o.want.(*resource.Volume)
+	was, recorded := o.was.(*resource.Volume)
+	if !ok || !recorded || o.rec.Status != state.StatusReady {
+		return
+	}
+	kept := resource.Clone(want)
+	switch {
+	case want.CopyOf != "" && want.CopyOf == was.Backing:
+		kept.Backing, kept.CopyOf = was.Backing, ""
+		p.warnOrigin(o, "clone_mode", fmt.Sprintf("%s was made as an overlay of %s, and goes on standing on it. To cut it loose: vmplan flatten '%s'.", o.addr, was.Backing, o.addr))
+	case was.Backing == "" && was.CopyOf != "" && want.Backing != "" && want.Image == was.Image && want.Clone == was.Clone:
+		kept.Backing, kept.CopyOf = "", was.CopyOf
+	case want.Backing == "":
+		if want.Clone != was.Clone && !want.Clone.IsZero() {
+			p.warnOrigin(o, "clone", fmt.Sprintf("%s is there already, so what %s holds is not copied into it: clone is read only when a volume is made. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, want.Clone, o.addr))
+		}
+		kept.Clone, kept.CopyOf = was.Clone, was.CopyOf
+	}
+	o.want = kept
+}
+
+func (p *planner) warnOrigin(o *object, path, detail string) {
+	p.find(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: "no effect on a volume that is there", Detail: detail})
+}
+
+// spreadCopy sees to it that the guests which write to what is copied are off meanwhile: for the time of the copy, if their
+// files allow that.
+func (p *planner) spreadCopy(o *object) {
+	source := p.originOf(o)
+	if source == nil || o.fate != fateCreate && o.fate != fateReplace {
+		return
+	}
+	for _, u := range p.vmsOn(source) {
+		o.writers = append(o.writers, u)
+		if !u.on() || !writes(u.live.Resource, source.at.key) && (u.live.Running == nil || !writes(u.live.Running, source.at.key)) {
+			continue
+		}
+		switch why := p.mayNotRest(u); {
+		case u.fate == fateDelete || u.fate == fateReplace:
+		case why != "":
+			p.refuseAt(o, "clone", "what is to be copied is in use", fmt.Sprintf(
+				"%s runs and writes to %s, so a copy of it would be torn, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, source.addr, why, u.addr))
+		case u.bounce == "":
+			u.bounce = fmt.Sprintf("is off while %s is copied to %s", source.addr, o.addr)
+		}
+	}
+}
+
+// mayNotRest says why the plan must not shut the guest down for a while; empty when it may.
+func (p *planner) mayNotRest(u *object) string {
+	switch {
+	case u.fate == fateNone && !u.managed():
+		return "it is not managed"
+	case u.fate == fateNone:
+		return "it does not take part in this plan"
+	case u.fate == fateRelease:
+		return "it is released"
+	case u.fate == fateKeep && p.stages(u):
+		return `it has update = "stage"`
+	}
+	return ""
+}
+
+// originOf is the volume that o is or becomes an overlay or a copy of; nil when it is neither, or that is not known.
+func (p *planner) originOf(o *object) *object {
+	v, ok := o.want.(*resource.Volume)
+	if !ok || o.fate == fateNone {
+		return nil
+	}
+	id := v.CopyOf
+	if v.Backing != "" {
+		id = v.Backing
+	}
+	n := p.atPlace[place{o.goal.host, string(resource.KindVolume) + "/" + id}]
+	if id == "" || n == nil || n.kind != resource.KindVolume {
+		return nil
+	}
+	return n
+}
+
+// vmsOn lists the vms that have, or will have, the volume as a disk.
+func (p *planner) vmsOn(o *object) []*object {
+	var out []*object
+	for _, u := range slices.Concat(o.leans, p.users(o)) {
+		if u.kind == resource.KindVM && !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// writes tells whether the vm may write to the volume with that key.
+func writes(r resource.Resource, key string) bool {
+	vm, ok := r.(*resource.VM)
+	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool {
+		return "volume/"+d.Source == key && (d.ReadOnly == nil || !*d.ReadOnly)
+	})
+}
+
+// linkCopy lets the copy wait until nobody writes to what is copied, and the guests until it is made.
+func (o *object) linkCopy() {
+	for _, u := range o.writers {
+		o.made.after(u.off)
+		if o.made != nil {
+			u.up.after(o.made)
+		}
+	}
+}
+
+// refuseMovingBase refuses overlays of a disk that a guest may write to: every write to it would change what the overlay
+// holds under the feet of its own guest, which ruins its file system.
+func (p *planner) refuseMovingBase(o *object) {
+	base := p.originOf(o)
+	if v, ok := o.want.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.fate == fateDelete || o.fate == fateRelease {
+		return
+	}
+	for _, u := range p.vmsOn(base) {
+		want, ok := u.want.(*resource.VM)
+		if !ok || u.fate == fateDelete || isFalse(want.Running) || !writes(want, base.goal.key) {
+			continue
+		}
+		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
+			"%s would stand on %s, to which the guest of %s writes. Whatever it writes there changes what the overlay shows, and ruins the file system in it. Write running = false on %s, so that it stays off for good; or leave clone_mode out for a full copy.",
+			o.addr, base.addr, u.addr, u.addr))
+	}
+	for _, key := range p.strangersOn(base) {
+		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
+			"%s would stand on %s, which %s on host %q uses, and that is not of this project: nobody can tell when it writes there. Leave clone_mode out for a full copy.",
+			o.addr, base.addr, strings.Replace(key, "/", " ", 1), o.goal.host))
+	}
+}
+
+// strangersOn lists the vms on the host, by key, that use the object and are not known to the plan.
+func (p *planner) strangersOn(o *object) []string {
+	if o.live == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(o.live.Users), func(key string) bool {
+		return !strings.HasPrefix(key, string(resource.KindVM)+"/") || p.atPlace[place{o.at.host, key}] != nil
+	})
+}
