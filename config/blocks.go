@@ -20,7 +20,7 @@ type BlockType struct {
 
 // PlainBlocks lists the types of blocks that make no object.
 func PlainBlocks() []string {
-	return []string{"vmplan", "variable", "locals", "output", "module", checkBlock, movedBlock, removedBlock, importBlock}
+	return []string{"vmplan", "variable", "locals", "output", moduleWord, applianceBlock, checkBlock, movedBlock, removedBlock, importBlock}
 }
 
 // BlockTypes gives the resource blocks in the order of their names.

@@ -27,6 +27,12 @@ type block struct {
 	rules    []rule // lifecycle's conditions
 	// ranges says where each field was written, by path; "" is the header.
 	ranges map[string]hcl.Range
+	broken bool // what it says cannot be known, which was reported
+
+	usage   *usage            // of an appliance, if it says so
+	call    *call             // of the appliance's instance that the block is
+	group   bool              // an instance with several vms, which are blocks of their own
+	origins map[string]string // of an instance: what sets a field, "appliance.shop", where the block itself does not
 }
 
 // repetition is count or for_each of a block; both nil for a single object.
@@ -39,7 +45,7 @@ func (r repetition) single() bool { return r.count == nil && r.forEach == nil }
 // bodySpec is what a body holds: attributes to evaluate, and blocks.
 type bodySpec struct {
 	typ      reflect.Type
-	attrs    []attrSpec
+	attrs    []*attrSpec
 	singles  []nestedSpec
 	labelled []nestedSpec
 }
@@ -51,6 +57,8 @@ type attrSpec struct {
 	expr    hclsyntax.Expression
 	varying bool // differs from instance to instance: it refers to each or count
 	fixed   reflect.Value
+	level   int       // where it is evaluated: see side
+	under   *attrSpec // what holds when this is null
 }
 
 // nestedSpec is one nested block that was written.
@@ -89,7 +97,7 @@ func (r repetition) check(rep *reporter) {
 }
 
 func declareCall(src *hclsyntax.Block, rep *reporter) *call {
-	c := &call{name: src.Labels[0], header: src.DefRange(), inputs: map[string]*hclsyntax.Attribute{}}
+	c := &call{kind: moduleWord, name: src.Labels[0], header: src.DefRange(), inputs: map[string]*hclsyntax.Attribute{}}
 	attrs := src.Body.Attributes
 	c.repeat = repetition{attrs["count"], attrs["for_each"]}
 	c.repeat.check(rep)
@@ -157,11 +165,11 @@ func (c *compiler) attribute(spec *bodySpec, schema *resource.Schema, title stri
 	case path == ignorePath:
 		c.block.ranges[path] = attr.SrcRange
 		fixed := c.ignoreChanges(attr)
-		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr, fixed: reflect.ValueOf(fixed)})
+		spec.attrs = append(spec.attrs, &attrSpec{attr: a, path: path, expr: attr.Expr, fixed: reflect.ValueOf(fixed)})
 	case path == triggerPath:
 		c.block.ranges[path] = attr.SrcRange
 		c.block.triggers = c.replaceTriggers(attr)
-		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr})
+		spec.attrs = append(spec.attrs, &attrSpec{attr: a, path: path, expr: attr.Expr})
 	default:
 		c.block.ranges[path] = attr.SrcRange
 		refs := referencesIn(attr.Expr)
@@ -170,7 +178,7 @@ func (c *compiler) attribute(spec *bodySpec, schema *resource.Schema, title stri
 		}
 		c.block.refs = append(c.block.refs, refs...)
 		varying := slices.ContainsFunc(refs, func(r reference) bool { return r.root == "each" || r.root == "count" })
-		spec.attrs = append(spec.attrs, attrSpec{attr: a, path: path, expr: attr.Expr, varying: varying})
+		spec.attrs = append(spec.attrs, &attrSpec{attr: a, path: path, expr: attr.Expr, varying: varying})
 	}
 }
 
@@ -184,6 +192,9 @@ func (c *compiler) names(schema *resource.Schema, prefix string) []string {
 	}
 	if prefix == "" {
 		out = append(out, "count", "for_each")
+	}
+	if prefix == "" && c.block.kind == resource.KindVM {
+		out = append(out, applianceBlock, withName)
 	}
 	if prefix == "lifecycle." {
 		out = append(out, precondition, postcondition)

@@ -22,6 +22,7 @@ const selfName = "self"
 // rule is a condition that must hold, and what to say when it does not.
 type rule struct {
 	kind      string // of its block
+	level     int    // where it is evaluated: see side
 	condition hclsyntax.Expression
 	message   hclsyntax.Expression
 }
@@ -48,7 +49,7 @@ func declareRule(b *hclsyntax.Block, rep *reporter) (rule, bool) {
 		rep.add(mistake(b.DefRange(), "Missing attribute", "%s block needs condition and error_message.", sentence(article(b.Type))))
 		return rule{}, false
 	}
-	return rule{b.Type, condition.Expr, message.Expr}, true
+	return rule{kind: b.Type, condition: condition.Expr, message: message.Expr}, true
 }
 
 func declareCheck(b *hclsyntax.Block, rep *reporter) *check {
@@ -76,7 +77,7 @@ func declareCheck(b *hclsyntax.Block, rep *reporter) *check {
 func (e *evaluator) conditions() {
 	for _, o := range e.objects {
 		for _, r := range o.block.rules {
-			if text, failed := o.scope.broken(r, o.context(r)); failed {
+			if text, failed := o.side(r.level).scope.broken(r, o.context(r)); failed {
 				e.rep.addFirst(mistake(r.condition.Range(), "Condition not met", "%s: %s", o.addr, text))
 			}
 		}
@@ -112,12 +113,10 @@ func (o *object) context(r rule) *hcl.EvalContext {
 			o.scope.eval.refuse(ref, d)
 		}
 	}
-	ctx := o.scope.context(refs, o.block.repeat).NewChild()
-	ctx.Variables = map[string]cty.Value{}
-	for name, v := range o.vars {
-		ctx.Variables[name] = v
-	}
+	ctx := o.side(r.level).context(refs)
 	if self {
+		ctx = ctx.NewChild()
+		ctx.Variables = map[string]cty.Value{}
 		ctx.Variables[selfName] = o.scope.eval.objectValue(o)
 	}
 	return ctx

@@ -17,6 +17,7 @@ type object struct {
 	scope *scope
 	value any                  // pointer to the struct
 	vars  map[string]cty.Value // each or count
+	inner *scope               // of the appliance that it is an instance of, if it is one
 	res   resource.Resource    // value, unless it is an instancetype or preference
 	bad   map[string]bool      // fields that could not be decoded, by path
 	nulls map[string]bool      // fields that were set to null, where that means something
@@ -59,17 +60,23 @@ const (
 func (sc *scope) decodeBlock(b *block, from hcl.Range) (all []*object, ok bool) {
 	name := string(b.kind) + "." + b.name
 	v := sc.demand(name, from, func() cty.Value {
-		sc.await(b.needs)
+		if b.broken {
+			return cty.DynamicVal
+		}
+		sc.await(atLevel(b.needs, 0))
 		if b.kind == resource.KindHost && sc.parent != nil {
 			sc.eval.rep.addFirst(mistake(b.header, "Host in a module", "Hosts are declared by the project itself. Move the block to the root module and hand host.%s to the module as an input.", b.name))
 			return cty.DynamicVal
 		}
-		instances, ok := sc.expand(b.repeat, b.header)
-		if !ok {
+		instances, ok := sc.instances(b)
+		switch {
+		case !ok:
 			return cty.DynamicVal
+		case b.group:
+			return cty.True
 		}
 		d := &decoding{scope: sc, block: b, shared: map[*attrSpec]decoded{}}
-		d.base = sc.context(b.refs, b.repeat)
+		d.base = sc.context(atLevel(b.refs, 0), b.repeat)
 		sc.checkTriggers(b)
 		objects := make([]*object, len(instances))
 		for i, in := range instances {
@@ -81,20 +88,51 @@ func (sc *scope) decodeBlock(b *block, from hcl.Range) (all []*object, ok bool) 
 	return sc.objects[name], v == cty.True
 }
 
+// instances gives what the block makes objects for. The instances of an appliance are scopes already.
+func (sc *scope) instances(b *block) ([]instance, bool) {
+	if b.call == nil {
+		return sc.expand(b.repeat, b.header)
+	}
+	children, ok := sc.instancesOf(b.call, b.header)
+	all := make([]instance, len(children))
+	for i, child := range children {
+		all[i] = child.instance
+	}
+	return all, ok
+}
+
+// contexts are the names that the expressions of an object see, by level.
+type contexts struct {
+	object  *object
+	byLevel map[int]*hcl.EvalContext
+}
+
+func (c contexts) of(a *attrSpec) *hcl.EvalContext {
+	ctx := c.byLevel[a.level]
+	if ctx == nil {
+		s := c.object.side(a.level)
+		s.scope.await(atLevel(c.object.block.needs, a.level))
+		ctx = s.context(atLevel(c.object.block.refs, a.level))
+		c.byLevel[a.level] = ctx
+	}
+	return ctx
+}
+
 // object decodes one instance, gives it its identity, and the defaults that it alone can tell.
 func (d *decoding) object(in instance) *object {
 	e, b := d.scope.eval, d.block
-	ctx := d.base
-	if in.vars != nil {
-		ctx = d.base.NewChild()
-		ctx.Variables = in.vars
-	}
 	ptr := reflect.New(b.typ)
 	o := &object{
 		addr:  resource.Addr{Module: d.scope.path, Kind: b.kind, Name: b.name, Key: in.key},
-		block: b, scope: d.scope, value: ptr.Interface(), vars: in.vars,
+		block: b, scope: d.scope, value: ptr.Interface(), vars: in.vars, inner: d.scope.inner(b, in.key),
 	}
 	o.id = o.addr.String()
+	own := d.base
+	if in.vars != nil {
+		own = d.base.NewChild()
+		own.Variables = in.vars
+	}
+	ctx := contexts{o, map[int]*hcl.EvalContext{0: own}}
 	d.body(o, b.body, ptr.Elem(), ctx)
 	e.byID[o.id] = o
 	if res, ok := o.value.(resource.Resource); ok {
@@ -109,14 +147,17 @@ func (d *decoding) object(in instance) *object {
 	return o
 }
 
-func (d *decoding) body(o *object, spec *bodySpec, v reflect.Value, ctx *hcl.EvalContext) {
-	for i := range spec.attrs {
-		a := &spec.attrs[i]
+func (d *decoding) body(o *object, spec *bodySpec, v reflect.Value, ctx contexts) {
+	for _, a := range spec.attrs {
 		if a.path == triggerPath {
 			v.FieldByIndex(a.attr.Index).Set(reflect.ValueOf(o.triggers()))
 			continue
 		}
-		switch got := d.attribute(a, ctx); got.state {
+		got := d.attribute(a, ctx.of(a))
+		for under := a.under; got.state == attrUnset && under != nil && a.attr.Class != resource.ClassPower; under = under.under {
+			got = d.attribute(under, ctx.of(under))
+		}
+		switch got.state {
 		case attrSet:
 			v.FieldByIndex(a.attr.Index).Set(got.value)
 		case attrFailed:
@@ -159,7 +200,8 @@ func (d *decoding) attribute(a *attrSpec, ctx *hcl.EvalContext) decoded {
 	if a.fixed.IsValid() {
 		return decoded{a.fixed, attrSet}
 	}
-	if !a.varying {
+	varying := a.varying || a.level != 0
+	if !varying {
 		if got, ok := d.shared[a]; ok {
 			return got
 		}
@@ -168,7 +210,7 @@ func (d *decoding) attribute(a *attrSpec, ctx *hcl.EvalContext) decoded {
 	if v, ok := d.scope.eval.value(a.expr, ctx); ok {
 		got = d.scope.eval.convert(a, v)
 	}
-	if !a.varying {
+	if !varying {
 		d.shared[a] = got
 	}
 	return got

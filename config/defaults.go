@@ -155,8 +155,8 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 		orElse(&g.Type, "vnc")
 		orElse(&g.Listen, "127.0.0.1")
 	}
-	if !vm.Image.IsZero() && len(vm.Disks) == 0 {
-		vm.Disks = []resource.Disk{{Label: rootDisk}}
+	if !vm.Image.IsZero() {
+		o.rootFirst(vm)
 	}
 	for i := range vm.Disks {
 		e.completeDisk(o, vm, i, pref)
@@ -165,6 +165,20 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 		e.completeNIC(o, &vm.NICs[i], pref)
 	}
 	e.checkVM(o, vm)
+}
+
+// rootFirst puts the disk for the image before the others: where there are none and, in a vm that is made from an appliance,
+// also before volumes.
+func (o *object) rootFirst(vm *resource.VM) {
+	i := slices.IndexFunc(vm.Disks, func(d resource.Disk) bool { return d.Label == rootDisk })
+	switch {
+	case len(vm.Disks) > 0 && (o.block.origins == nil || vm.Disks[0].Volume.IsZero()):
+	case i < 0:
+		vm.Disks = append([]resource.Disk{{Label: rootDisk}}, vm.Disks...)
+	default:
+		root := vm.Disks[i]
+		vm.Disks = append([]resource.Disk{root}, slices.Delete(vm.Disks, i, i+1)...)
+	}
 }
 
 // hardware fills in size and models of a vm: its own attributes first, then its instancetype and preference or else its

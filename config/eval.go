@@ -57,8 +57,11 @@ type scope struct {
 	instance instance // of the call
 	nodes    map[string]*node
 	objects  map[string][]*object // by block name, once decoded
-	children map[string][]*scope  // by call name, once expanded
-	needs    []reference          // depends_on of the call, seen from parent
+	children map[string][]*scope  // by call, once expanded
+
+	outer  *scope            // in an appliance: whose names are seen too
+	shared map[string]*scope // what the instances of appliances share, by the appliance's name
+	host   string            // label of the host of an appliance's instance, if it says which
 }
 
 // node is the value of a name.
@@ -82,6 +85,7 @@ func (e *evaluator) newScope(sc *scope) *scope {
 	sc.nodes, sc.objects, sc.children = map[string]*node{}, map[string][]*object{}, map[string][]*scope{}
 	e.scopes = append(e.scopes, sc)
 	e.addMoves(sc)
+	sc.addShared()
 	return sc
 }
 
@@ -90,6 +94,7 @@ func (e *evaluator) run() {
 	e.findImports()
 	for i := 0; i < len(e.scopes); i++ {
 		sc := e.scopes[i]
+		sc.checkWith()
 		for _, name := range sc.mod.variables.order {
 			sc.variable(name, sc.mod.variables.byName[name].header)
 		}
@@ -221,6 +226,7 @@ func (sc *scope) local(name string, from hcl.Range) cty.Value {
 func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 	values := map[string]map[string]cty.Value{}
 	outputs := map[string]*wanted{}
+	instances := map[string]*wanted{}
 	for _, r := range refs {
 		if d := sc.check(r, repeat); d != nil {
 			sc.eval.refuse(r, d)
@@ -232,14 +238,21 @@ func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 		if values[r.root] == nil {
 			values[r.root] = map[string]cty.Value{}
 		}
-		if r.root == "module" {
-			sc.wantOutputs(r, outputs)
-		} else {
+		s := sc.sees(r)
+		switch {
+		case r.root == moduleWord:
+			s.wantOutputs(r, outputs)
+		case s != nil && s.isInstance(r):
+			s.wantMembers(r, instances)
+		default:
 			values[r.root][r.name] = sc.resolve(r)
 		}
 	}
 	for name, w := range outputs {
-		values["module"][name] = sc.moduleValue(sc.mod.calls.byName[name], w)
+		values[moduleWord][name] = w.scope.moduleValue(w.scope.mod.calls.byName[name], w)
+	}
+	for name, w := range instances {
+		values[string(resource.KindVM)][name] = w.scope.instanceValue(w.scope.mod.blocks.byName[string(resource.KindVM)+"."+name], w)
 	}
 	ctx := (&hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod.dir)}).NewChild()
 	ctx.Variables = make(map[string]cty.Value, len(values))
@@ -257,10 +270,16 @@ func (sc *scope) check(r reference, repeat repetition) *hcl.Diagnostic {
 	if r.name == "" || !sc.declared(r) {
 		return sc.missing(r)
 	}
-	if r.root == "module" {
-		return sc.mod.calls.byName[r.name].checkSteps(r)
+	s := sc.sees(r)
+	switch {
+	case s == nil:
+		return nil
+	case r.root == moduleWord:
+		return s.mod.calls.byName[r.name].checkSteps(r)
+	case s.unnamed(r):
+		return s.ownVM().checkMembers(r, append(hcl.Traversal{hcl.TraverseAttr{Name: r.name}}, r.steps...))
 	}
-	if b := sc.mod.blocks.byName[r.String()]; b != nil {
+	if b := s.mod.blocks.byName[r.String()]; b != nil {
 		return b.checkSteps(r)
 	}
 	return nil
@@ -275,35 +294,53 @@ func (e *evaluator) functionsIn(dir string) map[string]ctyfunction.Function {
 
 // declared tells whether what r names exists.
 func (sc *scope) declared(r reference) bool {
-	name := r.String()
-	switch r.root {
-	case "var":
-		return sc.mod.variables.byName[r.name] != nil
-	case "local":
-		return sc.mod.locals.byName[r.name] != nil
-	case "module":
-		return sc.mod.calls.byName[r.name] != nil
-	case "path":
+	if r.root == "path" {
 		return r.name == "module" || r.name == "root" || r.name == "cwd"
 	}
-	return sc.mod.blocks.byName[name] != nil || isBuiltin(name)
+	return sc.sees(r) != nil || isBuiltin(r.String())
+}
+
+// sees gives the scope in which r is declared: this one or, in an appliance, the nearest around it; nil when none has it.
+func (sc *scope) sees(r reference) *scope {
+	for s := sc; s != nil; s = s.outer {
+		if s.declares(r) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (sc *scope) declares(r reference) bool {
+	switch r.root {
+	case "var":
+		return sc.mod.inline == nil && sc.mod.variables.byName[r.name] != nil
+	case parameterBlock:
+		return sc.mod.inline != nil && sc.mod.variables.byName[r.name] != nil
+	case "local":
+		return sc.mod.locals.byName[r.name] != nil
+	case moduleWord:
+		return sc.mod.calls.byName[r.name] != nil
+	}
+	return sc.mod.blocks.byName[r.String()] != nil || sc.unnamed(r)
 }
 
 // resolve gives the value of what r names, which is declared.
 func (sc *scope) resolve(r reference) cty.Value {
-	switch r.root {
-	case "var":
-		return sc.variable(r.name, r.rng)
-	case "local":
-		return sc.local(r.name, r.rng)
-	case "path":
+	if r.root == "path" {
 		return cty.StringVal(sc.folder(r.name))
 	}
-	b := sc.mod.blocks.byName[r.String()]
-	if b == nil {
+	s := sc.sees(r)
+	switch {
+	case s == nil:
 		return builtinValue(r.String())
+	case r.root == "var" || r.root == parameterBlock:
+		return s.variable(r.name, r.rng)
+	case r.root == "local":
+		return s.local(r.name, r.rng)
+	case s.unnamed(r):
+		return s.ownAttribute(r)
 	}
-	return sc.blockValue(b, r.rng)
+	return s.blockValue(s.mod.blocks.byName[r.String()], r.rng)
 }
 
 func (sc *scope) folder(name string) string {

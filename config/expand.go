@@ -157,7 +157,7 @@ func (sc *scope) unknownRepeat(r repetition, v cty.Value) bool {
 
 // instancesOf gives the scopes of a module's instances.
 func (sc *scope) instancesOf(c *call, from hcl.Range) (all []*scope, ok bool) {
-	v := sc.demand("module."+c.name, from, func() cty.Value {
+	v := sc.demand(c.node(), from, func() cty.Value {
 		sc.await(c.needs)
 		all, ok := sc.expand(c.repeat, c.header)
 		if !ok || c.target == nil {
@@ -165,32 +165,66 @@ func (sc *scope) instancesOf(c *call, from hcl.Range) (all []*scope, ok bool) {
 		}
 		sc.checkInputs(c)
 		for _, in := range all {
-			path := "module." + c.name + in.key
-			child := &scope{mod: c.target, path: sc.address(path), parent: sc, call: c, instance: in, needs: c.needs}
+			child := &scope{mod: c.target, path: sc.address(c.String() + in.key), parent: sc, call: c, instance: in}
 			child.names = joinName(sc.names, c.name, in.key)
-			sc.children[c.name] = append(sc.children[c.name], sc.eval.newScope(child))
+			if c.appliance != nil {
+				sc.furnish(child)
+			}
+			sc.children[c.String()] = append(sc.children[c.String()], sc.eval.newScope(child))
 		}
 		return cty.True
 	})
-	return sc.children[c.name], v == cty.True
+	return sc.children[c.String()], v == cty.True
+}
+
+// node is what the instances of a call are known as while they are found.
+func (c *call) node() string {
+	if c.appliance != nil {
+		return "the instance " + c.String()
+	}
+	return c.String()
 }
 
 // checkInputs compares what a call gives with what the module declares.
 func (sc *scope) checkInputs(c *call) {
-	for _, name := range sortedKeys(c.inputs) {
-		if attr := c.inputs[name]; c.target.variables.byName[name] == nil && !c.target.broken {
-			sc.eval.rep.add(mistake(attr.NameRange, "Unknown attribute", "The module in %s has no variable %q.%s", c.target.dir, name, didYouMean(name, append(slices.Clone(c.target.variables.order), "source", "count", "for_each", "depends_on"))))
+	if c.with != nil {
+		return // see checkWith
+	}
+	given := map[string]hcl.Range{}
+	for name, attr := range c.inputs {
+		given[name] = attr.NameRange
+	}
+	sc.checkNames(c, given, c.header)
+}
+
+// checkNames compares the names of what a call gives at some places with what the module declares; at is the call.
+func (sc *scope) checkNames(c *call, given map[string]hcl.Range, at hcl.Range) {
+	declared := c.target.variables
+	for _, name := range sortedKeys(given) {
+		switch {
+		case declared.byName[name] != nil || c.target.isBroken():
+		case c.appliance != nil:
+			sc.eval.rep.add(mistake(given[name], "Unknown parameter", "%s has no parameter %q.%s", c.appliance, name, didYouMean(name, declared.order)))
+		default:
+			sc.eval.rep.add(mistake(given[name], "Unknown attribute", "The module in %s has no variable %q.%s", c.target.dir, name, didYouMean(name, append(slices.Clone(declared.order), "source", "count", "for_each", "depends_on"))))
 		}
 	}
-	for _, name := range c.target.variables.order {
-		if v := c.target.variables.byName[name]; v.value == cty.NilVal && c.inputs[name] == nil {
-			sc.eval.rep.add(mistake(c.header, "Missing input", "module.%s needs %s, which %s declares without a default. Write %s = … in this block.", c.name, name, place(v.header), name))
+	for _, name := range declared.order {
+		v := declared.byName[name]
+		_, isGiven := given[name]
+		switch {
+		case v.value != cty.NilVal || isGiven:
+		case c.appliance != nil:
+			sc.eval.rep.add(mistake(at, "Missing parameter", "%s needs %s, which %s declares without a default. Write with = { %s = … } in this block.", c, name, place(v.header), name))
+		default:
+			sc.eval.rep.add(mistake(at, "Missing input", "%s needs %s, which %s declares without a default. Write %s = … in this block.", c, name, place(v.header), name))
 		}
 	}
 }
 
 // wanted are the outputs of a module that an expression needs, and where it first says so.
 type wanted struct {
+	scope *scope // of the call
 	from  hcl.Range
 	names map[string]bool
 }
@@ -200,7 +234,7 @@ func (sc *scope) wantOutputs(r reference, all map[string]*wanted) {
 	c := sc.mod.calls.byName[r.name]
 	w := all[r.name]
 	if w == nil {
-		w = &wanted{r.rng, map[string]bool{}}
+		w = &wanted{sc, r.rng, map[string]bool{}}
 		all[r.name] = w
 	}
 	if c.target == nil {

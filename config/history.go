@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -89,8 +90,14 @@ func (sc *scope) checkGone(t target, whole bool, what string) {
 
 // exists tells whether there is an object, or an instance of a module.
 func (e *evaluator) exists(a resource.Addr) bool {
+	if a.Kind != "" && e.byID[a.String()] != nil {
+		return true
+	}
+	if a.Kind == resource.KindVM { // of an appliance with several, an instance is none itself
+		a = resource.Addr{Module: a.String()}
+	}
 	if a.Kind != "" {
-		return e.byID[a.String()] != nil
+		return false
 	}
 	return slices.ContainsFunc(e.scopes, func(sc *scope) bool { return sc.path == a.Module })
 }
@@ -100,15 +107,20 @@ func (e *evaluator) exists(a resource.Addr) bool {
 func (m *module) find(a resource.Addr) (declared, known bool) {
 	var path []string
 	for rest := a.Module; rest != ""; {
-		caller, _ := cutModule(rest)
-		_, name := cutModule(withoutKey(resource.Addr{Module: rest}).Module)
-		path, rest = append(path, name), caller
+		caller, _ := resource.CutModule(rest)
+		_, step := resource.CutModule(withoutKey(resource.Addr{Module: rest}).Module)
+		path, rest = append(path, step), caller
 	}
-	for _, name := range slices.Backward(path) {
-		c := m.calls.byName[name]
+	for _, step := range slices.Backward(path) {
+		word, name, _ := strings.Cut(step, ".")
+		if a := m.appliances.byName[name]; word == applianceBlock && a != nil {
+			m = a.shared
+			continue
+		}
+		c := m.callOf(reference{root: word, name: name})
 		switch {
 		case c == nil:
-			return false, !m.broken
+			return false, !m.isBroken()
 		case c.target == nil:
 			return false, false
 		}

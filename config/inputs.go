@@ -4,14 +4,15 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// variable gives the value of var.NAME.
+// variable gives the value of var.NAME, or parameter.NAME in an appliance.
 func (sc *scope) variable(name string, from hcl.Range) cty.Value {
-	return sc.demand("var."+name, from, func() cty.Value {
-		v := sc.mod.variables.byName[name]
+	v := sc.mod.variables.byName[name]
+	return sc.demand(v.String(), from, func() cty.Value {
 		val := sc.variableValue(v)
 		if v.sensitive {
 			val = val.Mark(sensitive)
@@ -30,12 +31,12 @@ func (sc *scope) variableValue(v *variable) cty.Value {
 		if v.value != cty.NilVal {
 			return v.value
 		}
-		sc.eval.rep.addFirst(mistake(rng, "Value is null", "var.%s has nullable = false and no default, so it must be given a value.", v.name))
+		sc.eval.rep.addFirst(mistake(rng, "Value is null", "%s has nullable = false and no default, so it must be given a value.", v))
 		return cty.DynamicVal
 	}
 	converted, err := v.convertMarked(val)
 	if err != nil {
-		sc.eval.rep.addFirst(mistake(rng, "Wrong type", "%s: the value of var.%s does not fit its type: %s.", from, v.name, typeError(err)))
+		sc.eval.rep.addFirst(mistake(rng, "Wrong type", "%s: the value of %s does not fit its type: %s.", from, v, typeError(err)))
 		return cty.DynamicVal
 	}
 	return converted
@@ -56,16 +57,63 @@ func (sc *scope) givenValue(v *variable) (val cty.Value, rng hcl.Range, from str
 		return cty.NilVal, v.header, ""
 	}
 	attr := sc.call.inputs[v.name]
-	if attr == nil {
-		if v.value == cty.NilVal {
-			return cty.DynamicVal, v.header, "" // reported at the call
+	switch {
+	case attr != nil:
+		return sc.input(attr), attr.Expr.Range(), sc.call.String()
+	case sc.call.with != nil:
+		if val = sc.withValue(v.name); val != cty.NilVal {
+			return val, sc.call.with.Expr.Range(), sc.call.String()
 		}
-		return cty.NilVal, v.header, ""
 	}
+	if v.value == cty.NilVal {
+		return cty.DynamicVal, v.header, "" // reported at the call
+	}
+	return cty.NilVal, v.header, ""
+}
+
+// input evaluates what the call of a module instance gives.
+func (sc *scope) input(attr *hclsyntax.Attribute) cty.Value {
 	ctx := sc.parent.context(referencesIn(attr.Expr), sc.call.repeat).NewChild()
 	ctx.Variables = sc.instance.vars
-	val, _ = sc.eval.value(attr.Expr, ctx)
-	return val, attr.Expr.Range(), "module." + sc.call.name
+	val, _ := sc.eval.value(attr.Expr, ctx)
+	return val
+}
+
+// withValue gives a parameter of a with that is one value, or NilVal when that does not have it.
+func (sc *scope) withValue(name string) cty.Value {
+	with, marks := sc.input(sc.call.with).Unmark()
+	switch t := with.Type(); {
+	case !with.IsKnown():
+		return cty.DynamicVal
+	case with.IsNull() || !t.IsObjectType() && !t.IsMapType():
+		return cty.DynamicVal // reported by checkWith
+	case t.IsObjectType() && t.HasAttribute(name):
+		return with.GetAttr(name).WithMarks(marks)
+	case t.IsMapType() && with.HasIndex(cty.StringVal(name)).True():
+		return with.Index(cty.StringVal(name)).WithMarks(marks)
+	}
+	return cty.NilVal
+}
+
+// checkWith compares a with that is one value with the parameters that there are.
+func (sc *scope) checkWith() {
+	if sc.parent == nil || sc.call.with == nil {
+		return
+	}
+	with, _ := sc.input(sc.call.with).Unmark()
+	rng := sc.call.with.Expr.Range()
+	switch t := with.Type(); {
+	case !with.IsKnown():
+		return
+	case with.IsNull() || !t.IsObjectType() && !t.IsMapType():
+		sc.eval.rep.addFirst(mistake(rng, "Wrong type", "with gives parameters by their names, { NAME = VALUE }, and this is %s.", t.FriendlyName()))
+		return
+	}
+	given := map[string]hcl.Range{}
+	for name := range with.AsValueMap() {
+		given[name] = rng
+	}
+	sc.parent.checkNames(sc.call, given, rng)
 }
 
 // convertMarked is convert for values that may bear marks, which the defaults of optional attributes cannot look through.
@@ -91,7 +139,7 @@ func (v *variable) convertMarked(val cty.Value) (cty.Value, error) {
 func (sc *scope) validate(v *variable) {
 	for _, r := range v.rules {
 		if text, failed := sc.broken(r, sc.context(r.references(), repetition{})); failed {
-			sc.eval.rep.addFirst(mistake(sc.valueRange(v), "Invalid value for variable", "%s\n\nThis was checked by the validation at %s.", text, place(r.condition.Range())))
+			sc.eval.rep.addFirst(mistake(sc.valueRange(v), "Invalid value for "+v.noun(), "%s\n\nThis was checked by the validation at %s.", text, place(r.condition.Range())))
 		}
 	}
 }
@@ -116,7 +164,11 @@ func (sc *scope) message(r rule, ctx *hcl.EvalContext) string {
 // valueRange is where the value of a variable was written, or the variable itself.
 func (sc *scope) valueRange(v *variable) hcl.Range {
 	if sc.parent != nil {
-		if attr := sc.call.inputs[v.name]; attr != nil {
+		attr := sc.call.inputs[v.name]
+		if attr == nil {
+			attr = sc.call.with
+		}
+		if attr != nil {
 			return attr.Expr.Range()
 		}
 		return v.header

@@ -162,12 +162,12 @@ func triggerReference(expr hclsyntax.Expression) (reference, bool) {
 
 // checkTriggers checks that what a block's triggers name is declared.
 func (sc *scope) checkTriggers(b *block) {
-	for _, r := range b.triggers {
+	for _, r := range atLevel(b.triggers, 0) {
 		if !sc.declared(r) {
 			sc.eval.refuse(r, sc.missing(r))
 			continue
 		}
-		of := sc.mod.blocks.byName[r.String()]
+		of := sc.sees(r).mod.blocks.byName[r.String()]
 		if r.same {
 			r.steps = append(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal("")}}, r.steps...)
 		}
@@ -177,11 +177,25 @@ func (sc *scope) checkTriggers(b *block) {
 	}
 }
 
+// moduleOf is the module instance that what an expression of the object refers to belongs to.
+func (o *object) moduleOf(r reference) string {
+	if sc := o.side(r.level).scope; sc.sees(r) != nil {
+		return sc.sees(r).path
+	}
+	return o.addr.Module
+}
+
+// finds tells whether there are objects of the block that r names.
+func (sc *scope) finds(r reference) bool {
+	in := sc.sees(r)
+	return in != nil && in.objects[r.String()] != nil
+}
+
 // triggers writes the object's triggers as addresses, with a field behind.
 func (o *object) triggers() []string {
 	var out []string
 	for _, r := range o.block.triggers {
-		a := resource.Addr{Module: o.addr.Module, Kind: resource.Kind(r.root), Name: r.name, Key: r.instanceKey()}
+		a := resource.Addr{Module: o.moduleOf(r), Kind: resource.Kind(r.root), Name: r.name, Key: r.instanceKey()}
 		steps := r.steps
 		switch {
 		case r.same:
@@ -202,11 +216,11 @@ func (o *object) triggers() []string {
 func (p *placement) checkTriggered(objects []*object) {
 	for _, o := range objects {
 		for _, r := range o.block.triggers {
-			to := resource.Addr{Module: o.addr.Module, Kind: resource.Kind(r.root), Name: r.name, Key: r.instanceKey()}
+			to := resource.Addr{Module: o.moduleOf(r), Kind: resource.Kind(r.root), Name: r.name, Key: r.instanceKey()}
 			if r.same {
 				to.Key = o.addr.Key
 			}
-			if to.Key != "" && p.byID[to.String()] == nil && o.scope.objects[r.String()] != nil {
+			if to.Key != "" && p.byID[to.String()] == nil && o.side(r.level).scope.finds(r) {
 				p.rep.addFirst(mistake(o.at(triggerPath), "Missing object", "%s would be replaced with %s, and there is no such instance.", o.addr, to))
 			}
 		}

@@ -29,6 +29,10 @@ type module struct {
 	calls     table[*call]
 	checks    table[*check]
 	blocks    table[*block] // by "vm.web"
+
+	appliances table[*appliance]
+	inline     *appliance // that the module is written in; nil for a folder
+	outer      *module    // around that
 }
 
 // table holds declarations by name, in the order they were written.
@@ -45,15 +49,24 @@ func (t *table[T]) add(name string, v T) {
 	t.order = append(t.order, name)
 }
 
-// call is a module block.
+// call is a module block, or a vm block that makes an instance of an appliance.
 type call struct {
+	kind   resource.Kind // vm, or the word module
 	name   string
 	header hcl.Range
 	repeat repetition
 	inputs map[string]*hclsyntax.Attribute
 	needs  []reference // depends_on
 	target *module     // nil when it could not be loaded
+
+	appliance *appliance           // nil for a module
+	with      *hclsyntax.Attribute // in place of inputs, when their names are not plain
 }
+
+// moduleWord is what the addresses of module instances begin with.
+const moduleWord = "module"
+
+func (c *call) String() string { return string(c.kind) + "." + c.name }
 
 // output is an output block.
 type output struct {
@@ -99,6 +112,7 @@ func (l *loader) load(dir string, path []string, from hcl.Range) *module {
 		l.declare(m, b)
 	}
 	l.settings(m)
+	l.link(m)
 	for _, name := range m.calls.order {
 		l.callee(m, m.calls.byName[name], append(slices.Clone(path), id))
 	}
@@ -162,7 +176,7 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 		}
 	case isRefactoring(b.Type):
 		l.refactoring(m, b)
-	case b.Type != "variable" && b.Type != "output" && b.Type != "module" && b.Type != checkBlock && blockTypes[kind] == nil:
+	case b.Type != "variable" && b.Type != "output" && b.Type != "module" && b.Type != applianceBlock && b.Type != checkBlock && blockTypes[kind] == nil:
 		l.rep.add(mistake(b.TypeRange, "Unknown block type", "There is no block %q.%s", b.Type, didYouMean(b.Type, topLevel())))
 	case !l.labels(b, 1):
 	case b.Type == "variable":
@@ -177,6 +191,10 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 		if l.first(b, m.calls.byName[b.Labels[0]].where()) {
 			m.calls.add(b.Labels[0], declareCall(b, l.rep))
 		}
+	case b.Type == applianceBlock:
+		if l.first(b, m.appliances.byName[b.Labels[0]].where()) {
+			m.appliances.add(b.Labels[0], l.declareAppliance(m, b))
+		}
 	case b.Type == checkBlock:
 		if l.first(b, m.checks.byName[b.Labels[0]].where()) {
 			m.checks.add(b.Labels[0], declareCheck(b, l.rep))
@@ -184,7 +202,7 @@ func (l *loader) declare(m *module, b *hclsyntax.Block) {
 	default:
 		name := b.Type + "." + b.Labels[0]
 		if l.first(b, m.blocks.byName[name].where()) {
-			m.blocks.add(name, compileBlock(b, l.rep))
+			m.blocks.add(name, l.compile(b))
 		}
 	}
 }

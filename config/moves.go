@@ -79,24 +79,35 @@ func (r *renames) before(a resource.Addr) []resource.Addr {
 	if len(r.to) > 0 {
 		for _, around := range surrounding(a) {
 			for _, n := range r.to[around] {
-				was, ok := replace(a, n.to, n.from, n.whole)
+				was, ok := a.Rename(n.to, n.from, n.whole)
 				if now, _ := r.next(was); ok && now == a {
 					out = append(out, was)
 				}
 			}
 		}
 	}
-	// With count put around it or taken away, one object is still the first.
-	if was := a; a.Key == "" || a.Key == firstKey {
-		was.Key = ""
-		if a.Key == "" {
-			was.Key = firstKey
+	// With count put around it or taken away, one object is still the first, and so is one instance of an appliance.
+	for _, around := range surrounding(a) {
+		if around.Kind == "" || around.Key != "" && around.Key != firstKey {
+			continue
 		}
-		if _, by := r.next(was); by == nil {
-			out = append(out, was)
+		was := around
+		was.Key = otherFirst(around.Key)
+		if was, ok := a.Rename(around, was, false); ok {
+			if _, by := r.next(was); by == nil {
+				out = append(out, was)
+			}
 		}
 	}
 	return out
+}
+
+// otherFirst is the key of the first with count for the one without, and the other way round.
+func otherFirst(key string) string {
+	if key == "" {
+		return firstKey
+	}
+	return ""
 }
 
 var firstKey = resource.IndexKey(0)
@@ -108,7 +119,7 @@ func (r *renames) next(a resource.Addr) (resource.Addr, *rename) {
 	}
 	for _, around := range surrounding(a) {
 		for _, n := range r.from[around] {
-			if to, ok := replace(a, n.from, n.to, n.whole); ok {
+			if to, ok := a.Rename(n.from, n.to, n.whole); ok {
 				return to, n
 			}
 		}
@@ -116,23 +127,8 @@ func (r *renames) next(a resource.Addr) (resource.Addr, *rename) {
 	return resource.Addr{}, nil
 }
 
-// replace gives a with from in it replaced by to; ok tells whether it is in it. whole leaves the key of the instance as it is.
-func replace(a, from, to resource.Addr, whole bool) (resource.Addr, bool) {
-	if from.Kind != "" {
-		ok := a.Module == from.Module && a.Kind == from.Kind && a.Name == from.Name && (whole || a.Key == from.Key)
-		a.Module, a.Name = to.Module, to.Name
-		if !whole {
-			a.Key = to.Key
-		}
-		return a, ok
-	}
-	rest, ok := strings.CutPrefix(a.Module, from.Module)
-	ok = ok && (rest == "" || rest[0] == '.' || whole && rest[0] == '[')
-	a.Module = to.Module + rest
-	return a, ok
-}
-
-// surrounding lists the addresses that a block can name a by, the closest first: itself, its block, and the modules it is in.
+// surrounding lists the addresses that a block can name a by, the closest first: itself, its block, and the modules and instances
+// of appliances it is in.
 func surrounding(a resource.Addr) []resource.Addr {
 	var out []resource.Addr
 	add := func(x resource.Addr) {
@@ -143,27 +139,12 @@ func surrounding(a resource.Addr) []resource.Addr {
 	if a.Kind != "" {
 		add(a.Owner())
 	}
-	for path := a.Module; path != ""; path, _ = cutModule(path) {
-		add(resource.Addr{Module: path})
-	}
-	return out
-}
-
-// cutModule splits off the last step of a module's path: module.a, and b["x"] of module.b["x"].
-func cutModule(path string) (caller, last string) {
-	quoted, at := false, 0
-	for i := 0; i < len(path); i++ {
-		switch {
-		case quoted && path[i] == '\\':
-			i++
-		case path[i] == '"':
-			quoted = !quoted
-		case !quoted && strings.HasPrefix(path[i:], "module."):
-			at = i
-			i += len("module.") - 1
+	for path := a.Module; path != ""; path, _ = resource.CutModule(path) {
+		if around, err := resource.ParseAddr(path); err == nil {
+			add(around)
 		}
 	}
-	return strings.TrimSuffix(path[:at], "."), strings.TrimPrefix(path[at:], "module.")
+	return out
 }
 
 // lastKey is the key of what an address names: an object, or a module.
@@ -171,7 +152,7 @@ func lastKey(a resource.Addr) string {
 	if a.Kind != "" {
 		return a.Key
 	}
-	_, last := cutModule(a.Module)
+	_, last := resource.CutModule(a.Module)
 	if i := strings.IndexByte(last, '['); i >= 0 {
 		return last[i:]
 	}

@@ -90,16 +90,3 @@ func TestMovesThatLoseSomethingAreWarnedOf(t *testing.T) {
 		t.Errorf("instances to instances: %v", diags)
 	}
 }
-
-func TestModulePathsAreCutAtTheirSteps(t *testing.T) {
-	for _, c := range []struct{ path, caller, last string }{
-		{"module.a", "", "a"},
-		{`module.a["module.x"]`, "", `a["module.x"]`},
-		{`module.a["q\".module.x"].module.b[0]`, `module.a["q\".module.x"]`, "b[0]"},
-		{"module.module.module.b", "module.module", "b"},
-	} {
-		if caller, last := cutModule(c.path); caller != c.caller || last != c.last {
-			t.Errorf("%s: %q and %q", c.path, caller, last)
-		}
-	}
-}

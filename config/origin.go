@@ -9,8 +9,8 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// Origin says where the value of a field comes from that the object's own block does not set, such as "instancetype.small",
-// and where that was written, if it was. Text is empty when the object's block sets it: Sources.Range says where.
+// Origin says where the value of a field comes from that the object's own block does not set, such as "instancetype.small" or
+// "appliance.shop", and where that was written, if it was. Text is empty when the object's block sets it: Sources.Range says where.
 func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range) {
 	o := c.eval.byID[a.Owner().String()]
 	if o == nil || o.block == nil {
@@ -24,7 +24,7 @@ func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range
 		full = joinPath(a.Part, path)
 	}
 	if writtenAt(o.block.ranges, full) {
-		return "", hcl.Range{}
+		return o.said(full), nearest(o.block.ranges, full)
 	}
 	if vm, ok := o.res.(*resource.VM); ok {
 		if c.eval.inherited(vm, full) {
@@ -45,6 +45,47 @@ func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range
 		return "decided by vmplan", hcl.Range{}
 	}
 	return "default", hcl.Range{}
+}
+
+// said tells what other block than the object's own sets the field at path, if it is another.
+func (o *object) said(path string) string {
+	for ; o.block.origins != nil && path != ""; path = path[:max(strings.LastIndexByte(path, '.'), 0)] {
+		if _, ok := o.block.ranges[path]; ok {
+			return o.block.origins[path]
+		}
+	}
+	if a := o.scope.mod.inline; a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+// Usage says of an object by which appliance it is described, and for which instance of it. Instance is empty for what the
+// instances share.
+type Usage struct {
+	Appliance, Instance     string
+	ApplianceAt, InstanceAt hcl.Range
+}
+
+// Usage gives the appliance of the object at a; ok is false when it has none.
+func (c *Config) Usage(a resource.Addr) (u Usage, ok bool) {
+	o := c.eval.byID[a.Owner().String()]
+	if o == nil {
+		return Usage{}, false
+	}
+	in := o.scope
+	if o.inner != nil {
+		in = o.inner
+	}
+	if in == nil || in.call == nil || in.call.appliance == nil {
+		return Usage{}, false
+	}
+	of := in.call.appliance
+	u = Usage{Appliance: of.String(), ApplianceAt: of.header}
+	if in.mod != of.shared {
+		u.Instance, u.InstanceAt = in.path, in.call.header
+	}
+	return u, true
 }
 
 // writtenAt tells whether the block sets the field, or the block inside it that path names.

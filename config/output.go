@@ -44,7 +44,7 @@ func (c *Config) Outputs(live map[resource.Addr]map[string][]string) ([]Output, 
 	for _, sc := range e.scopes {
 		for name := range sc.nodes {
 			// Objects and the instances of modules cannot depend on what guests tell.
-			if slices.ContainsFunc([]string{"local.", "var.", "output.", "value of "}, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			if slices.ContainsFunc([]string{"local.", "var.", parameterBlock + ".", "output.", "value of "}, func(p string) bool { return strings.HasPrefix(name, p) }) {
 				delete(sc.nodes, name)
 			}
 		}

@@ -66,6 +66,9 @@ func (p *placement) findHosts() {
 // onHost gives an object the default host if it names none.
 func (p *placement) onHost(o *object) {
 	meta := o.res.Base()
+	for sc := o.scope; sc != nil && o.addr.Kind != resource.KindHost && !o.bad["host"]; sc = sc.parent {
+		orElse(&meta.Host, sc.host)
+	}
 	switch {
 	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
 	case p.fallback != nil:

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,7 +20,8 @@ type reference struct {
 	// same tells that it goes on with [each.key] or [count.index]: to the instance with the key of the one that refers.
 	same bool
 	// bits tells that only what the disks of it hold is wanted, and not that it is in place.
-	bits bool
+	bits  bool
+	level int // where it is seen from: see side
 }
 
 func (r reference) String() string {
@@ -127,24 +129,19 @@ var quiet = &hcl.Diagnostic{}
 
 // missing says what is wrong with a reference to something that is not declared.
 func (sc *scope) missing(r reference) *hcl.Diagnostic {
-	if sc.mod.broken {
+	if sc.mod.isBroken() {
 		return quiet
 	}
-	names := func(order []string, prefix string) string {
-		var all []string
-		for _, n := range order {
-			all = append(all, prefix+n)
-		}
-		return didYouMean(r.String(), all)
-	}
-	mod := sc.mod
+	hint := didYouMean(r.String(), sc.seen())
 	switch {
 	case r.root == "var":
-		return mistake(r.rng, "Undeclared variable", "There is no variable %q. Declare it: variable %q {}.%s", r.name, r.name, names(mod.variables.order, "var."))
+		return mistake(r.rng, "Undeclared variable", "There is no variable %q. Declare it: variable %q {}.%s", r.name, r.name, hint)
+	case r.root == parameterBlock:
+		return sc.missingParameter(r, hint)
 	case r.root == "local":
-		return mistake(r.rng, "Undeclared local value", "There is no local value %q. Declare it: locals { %s = … }.%s", r.name, r.name, names(mod.locals.order, "local."))
-	case r.root == "module":
-		return mistake(r.rng, "Undeclared module", "There is no module %q.%s", r.name, names(mod.calls.order, "module."))
+		return mistake(r.rng, "Undeclared local value", "There is no local value %q. Declare it: locals { %s = … }.%s", r.name, r.name, hint)
+	case r.root == moduleWord:
+		return mistake(r.rng, "Undeclared module", "There is no module %q.%s", r.name, hint)
 	case r.root == "path":
 		return mistake(r.rng, "Unknown name", "There are path.module, path.root and path.cwd.")
 	}
@@ -152,26 +149,60 @@ func (sc *scope) missing(r reference) *hcl.Diagnostic {
 	if blockTypes[kind] == nil {
 		return sc.unknownName(r)
 	}
-	candidates := names(mod.blocks.order, "")
-	if kind == kindInstancetype || kind == kindPreference {
-		candidates = names(append(mod.blocks.order, builtinNames(kind)...), "")
-	}
 	where := ""
-	if sc.path != "" {
+	switch {
+	case sc.mod.inline != nil:
+		where = fmt.Sprintf(" in %s or around it", sc.mod.inline)
+	case sc.path != "":
 		where = " in this module (a module sees nothing of its caller's but its inputs)"
 	}
-	return mistake(r.rng, "Missing object", "%s is not declared%s.%s", r, where, candidates)
+	return mistake(r.rng, "Missing object", "%s is not declared%s.%s", r, where, hint)
+}
+
+func (sc *scope) missingParameter(r reference, hint string) *hcl.Diagnostic {
+	switch a := sc.mod.inline; {
+	case a == nil:
+		return mistake(r.rng, "Not in an appliance", "parameter.NAME has a meaning only in an appliance. What a project or module is given is var.NAME.")
+	case sc.mod == a.shared:
+		return mistake(r.rng, "Shared by all instances", "What the instances of %s share exists once, so it cannot depend on a parameter of one of them. Take shared out, or the parameter.", a)
+	}
+	return mistake(r.rng, "Undeclared parameter", "%s has no parameter %q. Declare it: parameter %q {}.%s", sc.mod.inline, r.name, r.name, hint)
+}
+
+// seen lists what can be referred to, for suggestions.
+func (sc *scope) seen() []string {
+	var out []string
+	add := func(order []string, prefix string) {
+		for _, n := range order {
+			out = append(out, prefix+n)
+		}
+	}
+	for s := sc; s != nil; s = s.outer {
+		variables := "var."
+		if s.mod.inline != nil {
+			variables = parameterBlock + "."
+		}
+		add(s.mod.variables.order, variables)
+		add(s.mod.locals.order, "local.")
+		add(s.mod.calls.order, moduleWord+".")
+		add(s.mod.blocks.order, "")
+	}
+	return append(append(out, builtinNames(kindInstancetype)...), builtinNames(kindPreference)...)
 }
 
 func (sc *scope) unknownName(r reference) *hcl.Diagnostic {
+	roots := sc.roots()
 	if r.name == "" {
-		return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. A text is written in quotes: %q.%s", r.root, r.root, didYouMean(r.root, roots()))
+		return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. A text is written in quotes: %q.%s", r.root, r.root, didYouMean(r.root, roots))
 	}
-	return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. There are: %s.%s", r.root, strings.Join(roots(), ", "), didYouMean(r.root, roots()))
+	return mistake(r.rng, "Unknown name", "%s is not a name that can be used here. There are: %s.%s", r.root, strings.Join(roots, ", "), didYouMean(r.root, roots))
 }
 
-func roots() []string {
-	names := []string{"var", "local", "module", "each", "count", "path"}
+func (sc *scope) roots() []string {
+	names := []string{"var", "local", moduleWord, "each", "count", "path"}
+	if sc.mod.inline != nil {
+		names = append([]string{parameterBlock}, names...)
+	}
 	return append(names, kindNames()...)
 }
 

@@ -24,7 +24,7 @@ func (b *block) checkSteps(r reference) *hcl.Diagnostic {
 		}
 		return b.checkMembers(r, steps)
 	}
-	if name, isAttr := stepName(steps[0]); !isIndex && isAttr && b.member(b.typ, name) != nil {
+	if name, isAttr := stepName(steps[0]); !isIndex && isAttr && (b.member(b.typ, name) != nil || b.call != nil && (name == outputWord || name == vmWord)) {
 		return mistake(r.rng, "Instance not named", "%s has count or for_each: say which one, such as %s.%s.", r, exampleInstance(b), name)
 	}
 	return b.checkMembers(r, steps[1:])
@@ -32,6 +32,11 @@ func (b *block) checkSteps(r reference) *hcl.Diagnostic {
 
 // checkMembers follows attributes, blocks and labels into the object.
 func (b *block) checkMembers(r reference, steps hcl.Traversal) *hcl.Diagnostic {
+	if b.call != nil && len(steps) > 0 {
+		if d, handled := b.checkInstance(r, steps); handled {
+			return d
+		}
+	}
 	for t := b.typ; len(steps) > 0; {
 		name, ok := stepName(steps[0])
 		if !ok {
@@ -56,7 +61,7 @@ func (b *block) checkMembers(r reference, steps hcl.Traversal) *hcl.Diagnostic {
 	return nil
 }
 
-// labels lists the labels of the block's nested blocks of a type: disk, nic. An image puts a disk in where none is written.
+// labels lists the labels of the block's nested blocks of a type: disk, nic. An image puts a disk in where none is written for it.
 func (b *block) labels(name string) []string {
 	var labels []string
 	for _, n := range b.body.labelled {
@@ -64,8 +69,8 @@ func (b *block) labels(name string) []string {
 			labels = append(labels, n.label)
 		}
 	}
-	if name == "disk" && labels == nil {
-		labels = []string{rootDisk}
+	if name == "disk" && (labels == nil || b.origins != nil) {
+		labels = append(labels, rootDisk)
 	}
 	return labels
 }

@@ -10,6 +10,7 @@ import (
 
 // variable is a variable block.
 type variable struct {
+	word      string // by which expressions refer to it: var, parameter
 	name      string
 	header    hcl.Range
 	typ       cty.Type // DynamicPseudoType: any
@@ -21,7 +22,10 @@ type variable struct {
 }
 
 func declareVariable(b *hclsyntax.Block, rep *reporter) *variable {
-	v := &variable{name: b.Labels[0], header: b.DefRange(), typ: cty.DynamicPseudoType, nullable: true}
+	v := &variable{word: "var", name: b.Labels[0], header: b.DefRange(), typ: cty.DynamicPseudoType, nullable: true}
+	if b.Type == parameterBlock {
+		v.word = parameterBlock
+	}
 	attrs := b.Body.Attributes
 	if attr := attrs["type"]; attr != nil {
 		typ, defaults, diags := typeexpr.TypeConstraintWithDefaults(attr.Expr)
@@ -40,12 +44,12 @@ func declareVariable(b *hclsyntax.Block, rep *reporter) *variable {
 		switch attr.Name {
 		case "type", "default", "description", "sensitive", "nullable":
 		default:
-			rep.add(unknownAttribute(attr, "variable", []string{"type", "default", "description", "sensitive", "nullable"}))
+			rep.add(unknownAttribute(attr, b.Type, []string{"type", "default", "description", "sensitive", "nullable"}))
 		}
 	}
 	for _, nested := range b.Body.Blocks {
 		if nested.Type != "validation" {
-			rep.add(mistake(nested.TypeRange, "Unknown block type", "A variable block has no block %q.%s", nested.Type, didYouMean(nested.Type, []string{"validation"})))
+			rep.add(mistake(nested.TypeRange, "Unknown block type", "%s block has no block %q.%s", sentence(article(b.Type)), nested.Type, didYouMean(nested.Type, []string{"validation"})))
 			continue
 		}
 		if r, ok := declareRule(nested, rep); ok {
@@ -55,20 +59,30 @@ func declareVariable(b *hclsyntax.Block, rep *reporter) *variable {
 	return v
 }
 
+func (v *variable) String() string { return v.word + "." + v.name }
+
+// noun is the type of the block that declares it.
+func (v *variable) noun() string {
+	if v.word == parameterBlock {
+		return parameterBlock
+	}
+	return "variable"
+}
+
 // defaultValue evaluates the default; a wrong one counts as a value that is not known, so that it is complained of once.
 func (v *variable) defaultValue(attr *hclsyntax.Attribute, rep *reporter) cty.Value {
 	val, diags := attr.Expr.Value(nil)
 	if diags.HasErrors() {
-		rep.add(mistake(attr.Expr.Range(), "Default is not constant", "The default of a variable cannot refer to anything: %s", diags[0].Detail))
+		rep.add(mistake(attr.Expr.Range(), "Default is not constant", "The default of a "+v.noun()+" cannot refer to anything: %s", diags[0].Detail))
 		return cty.DynamicVal
 	}
 	if val.IsNull() && !v.nullable {
-		rep.add(mistake(attr.Expr.Range(), "Default is null", "var.%s has nullable = false, so null cannot be its default.", v.name))
+		rep.add(mistake(attr.Expr.Range(), "Default is null", "%s has nullable = false, so null cannot be its default.", v))
 		return cty.DynamicVal
 	}
 	val, err := v.convert(val)
 	if err != nil {
-		rep.add(mistake(attr.Expr.Range(), "Wrong type", "The default of var.%s does not fit its type: %s.", v.name, typeError(err)))
+		rep.add(mistake(attr.Expr.Range(), "Wrong type", "The default of %s does not fit its type: %s.", v, typeError(err)))
 		return cty.DynamicVal
 	}
 	return val

@@ -3,6 +3,7 @@ package resource
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,7 +26,8 @@ const (
 // Addr names one object of a project: [module.M[KEY].]KIND.NAME[KEY][.PART].
 // It is comparable and its zero value means "none".
 type Addr struct {
-	// Module is the path of the module instance, such as `module.a.module.b["x"]`; empty in the root.
+	// Module is the path of the module instance, such as `module.a.module.b["x"]`; empty in the root. An instance of an
+	// appliance is one too, `vm.shop["x"]`, and so is what the instances of an appliance share, `appliance.shop`.
 	Module string
 	// Kind and Name are the block's type and label.
 	Kind Kind
@@ -96,11 +98,40 @@ func keyText(key string) string {
 // block, a part of it, or anything in the module.
 func (a Addr) Contains(b Addr) bool {
 	if a.Kind == "" {
-		return b.Module == a.Module || strings.HasPrefix(b.Module, a.Module+".") ||
-			strings.HasPrefix(b.Module, a.Module+"[")
+		return within(b.Module, a.Module)
+	}
+	if a.Kind == KindVM && a.Part == "" && within(b.Module, a.String()) {
+		return true // it is an instance of an appliance
 	}
 	return a.Module == b.Module && a.Kind == b.Kind && a.Name == b.Name &&
 		(a.Key == "" || a.Key == b.Key) && (a.Part == "" || a.Part == b.Part)
+}
+
+// within tells whether the module instance at path is the one called name, any instance of it, or inside one.
+func within(path, name string) bool {
+	rest, ok := strings.CutPrefix(path, name)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[' && !strings.HasSuffix(name, "]"))
+}
+
+// CutModule splits off the last step of the path of a module instance: module.a and module.b["x"] of module.a.module.b["x"].
+func CutModule(path string) (caller, last string) {
+	steps, err := splitAddr(path)
+	if err != nil || len(steps) < 2 {
+		return "", path
+	}
+	return moduleText(steps[:len(steps)-2]), moduleText(steps[len(steps)-2:])
+}
+
+// moduleText writes steps as a path.
+func moduleText(steps []addrStep) string {
+	var b strings.Builder
+	for i, s := range steps {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.name + s.key)
+	}
+	return b.String()
 }
 
 // Compare orders addresses: by module, kind (what others stand on first), name, key (indexes by number), part.
@@ -167,16 +198,15 @@ func ParseAddr(s string) (Addr, error) {
 		return Addr{}, fmt.Errorf("address %q: %w", s, err)
 	}
 	var a Addr
-	var mods []string
-	for len(steps) >= 2 && steps[0].name == "module" {
-		if steps[0].key != "" {
-			return Addr{}, fmt.Errorf("address %q: module takes a name before its key", s)
+	n := 0
+	for inModule(steps[n:]) {
+		if steps[n].key != "" {
+			return Addr{}, fmt.Errorf("address %q: %s takes a name before its key", s, steps[n].name)
 		}
-		mods = append(mods, "module."+steps[1].name+steps[1].key)
-		steps = steps[2:]
+		n += 2
 	}
-	a.Module = strings.Join(mods, ".")
-	if len(steps) == 0 && len(mods) > 0 {
+	a.Module, steps = moduleText(steps[:n]), steps[n:]
+	if len(steps) == 0 && n > 0 {
 		return a, nil
 	}
 	if len(steps) < 2 || steps[0].key != "" {
@@ -196,6 +226,24 @@ func ParseAddr(s string) (Addr, error) {
 	a.Part = strings.Join(part, ".")
 	return a, nil
 }
+
+// inModule tells whether the steps begin with those of a module instance. An instance of an appliance is told from a vm by
+// what comes behind it: an object in it, and not a part of a vm.
+func inModule(steps []addrStep) bool {
+	if len(steps) < 2 {
+		return false
+	}
+	switch steps[0].name {
+	case "module", "appliance":
+		return true
+	case string(KindVM):
+		return len(steps) >= 4 && slices.Contains(instanceKinds, Kind(steps[2].name))
+	}
+	return false
+}
+
+// instanceKinds are the kinds of the objects that an instance of an appliance consists of.
+var instanceKinds = []Kind{KindNetwork, KindVolume, KindVM}
 
 type addrStep struct{ name, key string }
 

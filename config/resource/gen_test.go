@@ -2,6 +2,7 @@ package resource
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"pgregory.net/rapid"
@@ -19,7 +20,12 @@ func genAddr(t *rapid.T) Addr {
 	a := Addr{Kind: rapid.SampledFrom(kindOrder).Draw(t, "kind"), Name: names.Draw(t, "name")}
 	var mods []string
 	for range rapid.IntRange(0, 2).Draw(t, "depth") {
-		mods = append(mods, "module."+names.Draw(t, "module")+genKey(t))
+		mods = append(mods, rapid.SampledFrom([]string{"module.", "appliance."}).Draw(t, "word")+names.Draw(t, "module")+genKey(t))
+	}
+	if slices.Contains(instanceKinds, a.Kind) {
+		for range rapid.IntRange(0, 2).Draw(t, "instances") {
+			mods = append(mods, "vm."+names.Draw(t, "instance")+genKey(t))
+		}
 	}
 	a.Module, a.Key = strings.Join(mods, "."), genKey(t)
 	if a.Kind == KindVM && rapid.Bool().Draw(t, "part") {

@@ -1,6 +1,9 @@
 package resource
 
-import "reflect"
+import (
+	"reflect"
+	"strings"
+)
 
 // Move says that the object recorded at From is now called To. Both name one object, with its key and without a part: what
 // it owns goes with it. Config gives the moves that apply to what is recorded: chains, whole blocks and whole modules are
@@ -24,6 +27,24 @@ type Removal struct {
 type Import struct {
 	To Addr   `json:"to"`
 	ID string `json:"id"`
+}
+
+// Rename gives a with from in it replaced by to, and tells whether from is in it: a itself, or a module or an instance of an
+// appliance that it belongs to. whole: all instances of from are meant, and keep their keys.
+func (a Addr) Rename(from, to Addr, whole bool) (Addr, bool) {
+	if from.Kind != "" && a.Module == from.Module && a.Kind == from.Kind && a.Name == from.Name && (whole || a.Key == from.Key) {
+		a.Module, a.Name = to.Module, to.Name
+		if !whole {
+			a.Key = to.Key
+		}
+		return a, true
+	}
+	rest, ok := strings.CutPrefix(a.Module, from.String())
+	if !ok || rest != "" && rest[0] != '.' && (!whole || rest[0] != '[') {
+		return a, false
+	}
+	a.Module = to.String() + rest
+	return a, true
 }
 
 // Readdress gives a copy of r with every address in it, its own included, as rename says.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -12,23 +11,8 @@ type rename struct{ from, to resource.Addr }
 
 // of gives the new address of what is at a, and whether the renaming is about it. An instance keeps its key unless to has one.
 func (m rename) of(a resource.Addr) (resource.Addr, bool) {
-	if m.from.Kind == "" {
-		rest, ok := strings.CutPrefix(a.Module, m.from.Module)
-		if !ok || rest != "" && rest[0] != '.' && rest[0] != '[' {
-			return a, false
-		}
-		a.Module = m.to.Module + rest
-		return a, true
-	}
 	whole := m.from.Key == "" && m.to.Key == ""
-	if a.Module != m.from.Module || a.Kind != m.from.Kind || a.Name != m.from.Name || !whole && a.Key != m.from.Key {
-		return a, false
-	}
-	a.Module, a.Name = m.to.Module, m.to.Name
-	if !whole {
-		a.Key = m.to.Key
-	}
-	return a, true
+	return a.Rename(m.from, m.to, m.from.Kind == "" || whole)
 }
 
 // check tells why the renaming cannot be done, if so.

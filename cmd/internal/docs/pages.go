@@ -151,10 +151,16 @@ func render() (map[string]string, error) {
 	return pages, nil
 }
 
+// instanceText says what a vm block takes beside its attributes.
+const instanceText = "`appliance = appliance.NAME` makes the vm from an appliance, whose parameters `with = { NAME = VALUE }` gives: see [appliance](appliance.md).\n"
+
 func blockPage(b config.BlockType, in intro) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "# %s\n\n%s\n\n```hcl\n%s```\n\n", b.Kind, in.text, in.example)
 	w.WriteString("`count` or `for_each` makes several; then `count.index`, `each.key` and `each.value` can be used inside.\n")
+	if b.Kind == resource.KindVM {
+		w.WriteString("\n" + instanceText)
+	}
 	p := page{out: &w, kind: b.Kind, barred: b.Barred}
 	p.section("", b.Type, resource.ClassHost)
 	p.readOnly()

@@ -56,13 +56,7 @@ var plains = map[string]plain{
 `,
 		},
 		sections: []plainSection{
-			{rows: []plainRow{
-				{"type", "type", "`string`, `number`, `bool`, `list(T)`, `set(T)`, `map(T)`, `tuple([T, …])`, `object({ NAME = T, OTHER = optional(T, DEFAULT) })` or `any`. Default any."},
-				{"default", "any", "The value when none is given. Without it one must be given."},
-				{"description", "text", "What it is for."},
-				{"sensitive", "bool", "Whether the value, and all that is made from it, is never shown nor written in clear. Default false."},
-				{"nullable", "bool", "Whether null may be given. Default true."},
-			}},
+			{rows: parameterRows},
 			{"validation", "A condition that the value must meet. There may be several.", ruleRows},
 		},
 	},
@@ -119,6 +113,69 @@ vm "till" {
 			{"NAME", "any", "The value of the module's variable NAME. An object is handed over by its reference: `network = network.lan`."},
 		}}},
 	},
+	"appliance": {
+		intro: intro{
+			"An image and everything a vm made from it needs, as one parametrised object: the vm's settings, and networks, volumes, locals and outputs of its own. It makes nothing until a vm block is made from it, which says `appliance = appliance.NAME` and gives the parameters in `with`.\n\n" +
+				"What the instance's block sets goes before what the appliance sets: attributes and blocks replace those of the same name one by one, and what is set to null falls back. A disk for the image is put before those that are volumes. Each instance has its own of everything: the volume `static` of `vm.shop_de` is `vm.shop_de.volume.static`, is called `shop_de-static` on the host (`name` on the instance changes the first part), and goes with the instance. What is marked `shared = true`, and all images, instancetypes and preferences in it, exists once, as `appliance.shop.volume.static` (`shop-static`), and goes with the appliance's block.\n\n" +
+				"An appliance sees its own names first, then those around it: `network.lan`, `var.NAME`, `local.NAME`. Its parameters are `parameter.NAME`, and the vm without a name is `vm`: `vm.address`. What is shared cannot use parameters.\n\n" +
+				"With several vms each has a name, and may have count or for_each. Then what the instance's block sets holds for each of them, and `vm \"NAME\" { … }` in it for one. They are `vm.shop_de.vm.NAME`, in addresses and in expressions. A vm may be made from another appliance.\n\n" +
+				"Outputs are `vm.shop_de.output.NAME`.",
+			`appliance "shop" {
+  image = image.debian
+
+  parameter "site" {
+    type        = string
+    description = "Two letters."
+  }
+  volume "static" {
+    size   = "8GiB"
+    shared = true
+  }
+  network "back" {
+    mode = "isolated"
+    cidr = "10.40.0.0/24"
+  }
+  vm {
+    memory = "4GiB"
+    disk "static" {
+      volume    = volume.static
+      read_only = true
+    }
+    nic "back" {
+      network = network.back
+    }
+    cloud_init {
+      user_data = "#cloud-config\nfqdn: ${parameter.site}.shop.example\n"
+    }
+  }
+  output "name" {
+    value = vm.name
+  }
+}
+
+vm "shop_de" {
+  appliance = appliance.shop
+  with      = { site = "de" }
+  memory    = "8GiB"
+}
+`,
+		},
+		sections: []plainSection{
+			{rows: []plainRow{
+				{"image", "reference to an image", "The image of the vms in it that name none."},
+			}},
+			{"parameter \"NAME\"", "What an instance must or may give. Attributes and validation are those of [variable](variable.md).", parameterRows},
+			{"vm, vm \"NAME\"", "What is said of every instance's vm. Takes what [vm](vm.md) takes; count, for_each and with of a vm without a name are said by the instance.", []plainRow{
+				{"…", "", "See [vm](vm.md)."},
+			}},
+			{"network, volume", "Of each instance, unless shared.", []plainRow{
+				{"shared", "bool", "Whether it exists once for all instances. Default false."},
+			}},
+			{"image, instancetype, preference, locals, output", "As in a project. Images, instancetypes and preferences exist once.", []plainRow{
+				{"…", "", "See their pages."},
+			}},
+		},
+	},
 	"check": {
 		intro: intro{
 			"Conditions that are checked in every plan. One that is not met is a warning. What only a running guest can tell is not checked.\n\nConditions of one object stand in its own lifecycle block, as `precondition` or `postcondition`, where `self` is the object itself; one that is not met is an error. Both are checked before the plan, because all that a plan shows is known then.",
@@ -173,6 +230,14 @@ vm "till" {
 			{"id", "text", "**Required.** Its name on the host; of an image, a volume or a disk \"POOL/FILE\". May use variables."},
 		}}},
 	},
+}
+
+var parameterRows = []plainRow{
+	{"type", "type", "`string`, `number`, `bool`, `list(T)`, `set(T)`, `map(T)`, `tuple([T, …])`, `object({ NAME = T, OTHER = optional(T, DEFAULT) })` or `any`. Default any."},
+	{"default", "any", "The value when none is given. Without it one must be given."},
+	{"description", "text", "What it is for."},
+	{"sensitive", "bool", "Whether the value, and all that is made from it, is never shown nor written in clear. Default false."},
+	{"nullable", "bool", "Whether null may be given. Default true."},
 }
 
 var ruleRows = []plainRow{

@@ -60,17 +60,30 @@ type fieldExplainJSON struct {
 	Origin string `json:"origin,omitempty"`
 }
 
+// appliance says by which appliance the object is described, and for which instance of it.
+func (v *ExplanationView) appliance() string {
+	u, ok := v.config.Usage(v.e.Addr)
+	switch {
+	case !ok || !v.e.Desired:
+		return ""
+	case u.Instance == "":
+		return fmt.Sprintf("%s %s, shared by its instances", u.Appliance, placeText(u.ApplianceAt))
+	}
+	return fmt.Sprintf("%s %s, for %s %s", u.Appliance, placeText(u.ApplianceAt), u.Instance, placeText(u.InstanceAt))
+}
+
 type explanationJSON struct {
 	FormatVersion string `json:"format_version"`
 	planner.Explanation
-	Place  string             `json:"place,omitempty"`
-	Steps  []string           `json:"steps,omitempty"`
-	Fields []fieldExplainJSON `json:"fields"`
+	Place     string             `json:"place,omitempty"`
+	Appliance string             `json:"appliance,omitempty"`
+	Steps     []string           `json:"steps,omitempty"`
+	Fields    []fieldExplainJSON `json:"fields"`
 }
 
 // JSON prints it as one object.
 func (v *ExplanationView) JSON() error {
-	out := explanationJSON{FormatVersion: "1.0", Explanation: v.e, Place: v.place(), Fields: []fieldExplainJSON{}}
+	out := explanationJSON{FormatVersion: "1.0", Explanation: v.e, Place: v.place(), Appliance: v.appliance(), Fields: []fieldExplainJSON{}}
 	for _, s := range v.e.Steps {
 		out.Steps = append(out.Steps, s.ID)
 	}
@@ -111,6 +124,9 @@ func (v *ExplanationView) head(b *strings.Builder, text, place string) {
 func (v *ExplanationView) writeObject(b *strings.Builder) {
 	v.head(b, v.e.Addr.String(), v.place())
 	rows := []property{{"object", v.whereabouts()}}
+	if from := v.appliance(); from != "" {
+		rows = append(rows, property{"from", from})
+	}
 	switch c := v.e.Change; {
 	case c == nil && v.e.Pending == nil:
 		rows = append(rows, property{"plan", "nothing to do"})
