@@ -25,7 +25,7 @@ import (
 //	    lock               held while the image is being got, by this or another process
 //	    versions.json      what was got from there
 //	    part, part.json    a download that is not complete, and of what
-//	    unpacked           an unpacking that is not complete
+//	    work/              what is being unpacked, extracted or converted
 //
 // Everything but blobs/ and versions.json may be deleted at any time when nothing runs.
 
@@ -36,6 +36,9 @@ type version struct {
 	Sums       map[string]string `json:"sums"`                // of the file as it is downloaded, by kind
 	InPlace    string            `json:"in_place,omitempty"`  // path, when the file itself is used instead of a blob
 	Resolved   string            `json:"resolved,omitempty"`  // of the source, at that time
+	Names      []string          `json:"names,omitempty"`     // of the disk, in an archive
+	Disks      int               `json:"disks,omitempty"`     // that the archive has
+	Apart      bool              `json:"apart,omitempty"`     // the bits are from a file beside the one that was asked for
 	Digest     string            `json:"digest"`              // sha256:HEX of the unpacked bits
 	Size       int64             `json:"size"`                // of the unpacked bits
 	ModTime    time.Time         `json:"mod_time"`            // of the file that holds them
@@ -46,14 +49,15 @@ type version struct {
 type entry struct {
 	store    *Store
 	dir      string
+	pick     string // which of several disks counts; empty when there is only one
 	lock     *flock.Flock
 	Location string    `json:"location"` // without secrets, for people
 	Versions []version `json:"versions"` // newest last
 }
 
 // openEntry locks the location's folder, waiting for whoever else gets the same image.
-func (s *Store) openEntry(ctx context.Context, location string, progress *meter) (*entry, error) {
-	e := s.newEntry(location)
+func (s *Store) openEntry(ctx context.Context, location, pick string, progress *meter) (*entry, error) {
+	e := s.newEntry(location, pick)
 	for _, dir := range []string{e.dir, s.blobs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("image cache: %w", err)
@@ -73,16 +77,16 @@ func (s *Store) openEntry(ctx context.Context, location string, progress *meter)
 }
 
 // peekEntry reads what is known of the location, without a lock.
-func (s *Store) peekEntry(location string) *entry {
-	e := s.newEntry(location)
+func (s *Store) peekEntry(location, pick string) *entry {
+	e := s.newEntry(location, pick)
 	e.load()
 	return e
 }
 
-func (s *Store) newEntry(location string) *entry {
+func (s *Store) newEntry(location, pick string) *entry {
 	key := sha256.Sum256([]byte(location))
 	return &entry{
-		store: s, dir: filepath.Join(s.options.CacheDir, "sources", hex.EncodeToString(key[:16])), Location: Display(location),
+		store: s, dir: filepath.Join(s.options.CacheDir, "sources", hex.EncodeToString(key[:16])), pick: pick, Location: Display(location),
 	}
 }
 
@@ -126,7 +130,9 @@ func (e *entry) blob(digest string) string {
 // bySum gives the version with the sum, if its bits are still what they were. There is none for the zero sum, and none that
 // is used in place: there the file itself must be asked.
 func (e *entry) bySum(want sum) *version {
-	return e.newest(func(v version) bool { return want != sum{} && v.InPlace == "" && v.Sums[want.Algo] == want.Hex })
+	return e.newest(func(v version) bool {
+		return want != sum{} && v.InPlace == "" && !v.Apart && v.Sums[want.Algo] == want.Hex
+	})
 }
 
 // byInfo gives the version that the source has now: of the digest that it promises, or else of the same validator and size.
@@ -135,7 +141,7 @@ func (e *entry) byInfo(info Info, want sum) *version {
 	digest, err := info.digest()
 	return e.newest(func(v version) bool {
 		switch {
-		case err != nil || want != sum{} && v.Sums[want.Algo] != want.Hex:
+		case err != nil || v.Apart || want != sum{} && v.Sums[want.Algo] != want.Hex:
 			return false
 		case digest != sum{}:
 			return v.Sums[digest.Algo] == digest.Hex
@@ -144,9 +150,17 @@ func (e *entry) byInfo(info Info, want sum) *version {
 	})
 }
 
+// isCalled tells whether the version is that of the disk which is picked; without a name it must be the only one.
+func (v version) isCalled(pick string) bool {
+	if pick == "" {
+		return v.Disks <= 1
+	}
+	return slices.Contains(v.Names, pick)
+}
+
 func (e *entry) newest(match func(version) bool) *version {
 	for _, v := range slices.Backward(e.Versions) {
-		if match(v) && e.intact(v) {
+		if v.isCalled(e.pick) && match(v) && e.intact(v) {
 			return &v
 		}
 	}
@@ -171,7 +185,8 @@ func (e *entry) intact(v version) bool {
 func (e *entry) add(v *version) error {
 	e.Versions = slices.DeleteFunc(e.Versions, func(o version) bool {
 		_, err := os.Stat(e.path(o))
-		return err != nil || o.InPlace == v.InPlace && (v.InPlace != "" || o.Sums["sha256"] == v.Sums["sha256"])
+		same := v.InPlace != "" || o.Sums["sha256"] == v.Sums["sha256"]
+		return err != nil || o.InPlace == v.InPlace && slices.Equal(o.Names, v.Names) && same
 	})
 	e.Versions = append(e.Versions, *v)
 	return e.save()

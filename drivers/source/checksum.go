@@ -142,7 +142,7 @@ func (s *Store) expected(ctx context.Context, checksum, location string, tries i
 	if err != nil || !elsewhere {
 		return want, err
 	}
-	sums := s.locate(checksum)
+	sums, _ := s.locate(checksum)
 	src, err := s.options.Sources.find(sums)
 	if err != nil {
 		return sum{}, fmt.Errorf("checksum: %w", err)

@@ -1,6 +1,11 @@
 package source
 
-import "time"
+import (
+	"bytes"
+	"time"
+
+	"vmplan.dev/vmplan/config/resource"
+)
 
 // Hurry makes the store wait for no one, so that a test of failures takes no time.
 func (s *Store) Hurry() { s.limits.firstWait, s.limits.mostWait = time.Millisecond, time.Millisecond }
@@ -12,3 +17,22 @@ var (
 	ParseQCOW2 = parseQCOW2
 	FindSum    = findSum
 )
+
+// MemberNames gives the names of the files in a tar archive, as far as it can be read, and reads them.
+func MemberNames(archive []byte) (names []string) {
+	for m, err := range tarMembers(bytes.NewReader(archive)) {
+		if err != nil {
+			break
+		}
+		names = append(names, m.name)
+		if _, err := m.body.Read(make([]byte, 512)); err != nil {
+			continue
+		}
+	}
+	return names
+}
+
+// ParseVMDK judges the beginning of a vmdk image.
+func ParseVMDK(head []byte) (resource.Size, error) {
+	return parseVMDK(bytes.NewReader(head), int64(len(head)))
+}

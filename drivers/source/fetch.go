@@ -64,29 +64,7 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 	if err := f.check(v.Sums, digest); err != nil {
 		return nil, err
 	}
-	suffix, err := f.compression(file)
-	if err != nil {
-		return nil, err
-	}
-	if suffix != "" {
-		if err := f.unpack(ctx, file, suffix, v); err != nil {
-			return nil, err
-		}
-	} else if v.shape, err = inspect(file, info.Size); err != nil {
-		return nil, err
-	}
-	now, err := os.Stat(info.Path)
-	if err != nil {
-		return nil, err
-	}
-	if again, err := f.source.Stat(ctx, f.address); err != nil || again.Validator != info.Validator {
-		return nil, errChanged
-	}
-	if suffix != "" {
-		return v, f.install("unpacked", v)
-	}
-	v.InPlace, v.Digest, v.Size, v.ModTime = info.Path, "sha256:"+v.Sums["sha256"], info.Size, now.ModTime()
-	return v, f.entry.add(v)
+	return f.take(ctx, file, info, v)
 }
 
 // keep turns a complete download into a blob.
@@ -97,20 +75,7 @@ func (f *fetcher) keep(ctx context.Context, got *download) (*version, error) {
 		return nil, err
 	}
 	defer part.Close()
-	suffix, err := f.compression(part)
-	from := "part"
-	switch {
-	case err != nil:
-	case suffix != "":
-		from = "unpacked"
-		err = f.unpack(ctx, part, suffix, v)
-	default:
-		v.Digest = "sha256:" + v.Sums["sha256"]
-		v.shape, err = inspect(part, got.size)
-	}
-	if err == nil {
-		err = f.install(from, v)
-	}
+	v, err = f.take(ctx, part, got.info, v)
 	if ctx.Err() == nil && !errors.Is(err, drivers.ErrNoSpace) {
 		// What will never do is not kept; an unpacking that was stopped by something else can go on from the download.
 		if removeErr := removeAll(f.entry.file("part"), f.entry.file("part.json")); err == nil {
@@ -121,13 +86,6 @@ func (f *fetcher) keep(ctx context.Context, got *download) (*version, error) {
 		return nil, err
 	}
 	return v, nil
-}
-
-func (f *fetcher) install(name string, v *version) error {
-	if err := f.entry.install(f.entry.file(name), v); err != nil {
-		return fmt.Errorf("image cache: %w", err)
-	}
-	return nil
 }
 
 // check compares the sums with the one that the image must have, and the one that the source promised.
@@ -148,16 +106,6 @@ type checksumError struct {
 
 func (e *checksumError) Error() string {
 	return fmt.Sprintf("wrong checksum: %s %s, got %s; the file was changed on the way or at its source, and is not kept", e.who, e.want, e.got)
-}
-
-// compression tells how the open file is packed.
-func (f *fetcher) compression(file io.ReaderAt) (string, error) {
-	head := make([]byte, 512)
-	n, err := file.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	return compressionOf(fileName(f.location), head[:n])
 }
 
 // sums computes the sums of a file that is written to it: sha256, and what else is wanted.

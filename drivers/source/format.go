@@ -56,9 +56,6 @@ var foreign = []struct {
 	name, magic string
 	at          int
 }{
-	{"vmdk", "KDMV", 0},
-	{"vmdk", "COWD", 0},
-	{"vmdk", "# Disk DescriptorFile", 0},
 	{"vhdx", "vhdxfile", 0},
 	{"vpc", "conectix", 0},
 	{"vdi", "\x7f\x10\xda\xbe", 64},
@@ -112,9 +109,9 @@ func checkForeign(head []byte) error {
 	switch {
 	case isWebPage(head):
 		return errors.New("this is a web page, not an image: check the URL")
-	case len(head) >= 262 && string(head[257:262]) == "ustar":
+	case isTar(head):
 		return errors.New("this is a tar archive; extract the image from it and use that")
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	case isZip(head):
 		return errors.New("this is a zip archive; extract the image from it and use that")
 	}
 	return nil

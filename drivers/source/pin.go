@@ -15,6 +15,8 @@ type errand struct {
 	addr     resource.Addr
 	source   Source
 	location string // as the files say it, and as the cache knows it
+	pick     string // which of several disks there is wanted
+	alone    bool   // the file is one disk of an appliance, and no archive itself
 	address  string // where it is got from: that of the pinned version, if it has one of its own
 	want     sum    // of the file; zero: any will do
 	pinned   bool   // want is a pin's
@@ -54,8 +56,8 @@ func (s *Store) newest(ctx context.Context, img *resource.Image, tries int) (err
 }
 
 func (s *Store) errandTo(img *resource.Image) (e errand, err error) {
-	location := s.locate(img.Source)
-	e = errand{addr: img.Addr, location: location, address: location}
+	location, pick := s.locate(img.Source)
+	e = errand{addr: img.Addr, location: location, pick: pick, address: location}
 	e.source, err = s.options.Sources.find(location)
 	return e, err
 }
@@ -122,7 +124,7 @@ func (s *Store) Latest(ctx context.Context, img *resource.Image, report func(dri
 	var v *version
 	if err == nil {
 		e.current = true
-		_, v, err = s.run(ctx, e, newMeter(report))
+		v, _, err = s.run(ctx, e, newMeter(report))
 	}
 	if err != nil {
 		return resource.Pin{}, fmt.Errorf("%s: get %s: %w", img.Addr, Display(img.Source), err)

@@ -2,8 +2,9 @@
 // (download, checksum, unpacking, format), and the cache that keeps what was got.
 //
 // It must not know a hypervisor, and never trusts what it is sent: bits are compared with their checksum before they are
-// unpacked, limits hold while they are, and an image whose header would make a hypervisor read other files of the host is
-// refused. It starts no program; each protocol is a package of its own below this one.
+// unpacked, limits hold while they are, no name in an archive becomes a file's, and an image whose header would make a
+// hypervisor read other files of the host is refused. It starts no program but qemu-img, for disks in VMware's format; each
+// protocol is a package of its own below this one.
 package source
 
 import (

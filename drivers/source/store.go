@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter)
 	if err != nil {
 		return drivers.Bits{}, err
 	}
-	entry, v, err := s.run(ctx, e, progress)
+	v, at, err := s.run(ctx, e, progress)
 	if err != nil {
 		return drivers.Bits{}, e.moved(err)
 	}
@@ -103,23 +104,25 @@ func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter)
 		return drivers.Bits{}, fmt.Errorf("format is %q, but the bits are %s", img.Format, v.Format)
 	}
 	return drivers.Bits{
-		Path: entry.path(*v), Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize,
+		Path: at, Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize,
 		SourceDigest: "sha256:" + v.Sums["sha256"], Resolved: v.Resolved,
 	}, nil
 }
 
-// run gives the version that the errand is for, and the entry of the cache that has it now.
-func (s *Store) run(ctx context.Context, e errand, progress *meter) (*entry, *version, error) {
-	entry, err := s.openEntry(ctx, e.location, progress)
+// run gives the version that the errand is for, and where its bits are.
+func (s *Store) run(ctx context.Context, e errand, progress *meter) (v *version, at string, err error) {
+	entry, err := s.openEntry(ctx, e.location, e.pick, progress)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	defer entry.close()
-	if v := entry.bySum(e.want); v != nil {
-		return entry, v, nil
+	if v = entry.bySum(e.want); v == nil {
+		v, err = (&fetcher{store: s, errand: e, entry: entry, progress: progress}).run(ctx)
 	}
-	v, err := (&fetcher{store: s, errand: e, entry: entry, progress: progress}).run(ctx)
-	return entry, v, err
+	if err != nil {
+		return nil, "", err
+	}
+	return v, entry.path(*v), nil
 }
 
 // Probe tells how much Fetch would download; known is false when nobody can say. It takes a few seconds at most. An error
@@ -131,7 +134,7 @@ func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, kno
 	if err != nil {
 		return 0, false, err
 	}
-	entry := s.peekEntry(e.location)
+	entry := s.peekEntry(e.location, e.pick)
 	if entry.bySum(e.want) != nil {
 		return 0, true, nil
 	}
@@ -149,12 +152,26 @@ func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, kno
 	return info.Size - entry.partial(info), true, nil
 }
 
-// locate makes a path absolute and leaves a URL alone.
-func (s *Store) locate(location string) string {
-	if strings.Contains(location, "://") || filepath.IsAbs(location) {
-		return location
+// locate takes apart LOCATION#DISK, and makes a path absolute. A # begins the name of a disk only behind the name of an
+// archive: other files may have one in their names, and some sources a use of their own for it.
+func (s *Store) locate(source string) (location, pick string) {
+	isURL := strings.Contains(source, "://")
+	location = source
+	if at := strings.LastIndexByte(source, '#'); at >= 0 && isArchiveName(source[:at]) {
+		location, pick = source[:at], source[at+1:]
 	}
-	return filepath.Join(s.options.Dir, location)
+	if !isURL && !filepath.IsAbs(location) {
+		location = filepath.Join(s.options.Dir, location)
+	}
+	return location, pick
+}
+
+func isArchiveName(location string) bool {
+	switch strings.ToLower(path.Ext(fileName(location))) {
+	case ".ova", ".ovf", ".box":
+		return true
+	}
+	return strings.HasPrefix(location, "vagrant+")
 }
 
 // retry tries until it succeeds, fails in a way that stays, or has failed `tries` times in a row without progress.

@@ -1,20 +1,19 @@
 package source
 
 import (
-	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
+
+	"vmplan.dev/vmplan/drivers"
 )
 
 // windowLimit bounds the memory that a packed file can ask for: what `xz -9` and `zstd --long` need, and some more.
@@ -43,75 +42,80 @@ func unpacker(suffix string, r io.Reader) (io.ReadCloser, error) {
 	}
 }
 
-// unpack unpacks the open file into the entry's unpacked, and fills in what v says of the bits. Nothing is left of a failure.
-func (f *fetcher) unpack(ctx context.Context, packed *os.File, suffix string, v *version) (err error) {
-	path := f.entry.file("unpacked")
-	out, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("image cache: %w", err)
-	}
-	defer func() {
-		out.Close()
-		switch {
-		case err == nil:
-			return
-		case errors.Is(err, syscall.ENOSPC):
-			err = f.store.noSpace(err)
-		}
-		err = errors.Join(err, removeAll(path))
-	}()
-	if _, err := packed.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	in := &meteredReader{ctx: ctx, r: packed, meter: f.progress, phase: "unpacking", total: v.SourceSize}
-	unpacked, err := unpacker(suffix, bufio.NewReaderSize(in, copyBuffer))
-	if err != nil {
-		return fmt.Errorf("unpack %s: %w", suffix, err)
-	}
-	defer unpacked.Close()
+// budget is what may come out of something packed: so many bytes, and as long as the disk has room.
+type budget struct {
+	store            *Store
+	what             string
+	packed, limit    int64
+	total, unchecked int64
+}
 
-	w := &sparseWriter{file: out}
-	digest := sha256.New()
-	if err := f.pour(unpacked, io.MultiWriter(w, digest), suffix, v.SourceSize); err != nil {
-		return err
+func (f *fetcher) newBudget(what string, packed int64) *budget {
+	return &budget{store: f.store, what: what, packed: packed, limit: max(f.store.limits.bombSize, packed*f.store.limits.bombRatio)}
+}
+
+// limitError tells that a budget is used up.
+type limitError struct{ error }
+
+func (b *budget) exceeded() error {
+	return &limitError{fmt.Errorf("%s: more than %d bytes come out of %d; if that is meant, unpack the file and use that", b.what, b.limit, b.packed)}
+}
+
+// take counts n more bytes.
+func (b *budget) take(n int64) error {
+	if b.total += n; b.total > b.limit {
+		return b.exceeded()
 	}
-	if err := out.Truncate(w.offset); err != nil {
-		return err
+	if b.unchecked += n; b.unchecked >= spaceCheck {
+		b.unchecked = 0
+		return b.store.checkSpace(0)
 	}
-	v.Digest = digestOf(digest.Sum(nil))
-	v.shape, err = inspect(out, w.offset)
-	return err
+	return nil
 }
 
 // pour copies within the limits on size, ratio and free space.
-func (f *fetcher) pour(from io.Reader, to io.Writer, suffix string, packed int64) error {
-	limit := max(f.store.limits.bombSize, packed*f.store.limits.bombRatio)
+func (b *budget) pour(from io.Reader, to io.Writer) error {
 	buffer := make([]byte, copyBuffer)
-	var total, unchecked int64
 	for {
 		n, readErr := fill(from, buffer)
-		if total += int64(n); total > limit {
-			return fmt.Errorf("unpack %s: more than %d bytes come out of %d; if that is meant, unpack the file and use that", suffix, limit, packed)
-		}
-		if unchecked += int64(n); unchecked >= spaceCheck {
-			unchecked = 0
-			if err := f.store.checkSpace(0); err != nil {
-				return err
-			}
+		if err := b.take(int64(n)); err != nil {
+			return err
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return err
 		}
-		switch readErr {
-		case nil:
-		case io.EOF:
+		if readErr == io.EOF {
 			return nil
-		case io.ErrUnexpectedEOF:
-			return fmt.Errorf("unpack %s: the file is cut short", suffix)
-		default:
-			return fmt.Errorf("unpack %s: the file is damaged: %w", suffix, readErr)
+		}
+		if readErr != nil {
+			return b.word(readErr)
 		}
 	}
+}
+
+// word words why reading failed.
+func (b *budget) word(err error) error {
+	switch {
+	case errors.As(err, new(*limitError)), errors.Is(err, context.Canceled), errors.Is(err, drivers.ErrNoSpace):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s: the file is cut short", b.what)
+	}
+	return fmt.Errorf("%s: the file is damaged: %w", b.what, err)
+}
+
+// bounded is a reader that ends when its budget does: for what is read and not kept.
+type bounded struct {
+	io.Reader
+	*budget
+}
+
+func (r bounded) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err := r.take(int64(n)); err != nil {
+		return 0, err
+	}
+	return n, err
 }
 
 // fill reads until the buffer is full. Unlike io.ReadFull it keeps a proper end (io.EOF) apart from a file that is cut short.

@@ -193,7 +193,7 @@ func mustFail(t *testing.T, s *source.Store, cache string, img *resource.Image, 
 		}
 	}
 	for _, kept := range cached(t, cache) {
-		if strings.HasPrefix(kept, "blobs/") || strings.HasSuffix(kept, "/unpacked") {
+		if strings.HasPrefix(kept, "blobs/") || strings.Contains(kept, "/work/") {
 			t.Errorf("%s was kept", kept)
 		}
 	}
