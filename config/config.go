@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -29,6 +30,7 @@ type Options struct {
 	Vars     map[string]string // --var
 	Environ  []string          // "KEY=value"; VMPLAN_VAR_* count
 	Version  string            // of vmplan, for required_version; empty: not checked
+	Schemes  []string          // of the URLs that images can come from; nil: not checked
 	// Extra are files of the project's folder that are not written yet, by name.
 	Extra map[string][]byte
 }
@@ -58,6 +60,8 @@ type Project struct {
 	values     map[string]given // of the root's variables, from outside the .hcl files
 	files      *fileSet
 	lock       *Lock
+	catalogue  *catalogue.Catalogue
+	badNames   Diagnostics
 }
 
 // State says where the project's state is kept; the default when the files do not say, or say it wrongly.
@@ -68,6 +72,12 @@ func (p *Project) StateKnown() bool { return p.stateKnown }
 
 // Hash is the sha256 in hex over names and contents of all files read: modules and variable files included.
 func (p *Project) Hash() string { return p.files.hash() }
+
+// Catalogue gives the names of images that everybody and this project have.
+func (p *Project) Catalogue() *catalogue.Catalogue { return p.catalogue }
+
+// BadCatalogue gives what Open reported of the project's files of names: they can be looked at without the rest.
+func (p *Project) BadCatalogue() Diagnostics { return p.badNames }
 
 // Files gives the files read by name, for snippets.
 func (p *Project) Files() map[string]*hcl.File { return p.files.parsed }

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -79,10 +82,13 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 		return
 	}
 	scheme, _, isURL := strings.Cut(img.Source, "://")
+	schemes := e.project.opts.Schemes
 	switch {
-	case isURL && !slices.Contains([]string{"http", "https", "file"}, scheme):
-		e.rep.addFirst(mistake(o.at("source"), "Unknown image source", "%q begins with %s://. Images come from http(s):// and file:// URLs and from paths.", img.Source, scheme))
+	case isURL && schemes != nil && !slices.Contains(schemes, scheme):
+		e.rep.addFirst(mistake(o.at("source"), "Unknown image source", "%q begins with %s://. Images come from paths, from names such as debian:12, and from %s.", resource.Redact(img.Source), scheme, strings.Join(schemes, "://, ")+"://"))
 		o.fail("source")
+	case catalogue.IsName(img.Source):
+		e.inCatalogue(o, img)
 	case !isURL && !filepath.IsAbs(img.Source):
 		img.Source = e.fromRoot(o.scope, img.Source)
 	case hasPassword(img.Source):
@@ -92,6 +98,21 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
 		o.fail("checksum")
 	}
+}
+
+// inCatalogue reports a name that stands for nothing.
+func (e *evaluator) inCatalogue(o *object, img *resource.Image) {
+	_, err := e.project.catalogue.Find(img.Source)
+	if err == nil {
+		return
+	}
+	detail := sentence(err.Error()) + "."
+	if unknown := (*catalogue.UnknownError)(nil); errors.As(err, &unknown) {
+		detail += didYouMean(unknown.Name, e.project.catalogue.Names()) +
+			fmt.Sprintf(" vmplan image list --catalogue shows what there is, and files *%s of the project add to it. A file is written with its folder: ./%s.", catalogueSuffix, img.Source)
+	}
+	e.rep.addFirst(mistake(o.at("source"), "Unknown image name", "%s", detail))
+	o.fail("source")
 }
 
 func hasPassword(location string) bool {

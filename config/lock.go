@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
 
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -51,7 +52,7 @@ func (l *Lock) Of(img *resource.Image) (pin resource.Pin, ok bool) {
 // itself.
 func (l *Lock) Holds(img *resource.Image) bool {
 	scheme, _, remote := strings.Cut(img.Source, "://")
-	if !remote || scheme == "file" || !img.IsManaged() {
+	if scheme == "file" || !remote && !catalogue.IsName(img.Source) || !img.IsManaged() {
 		return false
 	}
 	return !isSum(img.Checksum) && !l.unclear[resource.Redact(img.Source)]

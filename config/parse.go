@@ -161,6 +161,7 @@ type bracket struct {
 type folder struct {
 	primary, override []string // *.hcl
 	values            []string // files that give variables values
+	catalogue         []string // files that add names of images
 }
 
 func (s *fileSet) list(dir string) (folder, error) {
@@ -179,6 +180,8 @@ func (s *fileSet) list(dir string) (folder, error) {
 		path := filepath.Join(dir, name)
 		switch stem, isHCL := strings.CutSuffix(name, ".hcl"); {
 		case e.IsDir() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~"):
+		case strings.HasSuffix(name, catalogueSuffix):
+			f.catalogue = append(f.catalogue, path)
 		case name == valuesName+".json" || strings.HasSuffix(name, valuesSuffix+".hcl"):
 			f.values = append(f.values, path)
 		case !isHCL, name == LockName:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -224,7 +225,11 @@ func (p *placement) image(o *object, img *resource.Image) {
 	format := img.Format
 	if format == "" {
 		format = "qcow2"
-		if strings.HasSuffix(uncompressed(img.Source), ".raw") {
+		location := img.Source
+		if build, err := p.project.catalogue.Find(location); catalogue.IsName(location) && err == nil {
+			location = build.URL
+		}
+		if strings.HasSuffix(uncompressed(location), ".raw") {
 			format = "raw"
 		}
 	}

@@ -22,6 +22,7 @@ func Open(dir string, opts Options) (*Project, Diagnostics) {
 	p.state = l.stateSettings(p.root)
 	p.stateKnown = p.knowsState(rep.diags)
 	p.lock = l.readLock(dir)
+	p.catalogue, p.badNames = l.readCatalogue(dir)
 	p.values = l.readValues(p.root, opts)
 	return p, rep.sorted()
 }

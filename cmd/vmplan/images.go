@@ -11,13 +11,27 @@ import (
 	"vmplan.dev/vmplan/drivers/source/vagrant"
 )
 
-// images makes a project's store of images, with the one list of where bits can come from, by scheme.
-func images(settings cli.ImageSettings) (cli.ImageStore, error) {
-	web := http.New(http.Options{})
-	registries := oci.New(oci.Options{})
-	sources := source.Registry{"http": web, "https": web, "file": file.New(), oci.Scheme: registries, oci.SchemePlain: registries}
-	for _, scheme := range vagrant.Schemes {
-		sources[scheme] = vagrant.New(sources)
+// sources is the one list of where bits can come from, by scheme.
+func sources() source.Registry {
+	web, registries := http.New(http.Options{}), oci.New(oci.Options{})
+	all := source.Registry{
+		"file": file.New(),
+		"http": web, "https": web,
+		oci.Scheme: registries, oci.SchemePlain: registries,
 	}
-	return source.NewStore(source.Options{Sources: sources, Dir: settings.Dir, Pin: settings.Pin, Log: slog.Default()})
+	for _, scheme := range vagrant.Schemes {
+		all[scheme] = vagrant.New(all)
+	}
+	return all
+}
+
+// images makes a project's store of images.
+func images(settings cli.ImageSettings) (cli.ImageStore, error) {
+	return source.NewStore(source.Options{
+		Sources: sources(),
+		Dir:     settings.Dir,
+		Pin:     settings.Pin,
+		Named:   settings.Named,
+		Log:     slog.Default(),
+	})
 }

@@ -6,9 +6,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"vmplan.dev/vmplan/cmd/internal/cli"
@@ -44,6 +46,7 @@ func run() int {
 		Drivers:  registry,
 		Backends: backends,
 		Images:   images,
+		Schemes:  slices.Sorted(maps.Keys(sources())),
 		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
 		Environ:  os.Environ(),
 	}

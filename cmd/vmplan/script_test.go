@@ -39,12 +39,13 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits,
-			"await": cmdAwait,
-			"keep":  cmdKeep,
-			"same":  cmdSame,
-			"serve": cmdServe,
-			"sim":   cmdSim,
+			"exits":    cmdExits,
+			"await":    cmdAwait,
+			"envsubst": cmdEnvsubst,
+			"keep":     cmdKeep,
+			"same":     cmdSame,
+			"serve":    cmdServe,
+			"sim":      cmdSim,
 		},
 	})
 }
@@ -168,6 +169,15 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 
 // servers is the name under which a script keeps its servers.
 const servers = "servers"
+
+// cmdEnvsubst writes the values of environment variables into a file: envsubst FILE.
+func cmdEnvsubst(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}
 
 // cmdSim edits a simulated host behind vmplan's back: sim FILE PATH JSON sets what is at the path (its parts divided by
 // spaces), and null removes it.

@@ -156,7 +156,9 @@ func (c *Catalogue) Image(name string) (Image, bool) {
 // UnknownError tells that there is no such name.
 type UnknownError struct{ Name string }
 
-func (e *UnknownError) Error() string { return fmt.Sprintf("there is no image %q in the catalogue", e.Name) }
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("there is no image %q in the catalogue", e.Name)
+}
 
 // NoBuildError tells that an image is not there for an architecture.
 type NoBuildError struct {
@@ -165,5 +167,5 @@ type NoBuildError struct {
 }
 
 func (e *NoBuildError) Error() string {
-	return fmt.Sprintf("%s is not there for %s, only for %s: write %s@%s", e.Name, e.Arch, strings.Join(e.Archs, ", "), e.Name, e.Archs[0])
+	return fmt.Sprintf("the image %s is not there for %s, only for %s: write %s@%s", e.Name, e.Arch, strings.Join(e.Archs, ", "), e.Name, e.Archs[0])
 }

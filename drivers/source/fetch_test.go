@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	nethttp "net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -330,4 +331,22 @@ func TestCancellingEndsADownloadAtOnceAndKeepsWhatCame(t *testing.T) {
 	if asked := web.asked(); len(asked) != 2 || !strings.HasPrefix(asked[1], "GET bytes=") {
 		t.Errorf("asked %q, want the rest after what had come", asked)
 	}
+}
+
+func TestAFileOfOneSumNeedNotNameTheImageAsItIsCalledNow(t *testing.T) {
+	bits := disk(4096, 1)
+	files := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		switch filepath.Base(r.URL.Path) {
+		case "latest.raw":
+			w.Write(bits)
+		case "latest.raw.sha256", "other.sha256":
+			fmt.Fprintf(w, "# built at night\n%s  build-17.raw\n", sha256sum(bits))
+		default:
+			nethttp.NotFound(w, r)
+		}
+	}))
+	defer files.Close()
+	dir := t.TempDir()
+	mustFetch(t, newStore(t, dir), image(files.URL+"/latest.raw", files.URL+"/latest.raw.sha256"), bits)
+	mustFail(t, newStore(t, t.TempDir()), dir+"/none", image(files.URL+"/latest.raw", files.URL+"/other.sha256"), `does not name "latest.raw"`)
 }

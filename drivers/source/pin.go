@@ -51,7 +51,11 @@ func (s *Store) newest(ctx context.Context, img *resource.Image, tries int) (err
 	if err != nil {
 		return e, err
 	}
-	e.want, err = s.expected(ctx, img.Checksum, e.location, tries)
+	checksum := img.Checksum
+	if checksum == "" {
+		_, checksum, _ = s.options.Named(img.Source)
+	}
+	e.want, err = s.expected(ctx, checksum, e.location, tries)
 	return e, err
 }
 

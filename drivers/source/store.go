@@ -25,7 +25,10 @@ type Options struct {
 	Dir string
 	// Pin gives the version that an image is held to, if it is; nil: none is.
 	Pin func(*resource.Image) (resource.Pin, bool)
-	Log *slog.Logger // nil: nothing is logged
+	// Named gives the location, and the checksum if there is one, of a source that is a name; ok is false for what is none.
+	// nil: nothing is.
+	Named func(name string) (location, checksum string, ok bool)
+	Log   *slog.Logger // nil: nothing is logged
 }
 
 // Store gets images and keeps them in a cache. It implements drivers.ImageStore.
@@ -76,6 +79,9 @@ func NewStore(o Options) (*Store, error) {
 		return nil, fmt.Errorf("image cache: %w", err)
 	}
 	o.CacheDir = abs
+	if o.Named == nil {
+		o.Named = func(string) (location, checksum string, ok bool) { return "", "", false }
+	}
 	if o.Pin == nil {
 		o.Pin = func(*resource.Image) (resource.Pin, bool) { return resource.Pin{}, false }
 	}
@@ -152,9 +158,12 @@ func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, kno
 	return info.Size - entry.partial(info), true, nil
 }
 
-// locate takes apart LOCATION#DISK, and makes a path absolute. A # begins the name of a disk only behind the name of an
+// locate takes apart LOCATION#DISK, makes a path absolute, and a name what it stands for. A # begins the name of a disk only behind the name of an
 // archive: other files may have one in their names, and some sources a use of their own for it.
 func (s *Store) locate(source string) (location, pick string) {
+	if stands, _, ok := s.options.Named(source); ok {
+		source = stands
+	}
 	isURL := strings.Contains(source, "://")
 	location = source
 	if at := strings.LastIndexByte(source, '#'); at >= 0 && isArchiveName(source[:at]) {

@@ -70,6 +70,7 @@ type App struct {
 	Drivers  drivers.Registry
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
 	Images   func(ImageSettings) (ImageStore, error)
+	Schemes  []string // of the URLs that images can come from
 	Streams  view.Streams
 	Environ  []string
 
@@ -104,6 +105,8 @@ func (a *App) Interrupted() {
 type ImageSettings struct {
 	Dir string                                            // the project's folder
 	Pin func(*resource.Image) (pin resource.Pin, ok bool) // the version that an image is held to, if it is
+	// Named gives what a source stands for that is a name of the catalogue.
+	Named func(name string) (location, checksum string, ok bool)
 }
 
 // ImageStore fetches images, can say beforehand how much there is to download, and knows versions.

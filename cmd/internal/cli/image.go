@@ -10,6 +10,6 @@ func (a *App) imageCommand() *cobra.Command {
 		Use:   "image",
 		Short: "Look at images, and move them to newer versions",
 	}
-	c.AddCommand(a.imageUpdateCommand())
+	c.AddCommand(a.imageListCommand(), a.imageUpdateCommand())
 	return c
 }

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
@@ -46,6 +48,24 @@ func toImport(p *planner.Plan) map[resource.Addr]*resource.Image {
 		}
 	}
 	return images
+}
+
+// otherArch warns of names that stand for an image of another architecture than the host's, unless they say which.
+func (s *session) otherArch(p *planner.Plan) []planner.Finding {
+	var out []planner.Finding
+	images := toImport(p)
+	for _, addr := range slices.SortedFunc(maps.Keys(images), resource.Compare) {
+		img := images[addr]
+		arch := s.live.Hosts[img.Host].Observed.Facts.Arch
+		if !catalogue.IsName(img.Source) || strings.Contains(img.Source, "@") || arch == "" || arch == catalogue.DefaultArch {
+			continue
+		}
+		out = append(out, planner.Finding{
+			Severity: planner.SeverityWarning, Addr: addr, Path: "source", Summary: "the image is for another architecture",
+			Detail: fmt.Sprintf("%[1]s stands for its build for %[2]s, and host.%[3]s is %[4]s. If that is not meant: %[1]s@%[4]s", img.Source, catalogue.DefaultArch, img.Host, arch),
+		})
+	}
+	return out
 }
 
 // imageFinding says why an image cannot be had.

@@ -88,7 +88,7 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 	if !p.Options.Destroy {
 		findings = append(findings, s.newer(ctx, p, findings)...)
 	}
-	p.Findings = append(p.Findings, findings...)
+	p.Findings = append(append(p.Findings, findings...), s.otherArch(p)...)
 	v := a.printer().Plan(p, s.config.Sources, downloads)
 	switch format {
 	case "text":

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
@@ -100,7 +101,7 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 		}
 		vars[name] = value
 	}
-	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version})
+	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes})
 	return &session{app: a, dir: dir, vars: vars, project: project, parsed: diags}, nil
 }
 
@@ -189,7 +190,7 @@ func (s *session) prior() config.Prior {
 // connect makes the drivers of all hosts that the files or the state name. The files' word on a host counts.
 func (s *session) connect() error {
 	s.drivers = map[string]drivers.Driver{}
-	images, err := s.app.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of})
+	images, err := s.app.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of, Named: s.named})
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
@@ -213,6 +214,15 @@ func (s *session) connect() error {
 		s.drivers[label] = d
 	}
 	return nil
+}
+
+// named gives what a name of the catalogue stands for.
+func (s *session) named(name string) (location, checksum string, ok bool) {
+	if !catalogue.IsName(name) {
+		return "", "", false
+	}
+	build, err := s.project.Catalogue().Find(name)
+	return build.URL, build.Checksum, err == nil
 }
 
 // Close ends connections and gives the lock back.
