@@ -30,7 +30,7 @@ func (e *evaluator) convert(a *attrSpec, v cty.Value) decoded {
 	rng := a.expr.Range()
 	plain, marks := v.UnmarkDeep()
 	_, secret := marks[sensitive]
-	if secret && a.attr.Type != secretType {
+	if secret && a.attr.Type != secretType && !a.attr.Sealed {
 		e.rep.addFirst(mistake(rng, "Sensitive value in the open", "%s would be shown in plans and recorded, and this comes from a sensitive value. Only fields that are sensitive themselves, such as user_data, may hold one.", a.path))
 		return failed
 	}
@@ -55,7 +55,23 @@ func (e *evaluator) convert(a *attrSpec, v cty.Value) decoded {
 	if !got.IsValid() {
 		return failed
 	}
-	return decoded{got, attrSet}
+	done := decoded{value: got, state: attrSet}
+	if secret && a.attr.Sealed {
+		done.sealed = sealedElements(v)
+	}
+	return done
+}
+
+// sealedElements tells which elements of a list are sensitive.
+func sealedElements(v cty.Value) []bool {
+	all := v.HasMark(sensitive)
+	v, _ = v.Unmark()
+	var out []bool
+	for it := v.ElementIterator(); it.Next(); {
+		_, item := it.Element()
+		out = append(out, all || item.HasMarkDeep(sensitive))
+	}
+	return out
 }
 
 // problem is a diagnostic whose place and field the caller knows.
@@ -98,6 +114,8 @@ func (e *evaluator) goValue(a *resource.Attr, v cty.Value) (reflect.Value, *hcl.
 		return reflect.ValueOf(&b), d
 	case reflect.Slice:
 		return textsValue(v)
+	case reflect.Map:
+		return mapValue(v)
 	}
 	panic(fmt.Sprintf("config: attribute %s has type %s, which no value converts to", a.Name, t))
 }
@@ -187,6 +205,21 @@ func textsValue(v cty.Value) (reflect.Value, *hcl.Diagnostic) {
 			return reflect.Value{}, problem("Wrong type", "is a list of texts, and one of them is null.")
 		}
 		out = append(out, item.AsString())
+	}
+	return reflect.ValueOf(out), nil
+}
+
+func mapValue(v cty.Value) (reflect.Value, *hcl.Diagnostic) {
+	texts, err := convert.Convert(v, cty.Map(cty.String))
+	if err != nil {
+		return reflect.Value{}, wrongType("a map of texts", v)
+	}
+	out := make(map[string]string, texts.LengthInt())
+	for key, item := range texts.AsValueMap() {
+		if item.IsNull() {
+			return reflect.Value{}, problem("Wrong type", "is a map of texts, and that of %q is null.", key)
+		}
+		out[key] = item.AsString()
 	}
 	return reflect.ValueOf(out), nil
 }

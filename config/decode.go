@@ -21,6 +21,8 @@ type object struct {
 	res   resource.Resource    // value, unless it is an instancetype or preference
 	bad   map[string]bool      // fields that could not be decoded, by path
 	nulls map[string]bool      // fields that were set to null, where that means something
+	// sealed tells of lists that may hold sensitive values which elements are, by path.
+	sealed map[string][]bool
 }
 
 // at is where a field of the object was written, or the nearest thing around it.
@@ -31,6 +33,16 @@ func (o *object) fail(path string) {
 		o.bad = map[string]bool{}
 	}
 	o.bad[path] = true
+}
+
+func (o *object) seal(path string, elements []bool) {
+	if elements == nil {
+		return
+	}
+	if o.sealed == nil {
+		o.sealed = map[string][]bool{}
+	}
+	o.sealed[path] = elements
 }
 
 // decoding is the work on one block of one module instance. Attributes that are the same for every instance of the block
@@ -44,8 +56,9 @@ type decoding struct {
 
 // decoded is an attribute's value in Go.
 type decoded struct {
-	value reflect.Value
-	state attrState
+	value  reflect.Value
+	state  attrState
+	sealed []bool
 }
 
 type attrState uint8
@@ -160,6 +173,7 @@ func (d *decoding) body(o *object, spec *bodySpec, v reflect.Value, ctx contexts
 		switch got.state {
 		case attrSet:
 			v.FieldByIndex(a.attr.Index).Set(got.value)
+			o.seal(a.path, got.sealed)
 		case attrFailed:
 			o.fail(a.path)
 		case attrUnset:
@@ -198,7 +212,7 @@ func (d *decoding) unset(o *object, a *attrSpec) {
 // attribute evaluates and converts one attribute.
 func (d *decoding) attribute(a *attrSpec, ctx *hcl.EvalContext) decoded {
 	if a.fixed.IsValid() {
-		return decoded{a.fixed, attrSet}
+		return decoded{value: a.fixed, state: attrSet}
 	}
 	varying := a.varying || a.level != 0
 	if !varying {

@@ -78,6 +78,7 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 }
 
 func (e *evaluator) completeImage(o *object, img *resource.Image) {
+	e.completeOrigin(o, img)
 	if img.Source == "" || o.bad["source"] {
 		return
 	}

@@ -51,9 +51,23 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 		}
 		return nil
 	}
+	v, pool := p.ownDisk(o, vm, d)
+	if v == nil {
+		return nil
+	}
+	p.extra = append(p.extra, v)
+	d.Size, d.Format, d.OnDelete, d.CloneMode = 0, "", "", ""
+	d.Pool, d.Image, d.Clone = resource.Addr{}, resource.Addr{}, resource.Addr{}
+	d.Volume, d.Source = v.Addr, resource.VolumeID(v)
+	return pool
+}
+
+// ownDisk gives the volume that a disk which the vm owns becomes, and its pool; nil when that cannot be told.
+func (p *placement) ownDisk(o *object, vm *resource.VM, d *resource.Disk) (*resource.Volume, *resource.Pool) {
+	path := diskPart + d.Label
 	pool := p.pool(o, path+".pool", vm.Addr.WithPart(path), d.Pool)
 	if pool == nil || o.bad[path] {
-		return nil
+		return nil, nil
 	}
 	v := &resource.Volume{
 		Meta: p.part(vm, path, vm.Name+"-"+d.Label),
@@ -61,14 +75,8 @@ func (p *placement) disk(o *object, vm *resource.VM, d *resource.Disk) *resource
 		Pool: pool.Addr, PoolName: pool.Name, File: vm.Name + "-" + d.Label + "." + d.Format,
 	}
 	p.keepFile(v)
-	if t := p.target(o, path+".image", d.Image); t != nil {
-		v.Backing = resource.VolumeID(t.res)
-	}
-	p.extra = append(p.extra, v)
-	d.Size, d.Format, d.OnDelete, d.CloneMode = 0, "", "", ""
-	d.Pool, d.Image, d.Clone = resource.Addr{}, resource.Addr{}, resource.Addr{}
-	d.Volume, d.Source = v.Addr, resource.VolumeID(v)
-	return pool
+	v.Backing = p.backing(o, path+".image", d.Image)
+	return v, pool
 }
 
 // part is the Meta of something that a vm owns. The vm's lifecycle holds for it too.
@@ -93,8 +101,11 @@ func (p *placement) part(vm *resource.VM, part, name string) resource.Meta {
 	return meta
 }
 
-func (p *placement) nic(o *object, n *resource.NIC) {
-	t := p.target(o, "nic."+n.Label+".network", n.Network)
+func (p *placement) nic(o *object, n *resource.NIC) { p.connect(o, "nic."+n.Label+".network", n) }
+
+// connect says where on the host the network is that field path of o puts the nic on.
+func (p *placement) connect(o *object, path string, n *resource.NIC) {
+	t := p.target(o, path, n.Network)
 	if t == nil {
 		return
 	}

@@ -35,9 +35,7 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 		set.Add(placed.expand(o, o.res.(*resource.VM)))
 	}
 	for img := range resource.Of[*resource.Image](set) {
-		own := *img
-		own.Instancetype, own.Preference = "", "" // the vms made from it have them now
-		set.Add(&own)
+		set.Add(withoutInputs(img))
 	}
 	placed.clones(set)
 	placed.check()

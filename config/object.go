@@ -180,7 +180,7 @@ func (e *evaluator) nicAddress(vm *resource.VM, nic *resource.NIC) cty.Value {
 
 // visible tells whether expressions see an attribute: not secrets, nor what is decided only after they are evaluated.
 func visible(a *resource.Attr) bool {
-	return a.Type != secretType && (!a.Computed || a.Name == "uuid")
+	return a.Type != secretType && !a.Sealed && (!a.Computed || a.Name == "uuid")
 }
 
 // structValue gives the attributes of a struct that expressions see; what is not set is null.
@@ -227,6 +227,8 @@ func leafValue(a *resource.Attr, f reflect.Value) cty.Value {
 		return cty.NullVal(cty.DynamicPseudoType) // depends_on is not a value
 	case []string:
 		return textList(x)
+	case map[string]string:
+		return textMap(x)
 	case resource.Size:
 		return optional(sizeText(x))
 	case resource.Duration:
@@ -277,6 +279,17 @@ func textList(texts []string) cty.Value {
 		items[i] = cty.StringVal(t)
 	}
 	return cty.ListVal(items)
+}
+
+func textMap(texts map[string]string) cty.Value {
+	if len(texts) == 0 {
+		return cty.NullVal(cty.Map(cty.String))
+	}
+	items := make(map[string]cty.Value, len(texts))
+	for key, t := range texts {
+		items[key] = cty.StringVal(t)
+	}
+	return cty.MapVal(items)
 }
 
 // sizeText writes a size so that it reads back as the same: "4GiB", or in bytes.

@@ -212,14 +212,19 @@ func (p *placement) implicitPoolAddr(host string) resource.Addr {
 	return plain
 }
 
+// image places an image; one that another is made from is placed before that.
 func (p *placement) image(o *object, img *resource.Image) {
 	pool := p.pool(o, "pool", img.Addr, img.Pool)
-	if pool == nil {
+	if pool == nil || img.PoolName != "" {
 		return
 	}
 	img.Pool, img.PoolName = pool.Addr, pool.Name
-	if !img.IsManaged() {
+	switch {
+	case !img.IsManaged():
 		img.File = img.Name
+		return
+	case !img.From.IsZero():
+		p.built(o, img)
 		return
 	}
 	format := img.Format
@@ -261,7 +266,15 @@ func (p *placement) volume(o *object, v *resource.Volume) {
 		v.File = v.Name + "." + v.Format
 		p.keepFile(v)
 	}
-	if t := p.target(o, "image", v.Image); t != nil {
-		v.Backing = resource.VolumeID(t.res)
+	v.Backing = p.backing(o, "image", v.Image)
+}
+
+// backing gives the volume under an overlay of the image that field path of o names, or nothing.
+func (p *placement) backing(o *object, path string, image resource.Addr) string {
+	t := p.target(o, path, image)
+	if t == nil {
+		return ""
 	}
+	p.image(t, t.res.(*resource.Image))
+	return resource.VolumeID(t.res)
 }

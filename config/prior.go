@@ -69,7 +69,7 @@ func (e *evaluator) keepImageFile(img *resource.Image) {
 		img.File = in.name
 	}
 	was := recorded[*resource.Image](e, img.Addr)
-	if was != nil && was.File != "" && was.Source == img.Source && was.Checksum == img.Checksum && was.Format == img.Format && was.Revision == img.Revision {
+	if was != nil && was.File != "" && len(resource.Diff(bitsOf(was), bitsOf(img))) == 0 {
 		img.File = was.File
 	}
 }

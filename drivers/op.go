@@ -21,13 +21,29 @@ type target struct{ object resource.Resource }
 func (t *target) Target() resource.Resource     { return t.object }
 func (t *target) setTarget(r resource.Resource) { t.object = r }
 
-// Create makes the object: defines (and for pools and networks starts and autostarts), allocates, or imports it. A vm is
+// Create makes the object: defines (and for pools and networks starts and autostarts), allocates, or imports it; an image that is
+// not imported is made of what Build left, or else of its Origin: flattened, without what is empty. A vm is
 // left off. With Mark, what can carry it bears it from the first moment. Anything under the object's Key that is there
 // already and is not this very object (for a vm, network or pool: same UUID) is ErrConflict. A volume with CopyOf gets all
 // that the other volume holds, which then may go; while a running guest writes to that, it is ErrInUse.
 type Create struct {
 	target
 	Mark *Mark `json:"mark,omitempty"`
+}
+
+// Copy makes what Build starts from, of an image that says so (resource.Image.Copies): a full copy of its Origin, which nobody
+// writes to meanwhile; ErrInUse when a guest does. It lies beside the image, under a name made from the image's. What an earlier
+// try left of it, and of Build, is replaced.
+type Copy struct{ target }
+
+// Build makes an image's bits of the copy, or of an Origin that never changes: a guest boots from them, does what Build and Seal
+// say, and goes off; then Create makes the image of what it leaves. A guest that fails is a *BuildError. Whatever happens, the guest
+// and all that it needed are gone afterwards; where that could not be done, because vmplan was killed, the next Copy, Build,
+// Create or Delete of the image does it. What bears neither the mark's lineage and address nor a name made from the image's is
+// left alone.
+type Build struct {
+	target
+	Mark Mark `json:"mark"`
 }
 
 // Update changes the object from Before (live) to After, which is the target. Live tells whether a running guest is changed as well as its
@@ -75,6 +91,8 @@ type Record struct{ target }
 type Forget struct{ target }
 
 func (*Create) Verb() string    { return "create" }
+func (*Copy) Verb() string      { return "copy" }
+func (*Build) Verb() string     { return "build" }
 func (*Update) Verb() string    { return "update" }
 func (*Delete) Verb() string    { return "delete" }
 func (*Start) Verb() string     { return "start" }
@@ -87,6 +105,12 @@ func (*Forget) Verb() string    { return "forget" }
 
 // NewCreate is the Op that makes r, and marks it with m; nil where a kind bears no mark.
 func NewCreate(r resource.Resource, m *Mark) *Create { return &Create{target{r}, m} }
+
+// NewCopy is the Op that copies what img is made from.
+func NewCopy(img *resource.Image) *Copy { return &Copy{target{img}} }
+
+// NewBuild is the Op that builds and seals img, in a guest that bears m.
+func NewBuild(img *resource.Image, m Mark) *Build { return &Build{target{img}, m} }
 
 // NewUpdate is the Op that changes before into after; live: in the running guest too.
 func NewUpdate(before, after resource.Resource, live bool) *Update {
@@ -150,7 +174,7 @@ func (e *Encoded) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	ops := map[string]Op{
-		"create": &Create{}, "update": &Update{}, "delete": &Delete{}, "start": &Start{}, "stop": &Stop{}, "reboot": &Reboot{},
+		"create": &Create{}, "copy": &Copy{}, "build": &Build{}, "update": &Update{}, "delete": &Delete{}, "start": &Start{}, "stop": &Stop{}, "reboot": &Reboot{},
 		"wait": &WaitReady{}, "mark": &SetMark{}, "record": &Record{}, "forget": &Forget{},
 	}
 	op := ops[raw.Verb]

@@ -129,7 +129,7 @@ func (p *Plan) Reveal(texts map[string]string) error {
 		target := s.Op.Target()
 		missing := resource.Reveal(target, texts)
 		switch s.Op.Op.(type) {
-		case *drivers.Create, *drivers.Update:
+		case *drivers.Create, *drivers.Build, *drivers.Update:
 			if len(missing) > 0 {
 				unknown = append(unknown, s.Addr.String())
 			}

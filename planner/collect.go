@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -122,6 +123,9 @@ func (p *planner) locate(o *object) {
 		at = o.goal
 	} else {
 		o.live = p.liveAt(o.at)
+		if o.unfinished() && (o.want == nil || o.at != o.goal) {
+			o.live = &drivers.Object{Resource: o.was}
+		}
 	}
 	if at == (place{}) {
 		return

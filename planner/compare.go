@@ -59,6 +59,13 @@ func (p *planner) compareReplaced(o *object) {
 		o.fields = append(o.fields, fieldChanges(c, drivers.ImpactReplace, "")...)
 	}
 	o.compareRecord()
+	if img, ok := o.want.(*resource.Image); ok && !img.From.IsZero() {
+		for i, f := range o.fields {
+			if causeOf(f.Path) != "" { // other bits, although no host has a place for these fields
+				o.fields[i].Impact = drivers.ImpactReplace
+			}
+		}
+	}
 }
 
 // compareRecord notes what only the record has otherwise than it should, and tells whether the files changed.

@@ -86,6 +86,7 @@ func (p *planner) emitCreate(o *object) {
 	if o.kind == resource.KindVM {
 		power = o.nextPower()
 	}
+	p.emitBuild(o, impact)
 	s := p.step(o, drivers.NewCreate(o.want, mark), o.goal.host, impact)
 	s.Intent = o.recorded(o.want, state.StatusCreating, power)
 	if p.unseen(o) && o.kind != resource.KindSeed && o.rec.Status == state.StatusReady {
@@ -95,14 +96,23 @@ func (p *planner) emitCreate(o *object) {
 	}
 	s.Record = o.recorded(o.want, state.StatusReady, power)
 	o.made = s
+	if o.taken == nil && o.builds() != nil {
+		o.taken = s
+	}
 	if vm, ok := o.want.(*resource.VM); ok {
 		p.emitStart(o, vm, o.want)
 	}
 }
 
-// emitStart adds what brings a vm up. vm is as the host has it by then, record what is recorded of it.
+// emitStart adds what brings a vm up, and down and up again where an image is made from it. vm is as the host has it by then,
+// record what is recorded of it.
 func (p *planner) emitStart(o *object, vm *resource.VM, record resource.Resource) {
-	if o.start {
+	p.emitUp(o, vm, record, o.start)
+	p.emitLend(o)
+}
+
+func (p *planner) emitUp(o *object, vm *resource.VM, record resource.Resource, start bool) {
+	if start {
 		s := p.step(o, drivers.NewStart(vm), o.goal.host, drivers.ImpactLive)
 		s.Record = o.recorded(record, state.StatusReady, state.PowerOn)
 		if o.wait {
@@ -250,6 +260,9 @@ func (p *planner) leave(o, old *object) {
 	}
 	p.left = append(p.left, old)
 	p.emitDelete(old)
+	if o.builds() != nil {
+		p.late = append(p.late, o) // it is not fetched again with ease
+	}
 	old.gone.Impact = o.replaceImpact()
 }
 

@@ -196,6 +196,10 @@ func complete(r resource.Resource, a resource.Addr) {
 		return
 	case *resource.Seed: // the JSON of a secret is its hash; here it is taken for the text
 		r.UserData = resource.NewSecret(r.UserData.Hash(), []byte("salt"))
+	case *resource.Image:
+		for i := 0; r.Build != nil && i < len(r.Build.Files); i++ {
+			r.Build.Files[i].Content = resource.NewSecret(r.Build.Files[i].Content.Hash(), []byte("salt"))
+		}
 	}
 	if base.Host == "" {
 		base.Host = "lab"

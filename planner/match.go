@@ -135,13 +135,10 @@ func (p *planner) unseen(o *object) bool {
 }
 
 func (p *planner) whyMoved(o *object) string {
-	switch o.kind {
-	case resource.KindImage:
-		if was, ok := o.was.(*resource.Image); ok && was.Revision != o.want.(*resource.Image).Revision {
-			return "the lock file holds another version of it"
-		}
-		return "its source or checksum changed"
-	case resource.KindSeed:
+	switch want := o.want.(type) {
+	case *resource.Image:
+		return whyRebuilt(o.was.(*resource.Image), want)
+	case *resource.Seed:
 		return "its content changed"
 	}
 	return "its name or place on the host changes"

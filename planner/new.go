@@ -60,6 +60,7 @@ type planner struct {
 	names   map[resource.Addr][]*object       // instances of a block, by their address without key
 	atPlace map[place]*object                 // who is, or is recorded to be, at a place
 	left    []*object                         // what deferred replacements leave behind
+	late    []*object                         // what is made before that is deleted, also where nobody uses it
 	moved   map[resource.Addr]resource.Addr   // blocks that are recorded under another address
 	imports map[resource.Addr]resource.Import // by To
 	steps   []*step
@@ -99,15 +100,17 @@ type object struct {
 	at    place           // where it is, or was recorded
 	goal  place           // where want belongs
 
-	needs  []*object // what it stands on, as desired
-	leans  []*object // what leans on it, as desired or recorded
-	chosen bool
-	fate   fate
-	cause  string
-	by     *object // what triggers its replacement
-	adopt  bool    // with fateKeep: take it back
-	wary   bool    // it is imported, or attached to what is: it must not be replaced by that
-	retain bool    // with fateRelease: because of on_delete = "retain"
+	needs []*object // what it stands on, as desired
+	leans []*object // what leans on it, as desired or recorded
+	// borrowers are images that are made of it: they wait for it, and then have no need of it any more.
+	borrowers []*object
+	chosen    bool
+	fate      fate
+	cause     string
+	by        *object // what triggers its replacement
+	adopt     bool    // with fateKeep: take it back
+	wary      bool    // it is imported, or attached to what is: it must not be replaced by that
+	retain    bool    // with fateRelease: because of on_delete = "retain"
 	// deferred: with fateReplace, the new one is made before the old one is deleted, which old then stands for.
 	deferred  bool
 	postponed bool // the old one stays until the guest that runs with it stops
@@ -119,6 +122,7 @@ type object struct {
 
 	comparison
 	power
+	lending
 	anchors
 }
 
@@ -143,6 +147,7 @@ type anchors struct {
 	left  *step   // the record at the address it moved from is gone
 	off   *step   // the guest is off
 	gone  *step   // it is off the host
+	taken *step   // what an image is made from is copied
 	made  *step   // it is there anew
 	set   *step   // it is as wanted
 	up    *step   // started

@@ -16,9 +16,13 @@ func (p *planner) link() {
 		p.linkMove(o)
 		p.linkTriggered(o)
 		o.linkCopy()
+		p.linkLent(o)
 	}
 	for _, old := range p.left {
 		p.linkUsers(old.gone, old, old.leans)
+	}
+	for _, o := range p.late {
+		o.old.gone.after(o.made)
 	}
 	for _, o := range p.sorted {
 		if o.old != nil && len(o.steps) > 0 {
@@ -44,6 +48,7 @@ func (p *planner) linkForward(o *object) {
 	_, marks := first.Op.Op.(*drivers.SetMark)
 	for _, n := range o.needs {
 		switch {
+		case slices.Contains(n.lends, o): // see linkLent
 		case o.fate == fateKeep && !uses(o.want, n.goal.key):
 			first.ratherAfter(n.done()) // depends_on, of one that is there already
 		case marks && (!o.adopt || n.fate == fateReplace && n.rec != nil):
@@ -62,7 +67,7 @@ func (p *planner) linkForward(o *object) {
 func (o *object) bringUp() []*step {
 	return slices.DeleteFunc(slices.Clone(o.steps), func(s *step) bool {
 		switch s.Op.Op.(type) {
-		case *drivers.Create, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
+		case *drivers.Create, *drivers.Copy, *drivers.Build, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
 			return false
 		}
 		return true

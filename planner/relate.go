@@ -17,6 +17,10 @@ func (p *planner) relate() {
 	}
 	linked := map[[2]*object]bool{}
 	lean := func(on, o *object) {
+		if o.madeFrom(on) {
+			on.borrowers = append(on.borrowers, o)
+			return
+		}
 		if on != o && !linked[[2]*object{on, o}] {
 			linked[[2]*object{on, o}] = true
 			on.leans = append(on.leans, o)
@@ -73,6 +77,10 @@ func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
 		}
 	case *resource.Image:
 		refer(r.Pool, "pool/"+r.PoolName)
+		if !r.From.IsZero() {
+			add(p.objects[r.From])
+			add(wanted[place{o.goal.host, "volume/" + r.Origin}])
+		}
 	case *resource.Seed:
 		refer(r.Pool, "pool/"+r.PoolName)
 	}

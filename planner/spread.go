@@ -34,12 +34,14 @@ func (p *planner) spread() {
 			p.spreadOff(o)
 		}
 	}
+	p.lend()
 	for _, o := range p.sorted {
 		p.spreadCopy(o)
 	}
 	for _, o := range p.sorted {
 		o.shaky = unknown
 		p.decidePower(o)
+		p.lendAgain(o)
 	}
 	for _, o := range p.sorted {
 		p.postpone(o)
@@ -123,6 +125,9 @@ func (p *planner) isShaky(o *object) bool {
 	if o.shaky == unknown {
 		o.shaky = no // a circle is found when the steps are ordered
 		for _, n := range o.needs {
+			if o.madeFrom(n) {
+				continue
+			}
 			if n.fate == fateReplace && !(n.stored() && n.at != n.goal) || p.isShaky(n) {
 				o.shaky = yes
 			}

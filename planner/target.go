@@ -106,7 +106,7 @@ func (p *planner) narrow(out map[*object]bool) {
 		queue = queue[1:]
 		var next []*object
 		if o.want != nil {
-			next = append(p.owned(o), o.leans...)
+			next = slices.Concat(p.owned(o), o.leans, o.borrowers)
 		} else if o.rec != nil {
 			for _, a := range o.rec.DependsOn {
 				next = append(next, p.objects[a])

@@ -56,6 +56,15 @@ vm "db" {
     size = "1GiB"
   }
 }
+image "golden" {
+  from = vm.web
+  build {
+    run = ["one"]
+  }
+}
+vm "copy" {
+  image = image.golden
+}
 `
 
 // What is changed of it: nearly everything that can be while it lives.
@@ -107,6 +116,16 @@ vm "db" {
     size = "1GiB"
   }
 }
+image "golden" {
+  from = vm.web
+  build {
+    run = ["one"]
+  }
+  seal {}
+}
+vm "copy" {
+  image = image.golden
+}
 `
 
 // And what makes vm, disk, network and image anew.
@@ -153,6 +172,15 @@ vm "db" {
   disk "root" {
     size = "1GiB"
   }
+}
+image "golden" {
+  from = image.base
+  build {
+    run = ["two"]
+  }
+}
+vm "copy" {
+  image = image.golden
 }
 `
 

@@ -3,6 +3,7 @@ package resource
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -278,13 +279,17 @@ func detach(v reflect.Value) {
 			}
 		}
 		v.Set(s)
+	case reflect.Map:
+		if texts, ok := v.Interface().(map[string]string); ok {
+			v.Set(reflect.ValueOf(maps.Clone(texts)))
+		}
 	case reflect.Struct:
 		if v.Type() == secretType || v.Type() == addrType {
 			return
 		}
 		for i := range v.NumField() {
 			switch f := v.Field(i); f.Kind() {
-			case reflect.Pointer, reflect.Slice, reflect.Struct:
+			case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Struct:
 				detach(f)
 			}
 		}
@@ -294,7 +299,7 @@ func detach(v reflect.Value) {
 // shares tells whether a plain copy of a value of type t shares memory with it.
 func shares(t reflect.Type) bool {
 	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice:
+	case reflect.Pointer, reflect.Slice, reflect.Map:
 		return true
 	case reflect.Struct:
 		if t == secretType || t == addrType {

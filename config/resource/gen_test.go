@@ -87,6 +87,8 @@ func genField(t *rapid.T, typ reflect.Type, a Attr) reflect.Value {
 		v.Set(reflect.ValueOf(NewSecret(secretText+rapid.StringN(0, 3, -1).Draw(t, "secret"), salt)))
 	case typ == addrType:
 		v.Set(reflect.ValueOf(genAddr(t)))
+	case typ.Kind() == reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{names.Draw(t, "key"): names.Draw(t, "value")}))
 	case typ.Kind() == reflect.Slice:
 		for range rapid.IntRange(1, 3).Draw(t, "elements") {
 			v.Set(reflect.Append(v, genField(t, typ.Elem(), Attr{})))

@@ -15,6 +15,7 @@
 //	input     read from the files, then moved elsewhere by config (which clears it): never compared
 //	computed  decided by vmplan before the plan, never written in the files; compared like any other field
 //	local     vmplan's own affair with no counterpart on the host: compared with the record, not with live
+//	sealed    a list that may hold sensitive values: expressions do not see it
 //	power     wanted power state: compared by the planner, not field by field
 //	ref=KIND  the Addr of an object of that kind (ref=volume|image for several)
 //	enum=a|b  the texts allowed
@@ -126,10 +127,13 @@ type Reservation struct {
 // Image is a golden image: read-only bits in a pool, with defaults for the VMs made from it.
 type Image struct {
 	Meta
-	Source       string `json:"source,omitzero" schema:"required" doc:"Where the bits come from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked on the way."`
+	Source       string `json:"source,omitzero" doc:"Where the bits come from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked on the way."`
 	Checksum     string `json:"checksum,omitzero" doc:"sha256:HEX, sha512:HEX, or the URL of a file of sums. Of the file as it is downloaded."`
 	Format       string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 or raw. By default what the bits say."`
 	Pool         Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool that holds the base volume."`
+	From         Addr   `json:"from,omitzero" schema:"local,ref=image|vm|volume" doc:"Instead of source: the image, the vm (its first disk) or the volume that the bits are copied from. A vm is shut down for that, and started again."`
+	Build        *Build `json:"build,omitzero" schema:"local" doc:"With from: what is done to the copy before it becomes the image, in a guest that boots from it. Its system must have cloud-init."`
+	Seal         *Seal  `json:"seal,omitzero" schema:"local" doc:"With from: removes what made the copy one particular machine: machine id, ssh host keys, cloud-init's state, logs, shell history, DHCP leases, random seed, udev's names of network cards, cached packages; and gives back free space."`
 	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of VMs made from it."`
 	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of VMs made from it."`
 	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
@@ -138,6 +142,10 @@ type Image struct {
 	// Revision is which version the lock file moved the source to: a number and the file's digest; empty for the first.
 	Revision string `json:"revision,omitzero" schema:"computed,local" doc:"Which version vmplan image update moved the source to."`
 	Digest   string `json:"digest,omitzero" schema:"computed,local" doc:"sha256:HEX of the bits in the pool, known after import."`
+	// Origin is the VolumeID of what is copied, and OriginBacking of what that is an overlay of.
+	Origin        string   `json:"origin,omitzero" schema:"computed,local" doc:"The volume that the bits are copied from, as pool/file."`
+	OriginBacking string   `json:"origin_backing,omitzero" schema:"computed,local" doc:"What that volume is an overlay of."`
+	Builder       *Builder `json:"builder,omitzero" schema:"computed,local" doc:"The guest that builds."`
 }
 
 // Kind implements Resource.

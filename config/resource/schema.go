@@ -14,6 +14,7 @@ type Attr struct {
 	Class    Class
 	Required bool
 	Computed bool
+	Sealed   bool     // may hold sensitive values
 	Refs     []Kind   // kinds that an Addr (or, for input, a label) may point at
 	Enum     []string // allowed texts
 	// Block tells how the field is written: not a block, one block, or any number of labelled ones.
@@ -95,6 +96,8 @@ func readTag(f reflect.StructField) (a Attr, label bool) {
 			a.Required = true
 		case "computed":
 			a.Computed = true
+		case "sealed":
+			a.Sealed = true
 		case "local":
 			a.Class = ClassLocal
 		case "input":

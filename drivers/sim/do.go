@@ -43,12 +43,21 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	switch op := op.(type) {
 	case *drivers.Create:
 		if img, ok := op.Target().(*resource.Image); ok {
-			return d.importImage(ctx, img, report)
+			return d.createImage(ctx, img, report)
 		}
 		return drivers.Result{}, d.change(func(t *tx) error { return t.create(op.Target(), op.Mark) })
+	case *drivers.Copy:
+		return drivers.Result{}, d.copyOrigin(op.Target().(*resource.Image))
+	case *drivers.Build:
+		return drivers.Result{}, d.build(ctx, op.Target().(*resource.Image), report)
 	case *drivers.Update:
 		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.update(op) })
 	case *drivers.Delete:
+		if img, ok := op.Target().(*resource.Image); ok {
+			if err := d.clearBuild(img); err != nil {
+				return drivers.Result{}, err
+			}
+		}
 		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.delete(op.Target()) })
 	case *drivers.SetMark:
 		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })

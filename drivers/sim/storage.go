@@ -188,6 +188,13 @@ func (t *tx) createSeed(s *resource.Seed) error {
 	return t.allocate(id, &Volume{Size: 368 * resource.KiB, Format: "raw"})
 }
 
+func (d *driver) createImage(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Result, error) {
+	if img.From.IsZero() {
+		return d.importImage(ctx, img, report)
+	}
+	return d.makeImage(img)
+}
+
 // importImage fetches the bits, without holding the host, and puts them into the pool.
 func (d *driver) importImage(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Result, error) {
 	id := resource.VolumeID(img)

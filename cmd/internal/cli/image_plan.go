@@ -42,7 +42,7 @@ func toImport(p *planner.Plan) map[resource.Addr]*resource.Image {
 	images := map[resource.Addr]*resource.Image{}
 	for _, step := range p.Steps {
 		if c, ok := step.Op.Op.(*drivers.Create); ok {
-			if img, ok := c.Target().(*resource.Image); ok {
+			if img, ok := c.Target().(*resource.Image); ok && img.From.IsZero() {
 				images[img.Addr] = img
 			}
 		}

@@ -63,6 +63,8 @@ func TestPagesSayEverything(t *testing.T) {
 				continue
 			case a.Block != resource.NotBlock && !a.Computed:
 				want = "\n## " + a.Name
+			case a.Block == resource.SingleBlock:
+				want = "`" + a.Name + "."
 			case a.Block != resource.NotBlock:
 				want = "`" + a.Name + ".LABEL."
 			}

@@ -47,6 +47,14 @@ var intros = map[resource.Kind]intro{
   checksum     = "https://cloud.debian.org/images/cloud/bookworm/latest/SHA512SUMS"
   instancetype = instancetype.small
 }
+
+image "web" {
+  from = image.debian
+  build {
+    run = ["apt-get update", "apt-get install -y nginx"]
+  }
+  seal {}
+}
 `,
 	},
 	resource.KindVolume: {

@@ -33,10 +33,10 @@ func (p *page) section(prefix string, t reflect.Type, class resource.Class) {
 		effect := p.impact(prefix+a.Name, max(class, a.Class))
 		switch {
 		case prefix == "" && slices.Contains(p.barred, a.Name):
-		case a.Computed && a.Block != resource.NotBlock:
-			for _, inner := range resource.SchemaOf(a.Type).Attrs {
-				p.computed = append(p.computed, row{a.Name + ".LABEL." + inner.Name, typeName(inner), p.impact(a.Name+".NAME."+inner.Name, a.Class), inner.Doc})
-			}
+		case a.Computed && a.Block == resource.SingleBlock:
+			p.computedBlock(prefix+a.Name+".", a)
+		case a.Computed && a.Block == resource.LabelledBlock:
+			p.computedBlock(prefix+a.Name+".NAME.", a)
 		case a.Computed:
 			p.computed = append(p.computed, row{prefix + a.Name, typeName(a), effect, a.Doc})
 		case a.Block != resource.NotBlock:
@@ -58,6 +58,14 @@ func (p *page) section(prefix string, t reflect.Type, class resource.Class) {
 			fmt.Fprintf(p.out, "\n## %s\n\n%s\n", path, b.Doc)
 		}
 		p.section(path+".", b.Type, max(class, b.Class))
+	}
+}
+
+// computedBlock lists what is in a block that is not written; its path has NAME for a label.
+func (p *page) computedBlock(path string, block resource.Attr) {
+	for _, a := range resource.SchemaOf(block.Type).Attrs {
+		name := strings.ReplaceAll(path, "NAME", "LABEL") + a.Name
+		p.computed = append(p.computed, row{name, typeName(a), p.impact(path+a.Name, max(block.Class, a.Class)), a.Doc})
 	}
 }
 
@@ -134,6 +142,7 @@ var typeNames = map[reflect.Type]string{
 	reflect.TypeFor[resource.Duration](): "duration",
 	reflect.TypeFor[resource.Secret]():   "text (sensitive)",
 	reflect.TypeFor[[]string]():          "list of texts",
+	reflect.TypeFor[map[string]string](): "map of texts",
 	reflect.TypeFor[string]():            "text",
 	reflect.TypeFor[bool]():              "bool",
 	reflect.TypeFor[*bool]():             "bool",
@@ -149,7 +158,11 @@ func typeName(a resource.Attr) string {
 	case a.Name == "replace_triggered_by":
 		return "list of references"
 	case len(a.Refs) > 0:
-		return "reference to " + article(string(a.Refs[0]))
+		kinds := make([]string, len(a.Refs))
+		for i, k := range a.Refs {
+			kinds[i] = article(string(k))
+		}
+		return "reference to " + strings.Join(kinds, " or ")
 	case a.Type == reflect.TypeFor[[]resource.Addr]():
 		return "list of references"
 	case len(a.Enum) > 0:

@@ -220,6 +220,8 @@ type verb struct {
 
 var verbs = map[string]verb{
 	"create": {doing: "creating", done: "created", failed: "could not be created"},
+	"copy":   {doing: "copying its base", done: "base copied", failed: "could not be copied"},
+	"build":  {doing: "building", done: "built", failed: "could not be built"},
 	"update": {doing: "changing", done: "changed", failed: "could not be changed"},
 	"delete": {doing: "deleting", done: "deleted", failed: "could not be deleted"},
 	"start":  {doing: "starting", done: "started", failed: "could not be started"},

@@ -26,6 +26,8 @@ var usual = map[string]string{
 	"firmware":         `"bios"`,
 	"machine":          `"q35"`,
 	"running":          "true",
+	"origin":           "",
+	"origin_backing":   "",
 	"shutdown_timeout": "1m",
 	"disk.*.source":    "",
 	"disk.*.bus":       `"virtio"`,
@@ -76,6 +78,9 @@ func isUsual(c *planner.Change, f planner.FieldChange) bool {
 		return f.New == "true" && c.Kind != resource.KindVM || f.New == "false" && c.Kind == resource.KindVM
 	case "on_delete":
 		return f.New == `"cascade"` || f.New == `"delete"`
+	}
+	if strings.HasPrefix(f.Path, "builder.") {
+		return true
 	}
 	path := withoutLabel(f.Path)
 	if path == "disk.*.volume" || path == "disk.*.read_only" {

@@ -128,7 +128,14 @@ var follows = slices.Concat(
 	kind(resource.KindNetwork, Rule{Path: "host", Impact: replace}),
 	kind(resource.KindPool, Rule{Path: "host", Impact: replace}),
 	kind(resource.KindVolume, Rule{Path: "host", Impact: replace}, Rule{Path: "pool", Impact: replace}, Rule{Path: "image", Impact: replace, Note: noteBase}),
-	kind(resource.KindImage, Rule{Path: "host", Impact: replace}, Rule{Path: "pool", Impact: replace}),
+	kind(resource.KindImage,
+		Rule{Path: "host", Impact: replace},
+		Rule{Path: "pool", Impact: replace},
+		Rule{Path: "from", Impact: replace},
+		Rule{Path: "build.run", Impact: replace},
+		Rule{Path: "build.copy", Impact: replace},
+		Rule{Path: "seal.*", Impact: replace},
+	),
 )
 
 // Shorter names for the table.

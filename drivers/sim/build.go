@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// What lies beside an image while it is made of something else.
+func copyOf(img *resource.Image) string  { return img.PoolName + "/" + img.Stem() + "-copy.qcow2" }
+func buildOf(img *resource.Image) string { return img.PoolName + "/" + img.Stem() + "-build.qcow2" }
+
+// copyOrigin copies what an image is made from.
+func (d *driver) copyOrigin(img *resource.Image) error {
+	if err := d.clearBuild(img); err != nil {
+		return err
+	}
+	return d.change(func(t *tx) error {
+		origin, err := t.atRest(img.Origin)
+		if err != nil {
+			return err
+		}
+		return t.allocate(copyOf(img), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(origin)})
+	})
+}
+
+// atRest gives a volume that no running guest writes to.
+func (t *tx) atRest(id string) (*Volume, error) {
+	v := t.volume(id)
+	if v == nil {
+		return nil, fmt.Errorf("volume %s: %w", id, drivers.ErrNotFound)
+	}
+	users := map[string]bool{}
+	for name, vm := range t.VMs {
+		if vm.on() && vm.usesVolume(id) {
+			users["vm "+name] = true
+		}
+	}
+	return v, inUse(users)
+}
+
+// wholeUse is what the volume takes with all that it is an overlay of.
+func (t *tx) wholeUse(v *Volume) resource.Size {
+	used := v.use()
+	for base := t.volume(v.Backing); base != nil; base = t.volume(base.Backing) {
+		used += base.use()
+	}
+	return used
+}
+
+// clearBuild removes what making the image has left.
+func (d *driver) clearBuild(img *resource.Image) error {
+	for _, id := range []string{buildOf(img), copyOf(img)} {
+		if err := d.change(func(t *tx) error { return t.deleteVolume(id) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build pretends to run what a guest would.
+func (d *driver) build(ctx context.Context, img *resource.Image, report func(drivers.Progress)) error {
+	phases, err := buildPhases(img)
+	if err != nil {
+		return err
+	}
+	for _, phase := range phases {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		report(drivers.Progress{Phase: phase})
+	}
+	return d.change(func(t *tx) error {
+		base := img.Origin
+		if img.Copies() {
+			base = copyOf(img)
+		}
+		from := t.volume(base)
+		if from == nil {
+			return fmt.Errorf("volume %s: %w", base, drivers.ErrNotFound)
+		}
+		return t.allocate(buildOf(img), &Volume{Size: from.Size, Format: "qcow2", Backing: base, Used: thinUse})
+	})
+}
+
+// buildPhases lists what the guest is at, one after the other. What it is to do must be known in clear.
+func buildPhases(img *resource.Image) ([]string, error) {
+	var phases []string
+	if b := img.Build; b != nil {
+		for _, f := range b.Files {
+			if _, ok := f.Content.Clear(); !ok {
+				return nil, fmt.Errorf("file %s is known only by its hash", f.Path)
+			}
+		}
+		for _, c := range b.Commands {
+			if _, ok := c.Clear(); !ok {
+				return nil, fmt.Errorf("command %s is known only by its hash", c.Number)
+			}
+			phases = append(phases, "run "+c.Number)
+		}
+	}
+	if img.Seal != nil {
+		phases = append(phases, "seal")
+	}
+	return phases, nil
+}
+
+// makeImage makes an image of what was built, or of its origin.
+func (d *driver) makeImage(img *resource.Image) (drivers.Result, error) {
+	id, from := resource.VolumeID(img), img.Origin
+	if img.Builds() {
+		from = buildOf(img)
+	}
+	done := resource.Clone(img)
+	err := d.change(func(t *tx) error {
+		if have := t.volume(id); have != nil && t.volume(buildOf(img)) == nil {
+			done.Digest = have.Digest
+			return nil
+		}
+		v, err := t.atRest(from)
+		if err != nil {
+			return err
+		}
+		done.Digest = t.madeDigest(img)
+		return t.allocate(id, &Volume{Size: v.Size, Format: img.Format, Used: t.wholeUse(v), Digest: done.Digest})
+	})
+	if err != nil {
+		return drivers.Result{}, err
+	}
+	return drivers.Result{Object: done}, d.clearBuild(img)
+}
+
+// madeDigest stands for the bits that come of the image's origin and what is done to them.
+func (t *tx) madeDigest(img *resource.Image) string {
+	text, err := json.Marshal([]any{t.volume(img.Origin), img.Build, img.Seal})
+	if err != nil {
+		panic("sim: an image cannot be written as JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
