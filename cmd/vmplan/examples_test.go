@@ -117,7 +117,7 @@ func newProject(t *testing.T, files fs.FS) *example {
 
 func (p *example) key() string { return filepath.Join(p.dir, "id") }
 
-// vmplan runs it where the guests can be reached. The test ends when it does not exit with code.
+// vmplan runs it where the guests can be reached, and gives what it printed. The test ends when it does not exit with code.
 func (p *example) vmplan(code int, args ...string) string {
 	p.t.Helper()
 	stdout, _ := p.output(code, args...)

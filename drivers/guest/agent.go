@@ -19,8 +19,10 @@ func WaitAgent(ctx context.Context, agent Agent) error {
 
 // WaitCloudInit waits until cloud-init has finished, or ctx ends. An error that cloud-init reports is returned at once.
 func WaitCloudInit(ctx context.Context, agent Agent) error {
-	return poll(ctx, "cloud-init", func(ctx context.Context) error {
-		run, err := agent.Exec(ctx, []string{"cloud-init", "status", "--format", "json"})
+	// One command that waits in the guest, however long it takes: it takes a guest that boots many seconds to start one, and
+	// those that are asked anew each time would pile up there.
+	return poll(ctx, "cloud-init", func(context.Context) error {
+		run, err := agent.Exec(ctx, []string{"cloud-init", "status", "--wait", "--format", "json"})
 		if err != nil {
 			return err
 		}
@@ -58,7 +60,7 @@ func (agent Agent) Exec(ctx context.Context, argv []string) (*ExecResult, error)
 	}
 	timer := time.NewTimer(pollFirst)
 	defer timer.Stop()
-	for {
+	for wait := pollFirst; ; wait = min(wait*3/2, pollMost) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%s in the guest: %w", argv[0], context.Cause(ctx))
@@ -77,7 +79,7 @@ func (agent Agent) Exec(ctx context.Context, argv []string) (*ExecResult, error)
 		if status.Exited {
 			return &ExecResult{status.ExitCode, status.Signal, status.Out, status.Err}, nil
 		}
-		timer.Reset(pollFirst)
+		timer.Reset(wait)
 	}
 }
 

@@ -96,7 +96,7 @@ func fakeAgent(outputs ...string) guest.Agent {
 		case "guest-ping":
 			return `{"return":{}}`, nil
 		case "guest-exec":
-			if got := request.Arguments.Path + " " + strings.Join(request.Arguments.Arg, " "); got != "cloud-init status --format json" {
+			if got := request.Arguments.Path + " " + strings.Join(request.Arguments.Arg, " "); got != "cloud-init status --wait --format json" {
 				return "", fmt.Errorf("unexpected command %q", got)
 			}
 			return `{"return":{"pid":12}}`, nil

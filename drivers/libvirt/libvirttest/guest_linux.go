@@ -15,19 +15,20 @@ import (
 	"time"
 )
 
-//go:embed guest
-var guestFiles embed.FS
+//go:embed guest debian
+var recipes embed.FS
 
-// Image is the tiny guest: Debian's kernel, busybox, an ssh server and the QEMU guest agent, all in memory. It reads a NoCloud
-// seed: host name, network, ssh keys (for root and debian) and user data that is a script. It is not cloud-init and does
-// nothing else that one would do. It tells its progress on the serial console. 96 MiB of memory are enough.
+// Image is a guest's disk, and for the tiny guest what boots it directly.
 type Image struct {
-	Disk   string // a qcow2 file that boots by BIOS and UEFI; never write to it
-	Kernel string // the same guest, for direct boot
+	Disk   string // a qcow2 file; never write to it
+	Kernel string // the same guest, for direct boot; of the tiny guest only
 	Initrd string
 }
 
-// Guest is BuildGuest for a test, which is skipped on a machine that has no Debian packages for the guest.
+// Guest gives the tiny guest: Debian's kernel, busybox, an ssh server and the QEMU guest agent, all in memory. It reads a NoCloud
+// seed: host name, network, ssh keys (for root and debian) and user data that is a script. It is not cloud-init and does
+// nothing else that one would do. It tells its progress on the serial console. 96 MiB of memory are enough; its disk boots by
+// BIOS and UEFI. The test is skipped on a machine that has no Debian packages for the guest.
 func Guest(t testing.TB) Image {
 	t.Helper()
 	if err := missingForGuest(); err != nil {
@@ -40,90 +41,114 @@ func Guest(t testing.TB) Image {
 	return image
 }
 
+// Debian gives a Debian guest with systemd, cloud-init, sshd and the QEMU guest agent, whose disk boots by BIOS. It wants 512
+// MiB of memory, and takes about a minute to build and half a minute to boot. Needs root.
+func Debian(t testing.TB) Image {
+	t.Helper()
+	if err := errors.Join(missingForGuest(), missing("mmdebstrap", "mke2fs")); err != nil {
+		t.Skip(err)
+	}
+	dir, err := build(t.Context(), "debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Image{Disk: filepath.Join(dir, "disk.qcow2")}
+}
+
 func missingForGuest() error {
 	if runtime.GOARCH != "amd64" {
 		return errors.New("the tiny guest is made for amd64 only")
 	}
-	for _, name := range []string{"apt-get", "dpkg-deb", "qemu-img"} {
+	return missing("apt-get", "dpkg-deb", "qemu-img")
+}
+
+func missing(programs ...string) error {
+	for _, name := range programs {
 		if _, err := exec.LookPath(name); err != nil {
-			return fmt.Errorf("the tiny guest is made from Debian packages, and %s is not installed", name)
+			return fmt.Errorf("the guest is made from Debian packages, and %s is not installed (make setup installs it)", name)
 		}
 	}
 	return nil
 }
 
-// BuildGuest gives the tiny guest. It builds it, in some seconds, if the user's cache has none of the same scripts and package
-// versions; processes that ask at the same time wait for the one that builds.
+// BuildGuest is Guest without a test. It builds the guest, in some seconds, if the user's cache has none of the same scripts and
+// package versions; processes that ask at the same time wait for the one that builds.
 func BuildGuest(ctx context.Context) (Image, error) {
 	if err := missingForGuest(); err != nil {
 		return Image{}, err
 	}
-	image, err := buildGuest(ctx)
-	if err != nil {
-		return Image{}, fmt.Errorf("build the tiny guest: %w", err)
-	}
-	return image, nil
+	dir, err := build(ctx, "guest")
+	return Image{
+		Disk:   filepath.Join(dir, "disk.qcow2"),
+		Kernel: filepath.Join(dir, "vmlinuz"),
+		Initrd: filepath.Join(dir, "initrd.gz"),
+	}, err
 }
 
-func buildGuest(ctx context.Context) (Image, error) {
-	cache, err := cacheDir("guest")
+// build gives the folder in the user's cache with what the recipe makes.
+func build(ctx context.Context, recipe string) (string, error) {
+	dir, err := built(ctx, recipe)
 	if err != nil {
-		return Image{}, err
+		return "", fmt.Errorf("build the %s: %w", recipe, err)
+	}
+	return dir, nil
+}
+
+func built(ctx context.Context, recipe string) (string, error) {
+	cache, err := cacheDir(recipe)
+	if err != nil {
+		return "", err
 	}
 	scripts, err := os.MkdirTemp("", "vmplan-guest")
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
 	defer os.RemoveAll(scripts)
-	if err := os.CopyFS(scripts, guestFiles); err != nil {
-		return Image{}, err
+	if err := os.CopyFS(scripts, recipes); err != nil {
+		return "", err
 	}
-	build := filepath.Join(scripts, "guest", "build.sh")
-	key, err := guestKey(ctx, build)
+	script := filepath.Join(scripts, recipe, "build.sh")
+	key, err := recipeKey(ctx, recipe, script)
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
 	lock, err := lockFile(filepath.Join(cache, "lock"))
 	if err != nil {
-		return Image{}, err
+		return "", err
 	}
 	defer lock.Close()
 
 	dir := filepath.Join(cache, key)
 	if _, err := os.Stat(dir); err != nil {
-		if _, err := runScript(ctx, build, "build", dir+".new"); err != nil {
-			return Image{}, errors.Join(err, os.RemoveAll(dir+".new"))
+		if _, err := runScript(ctx, script, "build", dir+".new"); err != nil {
+			return "", errors.Join(err, os.RemoveAll(dir+".new"))
 		}
 		if err := os.Rename(dir+".new", dir); err != nil {
-			return Image{}, err
+			return "", err
 		}
 	}
 	now := time.Now()
 	if err := os.Chtimes(dir, now, now); err != nil {
-		return Image{}, err
+		return "", err
 	}
 	forgetOld(cache, now.AddDate(0, -1, 0))
-	return Image{
-		Disk:   filepath.Join(dir, "disk.qcow2"),
-		Kernel: filepath.Join(dir, "vmlinuz"),
-		Initrd: filepath.Join(dir, "initrd.gz"),
-	}, nil
+	return dir, nil
 }
 
-// guestKey is a digest of all that goes into the guest: our files, and names, versions and checksums of the packages.
-func guestKey(ctx context.Context, build string) (string, error) {
-	packages, err := runScript(ctx, build, "packages")
+// recipeKey is a digest of all that goes into the guest: our files, and names, versions and checksums of the packages.
+func recipeKey(ctx context.Context, recipe, script string) (string, error) {
+	packages, err := runScript(ctx, script, "packages")
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
 	h.Write(packages)
-	entries, err := guestFiles.ReadDir("guest")
+	entries, err := recipes.ReadDir(recipe)
 	if err != nil {
 		return "", err
 	}
 	for _, entry := range entries {
-		text, err := guestFiles.ReadFile("guest/" + entry.Name())
+		text, err := recipes.ReadFile(recipe + "/" + entry.Name())
 		if err != nil {
 			return "", err
 		}
