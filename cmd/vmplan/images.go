@@ -11,9 +11,12 @@ import (
 	"vmplan.dev/vmplan/drivers/source/vagrant"
 )
 
+// registries are where images are got from and pushed to.
+var registries = oci.New(oci.Options{})
+
 // sources is the one list of where bits can come from, by scheme.
 func sources() source.Registry {
-	web, registries := http.New(http.Options{}), oci.New(oci.Options{})
+	web := http.New(http.Options{})
 	all := source.Registry{
 		"file": file.New(),
 		"http": web, "https": web,

@@ -32,7 +32,7 @@ var rooms = map[string]struct{ own, third string }{
 	"drivers/source/vagrant": {"drivers/source", "github.com/Masterminds/semver/v3"},
 	"drivers/source/oci": {
 		"config/resource drivers drivers/source drivers/source/http",
-		"github.com/opencontainers/image-spec github.com/opencontainers/go-digest oras.land/oras-go/v2 golang.org/x/net",
+		"github.com/opencontainers/image-spec github.com/opencontainers/go-digest oras.land/oras-go/v2 github.com/klauspost/compress golang.org/x/net",
 	},
 	"drivers/source/oci/ocitest": {"", "github.com/opencontainers/image-spec github.com/opencontainers/go-digest oras.land/oras-go/v2 golang.org/x/crypto"},
 	"state":                      {"config/resource", ""},

@@ -47,6 +47,7 @@ func run() int {
 		Backends: backends,
 		Images:   images,
 		Schemes:  slices.Sorted(maps.Keys(sources())),
+		Registry: registries,
 		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
 		Environ:  os.Environ(),
 	}

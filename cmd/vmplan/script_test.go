@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vmplan.dev/vmplan/drivers/source/oci/ocitest"
 )
 
 func TestMain(m *testing.M) {
@@ -44,6 +47,7 @@ func TestScript(t *testing.T) {
 			"envsubst": cmdEnvsubst,
 			"keep":     cmdKeep,
 			"same":     cmdSame,
+			"registry": cmdRegistry,
 			"serve":    cmdServe,
 			"sim":      cmdSim,
 		},
@@ -136,6 +140,24 @@ func sums(dir string) (map[string]string, error) {
 		return err
 	})
 	return out, err
+}
+
+// cmdRegistry starts an OCI registry of its own, and sets $REGISTRY to its address: registry [USER:PASSWORD].
+func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: registry [USER:PASSWORD]")
+	}
+	o := ocitest.Options{}
+	if len(args) == 1 {
+		name, password, _ := strings.Cut(args[0], ":")
+		o.Users = map[string]string{name: password}
+	}
+	dir := ts.MkAbs(".registry")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	reg, stop, err := ocitest.Run(context.Background(), dir, o)
+	ts.Check(err)
+	ts.Defer(stop)
+	ts.Setenv("REGISTRY", reg.Host)
 }
 
 // cmdServe serves the files of a folder over http, each with a tag of its content, and lets projects know the server's

@@ -92,7 +92,11 @@ func NewStore(o Options) (*Store, error) {
 func (s *Store) Fetch(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Bits, error) {
 	bits, err := s.fetch(ctx, img, newMeter(report))
 	if err != nil {
-		return drivers.Bits{}, fmt.Errorf("%s: get %s: %w", img.Addr, Display(img.Source), err)
+		err = fmt.Errorf("get %s: %w", Display(img.Source), err)
+		if !img.Addr.IsZero() {
+			err = fmt.Errorf("%s: %w", img.Addr, err)
+		}
+		return drivers.Bits{}, err
 	}
 	return bits, nil
 }

@@ -71,6 +71,7 @@ type App struct {
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
 	Images   func(ImageSettings) (ImageStore, error)
 	Schemes  []string // of the URLs that images can come from
+	Registry Registry
 	Streams  view.Streams
 	Environ  []string
 
@@ -122,6 +123,10 @@ type ImageStore interface {
 	// Imported gives the pin of the version that the bits with the image's Digest are of, as far as that is known; its
 	// Revision is 0.
 	Imported(img *resource.Image) (pin resource.Pin, ok bool)
+	// Held gives the bits of a digest, if the cache has them.
+	Held(digest string) (bits drivers.Bits, ok bool)
+	// Scratch makes a file where there is room for bits on their way; the caller removes it.
+	Scratch() (*os.File, error)
 }
 
 // globalOptions are the flags that every command takes.

@@ -8,8 +8,8 @@ import (
 func (a *App) imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "Look at images, and move them to newer versions",
+		Short: "Look at images, get and share them, and move them to newer versions",
 	}
-	c.AddCommand(a.imageListCommand(), a.imageUpdateCommand())
+	c.AddCommand(a.imageListCommand(), a.imagePullCommand(), a.imagePushCommand(), a.imageUpdateCommand())
 	return c
 }

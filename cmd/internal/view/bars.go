@@ -64,19 +64,26 @@ func (b *bars) began(e apply.Event, text string) {
 	if len(b.running) >= mostBars || b.running[e.Step] != nil {
 		return
 	}
+	b.add(e.Step, text)
+}
+
+func (b *bars) add(step, text string) *row {
 	r := &row{style: b.style, started: time.Now(), text: text}
 	r.bar = b.container.MustAdd(1, mpb.BarFillerFunc(r.fill))
-	b.running[e.Step] = r
+	b.running[step] = r
+	return r
 }
 
 func (b *bars) moved(e apply.Event, _ string) {
-	r := b.running[e.Step]
-	if r == nil {
-		return
+	if r := b.running[e.Step]; r != nil {
+		r.show(fmt.Sprintf("%s: %s", e.Addr, e.Progress.Phase), e.Progress)
 	}
+}
+
+func (r *row) show(text string, p drivers.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.text, r.progress = fmt.Sprintf("%s: %s", e.Addr, e.Progress.Phase), e.Progress
+	r.text, r.progress = text, p
 }
 
 func (b *bars) ended(e apply.Event) {

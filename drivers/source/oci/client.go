@@ -86,14 +86,21 @@ func (c *client) plain(ctx context.Context) (bool, error) {
 	return false, resp.Body.Close()
 }
 
-// request asks for something in the repository, and gives only answers of success. The body has to be closed.
+// request asks for something in the repository.
 func (c *client) request(ctx context.Context, method, what string, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(auth.AppendRepositoryScope(ctx, c.ref.Reference, auth.ActionPull), method, c.base+what, nil)
+	req, err := http.NewRequest(method, c.base+what, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header = header
-	resp, err := c.Do(req)
+	if header != nil {
+		req.Header = header
+	}
+	return c.perform(ctx, req)
+}
+
+// perform sends a request, and gives only answers of success. The body has to be closed.
+func (c *client) perform(ctx context.Context, req *http.Request) (*http.Response, error) {
+	resp, err := c.Do(req.WithContext(c.withScope(ctx)))
 	if err != nil {
 		return nil, c.explain(ctx, err)
 	}
@@ -102,6 +109,14 @@ func (c *client) request(ctx context.Context, method, what string, header http.H
 		return nil, c.refusal(resp)
 	}
 	return resp, nil
+}
+
+// withScope says what a token has to allow.
+func (c *client) withScope(ctx context.Context) context.Context {
+	if c.ref.push {
+		return auth.AppendRepositoryScope(ctx, c.ref.Reference, auth.ActionPull, auth.ActionPush)
+	}
+	return auth.AppendRepositoryScope(ctx, c.ref.Reference, auth.ActionPull)
 }
 
 // Do sends a request, logging in when the registry asks for it.
@@ -150,7 +165,7 @@ func (c *client) refusal(resp *http.Response) error {
 	err := fmt.Errorf("the registry answers %s%s", resp.Status, reason(resp.Body))
 	switch resp.StatusCode {
 	case http.StatusNotFound:
-		return fmt.Errorf("the registry has no %s in %s (any more)", c.ref.Reference.Reference, c.ref.Repository)
+		return &notFoundError{c.ref}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return c.wantsLogin("what is known here is not enough")
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
@@ -159,6 +174,13 @@ func (c *client) refusal(resp *http.Response) error {
 		return source.Retry(err, time.Duration(max(seconds, 0))*time.Second)
 	}
 	return err
+}
+
+// notFoundError tells that the registry does not have what was asked for.
+type notFoundError struct{ ref reference }
+
+func (e *notFoundError) Error() string {
+	return fmt.Sprintf("the registry has no %s in %s (any more)", e.ref.Reference.Reference, e.ref.Repository)
 }
 
 // reason is what the body of a refusal says, if it says it as registries do.

@@ -45,6 +45,9 @@ func newGuard(ref reference, n network) *guard {
 	g := &guard{registry: hostOf(ref.Host()), secure: !ref.plain && !isLoopback(ref.Registry), transport: t, network: n}
 	t.DisableCompression = true // digests are of what is stored
 	t.ResponseHeaderTimeout = silence
+	if ref.push {
+		t.ResponseHeaderTimeout = settle
+	}
 	t.DialContext = g.dial
 	return g
 }

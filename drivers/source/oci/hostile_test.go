@@ -37,7 +37,6 @@ func before(t *testing.T, reg *ocitest.Registry, do func(n int, w http.ResponseW
 		b.asked = append(b.asked, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
 		b.mu.Unlock()
 		if !b.do(n, w, r) {
-			r.Host = reg.Host
 			proxy.ServeHTTP(w, r)
 		}
 	}))
@@ -59,6 +58,19 @@ func (b *between) blobs() []string {
 		}
 	}
 	return found
+}
+
+// count counts the requests of a method.
+func (b *between) count(method string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, a := range b.asked {
+		if strings.HasPrefix(a, method+" ") {
+			n++
+		}
+	}
+	return n
 }
 
 func isBlob(r *http.Request) bool {

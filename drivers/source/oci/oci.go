@@ -14,8 +14,6 @@ import (
 	"runtime"
 	"time"
 
-	"oras.land/oras-go/v2/registry/remote/auth"
-
 	"vmplan.dev/vmplan/drivers/source"
 )
 
@@ -56,8 +54,7 @@ func (s *Source) Open(ctx context.Context, location string, from source.Position
 	if from.Validator == info.Validator {
 		at.Offset = from.Offset
 	}
-	ctx = auth.AppendRepositoryScope(ctx, c.ref.Reference, auth.ActionPull)
-	body, got, err := c.blobs.Open(ctx, c.base+"blobs/"+layer.Digest.String(), at)
+	body, got, err := c.blobs.Open(c.withScope(ctx), c.base+"blobs/"+layer.Digest.String(), at)
 	if err != nil {
 		return nil, source.Info{}, err
 	}

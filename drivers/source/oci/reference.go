@@ -22,6 +22,7 @@ type reference struct {
 	registry.Reference        // Reference is a tag or a digest
 	plain              bool   // SchemePlain
 	arch               string // as image indexes name it; empty: this machine's
+	push               bool   // for writing too
 	title              string // of the layer to take, or the name of the disk; empty: what is found
 }
 

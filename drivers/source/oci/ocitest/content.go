@@ -3,11 +3,14 @@ package ocitest
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
@@ -113,4 +116,44 @@ func Tar(t testing.TB, name string, data []byte) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// Read reads a manifest or an index by tag or digest, and gives its digest.
+func (r *Registry) Read(t testing.TB, repository, reference string, manifest any) digest.Digest {
+	t.Helper()
+	d, body, err := r.repository(t, repository).FetchReference(t.Context(), reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(manifest); err != nil {
+		t.Fatal(err)
+	}
+	return d.Digest
+}
+
+// ReadBlob reads a blob.
+func (r *Registry) ReadBlob(t testing.TB, repository string, d specs.Descriptor) []byte {
+	t.Helper()
+	data, err := content.FetchAll(t.Context(), r.repository(t, repository).Blobs(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Unpack gives the archive that a layer is.
+func Unpack(t testing.TB, d specs.Descriptor, data []byte) []byte {
+	t.Helper()
+	if d.MediaType != specs.MediaTypeImageLayerGzip {
+		return data
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err = io.ReadAll(z); err != nil {
+		t.Fatal(err)
+	}
+	return data
 }

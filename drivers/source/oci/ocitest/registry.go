@@ -39,37 +39,47 @@ const startTimeout = time.Minute
 // Start starts a registry that ends with the test.
 func Start(t testing.TB, o Options) *Registry {
 	t.Helper()
-	program, err := exec.LookPath("docker-registry")
-	if err != nil {
-		t.Fatal("docker-registry is not installed (make setup installs it)")
-	}
-	r := &Registry{Dir: t.TempDir(), users: o.Users}
-	login, err := o.login(t, t.TempDir())
+	r, stop, err := Run(t.Context(), t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // the port may be taken between looking and starting
-		if err = r.start(t, program, login); err == nil {
-			return r
-		}
-	}
-	t.Fatal(err)
-	return nil
+	t.Cleanup(stop)
+	return r
 }
 
-func (r *Registry) start(t testing.TB, program, login string) error {
+// Run starts a registry that keeps everything in a folder, and ends when it is stopped or the process ends.
+func Run(ctx context.Context, dir string, o Options) (r *Registry, stop func(), err error) {
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		return nil, nil, errors.New("docker-registry is not installed (make setup installs it)")
+	}
+	login, stopLogin, err := o.login(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	r = &Registry{Dir: filepath.Join(dir, "registry"), users: o.Users}
+	var kill func()
+	for range 5 { // the port may be taken between looking and starting
+		if kill, err = r.start(ctx, program, filepath.Join(dir, "config.yml"), login); err == nil {
+			return r, func() { kill(); stopLogin() }, nil
+		}
+	}
+	stopLogin()
+	return nil, nil, err
+}
+
+func (r *Registry) start(ctx context.Context, program, config, login string) (kill func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Host = l.Addr().String()
 	if err := l.Close(); err != nil {
-		return err
+		return nil, err
 	}
-	config := filepath.Join(t.TempDir(), "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %s}\n%s", r.Dir, r.Host, login)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	var said bytes.Buffer
 	cmd := exec.Command(program, "serve", config)
@@ -87,18 +97,17 @@ func (r *Registry) start(t testing.TB, program, login string) error {
 		close(ended)
 	}()
 	if err := <-started; err != nil {
-		return err
+		return nil, err
 	}
-	stop := func() {
+	kill = func() {
 		_ = cmd.Process.Kill() // it may have ended by itself
 		<-ended
 	}
-	if err := r.wait(t.Context(), ended); err != nil {
-		stop()
-		return fmt.Errorf("docker-registry: %w: %s", err, said.Bytes())
+	if err := r.wait(ctx, ended); err != nil {
+		kill()
+		return nil, fmt.Errorf("docker-registry: %w: %s", err, said.Bytes())
 	}
-	t.Cleanup(stop)
-	return nil
+	return kill, nil
 }
 
 // wait polls until the registry answers.
@@ -123,24 +132,25 @@ func (r *Registry) wait(ctx context.Context, ended <-chan struct{}) error {
 }
 
 // login is the auth section of the registry's configuration.
-func (o Options) login(t testing.TB, dir string) (string, error) {
+func (o Options) login(dir string) (text string, stop func(), err error) {
+	stop = func() {}
 	switch {
 	case len(o.Users) == 0:
-		return "", nil
+		return "", stop, nil
 	case o.Tokens:
-		return serveTokens(t, dir, o.Users)
+		return serveTokens(dir, o.Users)
 	}
 	var lines bytes.Buffer
 	for name, password := range o.Users {
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		fmt.Fprintf(&lines, "%s:%s\n", name, hash)
 	}
 	file := filepath.Join(dir, "htpasswd")
 	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return fmt.Sprintf("auth: {htpasswd: {realm: tests, path: %s}}\n", file), nil
+	return fmt.Sprintf("auth: {htpasswd: {realm: tests, path: %s}}\n", file), stop, nil
 }

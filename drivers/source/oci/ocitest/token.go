@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -31,11 +30,10 @@ type tokens struct {
 }
 
 // serveTokens starts a token server and gives the section of a registry's configuration that trusts it.
-func serveTokens(t testing.TB, dir string, users map[string]string) (string, error) {
+func serveTokens(dir string, users map[string]string) (text string, stop func(), err error) {
 	s := &tokens{users: users}
-	var err error
 	if s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	about := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: issuer}, BasicConstraintsValid: true, IsCA: true,
@@ -43,16 +41,15 @@ func serveTokens(t testing.TB, dir string, users map[string]string) (string, err
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	if s.certificate, err = x509.CreateCertificate(rand.Reader, about, about, &s.key.PublicKey, s.key); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	bundle := filepath.Join(dir, "tokens.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.certificate})
-	if err := os.WriteFile(bundle, text, 0o600); err != nil {
-		return "", err
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.certificate})
+	if err := os.WriteFile(bundle, certificate, 0o600); err != nil {
+		return "", nil, err
 	}
 	web := httptest.NewServer(s)
-	t.Cleanup(web.Close)
-	return fmt.Sprintf("auth: {token: {realm: %q, service: %s, issuer: %s, rootcertbundle: %s}}\n", web.URL+"/token", service, issuer, bundle), nil
+	return fmt.Sprintf("auth: {token: {realm: %q, service: %s, issuer: %s, rootcertbundle: %s}}\n", web.URL+"/token", service, issuer, bundle), web.Close, nil
 }
 
 // ServeHTTP gives a token to those who log in; others get one that allows nothing.

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+type imagePullOptions struct {
+	projectOptions
+	write string
+}
+
+func (a *App) imagePullCommand() *cobra.Command {
+	var o imagePullOptions
+	c := &cobra.Command{
+		Use:   "pull ADDR|REF",
+		Short: "Get an image into the cache, or into a file",
+		Long: `Gets the bits of an image block (image.debian), or of any source that such a block can have (HOST/REPOSITORY:TAG or oci://… for a
+registry's, https://…), into the cache, checked and unpacked as apply does it. With --write they are put into a file of their
+own too. Hosts are not touched.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runImagePull(c.Context(), args[0], o) },
+	}
+	o.projectOptions.addTo(c.Flags())
+	c.Flags().StringVar(&o.write, "write", "", "write the disk to `FILE`, which must not exist")
+	return c
+}
+
+func (a *App) runImagePull(ctx context.Context, what string, o imagePullOptions) error {
+	if o.write != "" {
+		if _, err := os.Lstat(o.write); !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("--write %s: it exists already, and is not overwritten", o.write)
+		}
+	}
+	img, images, err := a.imageToPull(ctx, what, o.projectOptions)
+	if err != nil {
+		return err
+	}
+	show := a.printer().Transfer(what)
+	bits, err := images.Fetch(ctx, img, show.Report)
+	show.Close()
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s, a disk of %s, %s", bits.Format, bits.VirtualSize, bits.Digest)
+	if o.write == "" {
+		a.printer().Note(fmt.Sprintf("%s: in the cache: %s", what, text))
+		return nil
+	}
+	if err := copySparse(ctx, bits.Path, o.write); err != nil {
+		return fmt.Errorf("--write %s: %w", o.write, err)
+	}
+	a.printer().Note(fmt.Sprintf("Wrote %s: %s", o.write, text))
+	return nil
+}
+
+// imageToPull finds the image that an argument names: a block of the project, or a source.
+func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*resource.Image, drivers.ImageStore, error) {
+	addr, err := resource.ParseAddr(what)
+	if err != nil || addr.Kind != resource.KindImage {
+		s, err := a.parse(".", o) // there need not be a project
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.Contains(what, "/") {
+			what = location(what)
+		}
+		images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
+		return &resource.Image{Source: what}, images, err
+	}
+	s, err := a.open(ctx, ".", o, lockOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(s.load(), s.Close()); err != nil {
+		return nil, nil, err
+	}
+	img, ok := s.config.Set.Get(addr).(*resource.Image)
+	if !ok {
+		return nil, nil, fmt.Errorf("there is no %s in the files", addr)
+	}
+	images, err := a.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of, Named: s.named})
+	return img, images, err
+}
+
+// copySparse copies a file, and leaves holes where there are only zeros.
+func copySparse(ctx context.Context, from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(to))
+		}
+	}()
+	block, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	var at int64
+	for ctx.Err() == nil {
+		n, err := io.ReadFull(in, block)
+		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
+			if _, err := out.WriteAt(block[:n], at); err != nil {
+				return err
+			}
+		}
+		at += int64(n)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return out.Truncate(at)
+		case err != nil:
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// Registry puts images where others get them from.
+type Registry interface {
+	// PushImage puts a disk under location (a tag's), free of where it comes from: the same disk is the same image. What is
+	// there already is not sent again, and a push that fails leaves the tag as it was. It gives the location of just that image.
+	PushImage(ctx context.Context, location string, disk drivers.Bits, report func(drivers.Progress)) (string, error)
+}
+
+func (a *App) imagePushCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "push ADDR REF",
+		Short: "Put an image or a volume into an OCI registry",
+		Long: `Puts the disk of an image or a volume (image.debian, volume.data, vm.web.disk.root) into an OCI registry, as a containerDisk that
+KubeVirt runs and that an image block can have as its source. The bits are those of the cache, or else are read off the host; a
+vm that writes to them has to be shut down. What the registry has already is not sent again.
+
+REF is HOST/REPOSITORY:TAG, also written oci://…; oci+http://… for a registry without TLS. Append ?arch=ARCH for a disk of
+another architecture than this machine's. Logins are those of docker login and podman login.
+
+The disk goes as it is: what a guest wrote to it (host keys, a machine id) is in it. Of the project nothing goes along.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error { return a.runImagePush(c.Context(), args[0], args[1]) },
+	}
+}
+
+func (a *App) runImagePush(ctx context.Context, name, ref string) (err error) {
+	addr, err := resource.ParseAddr(name)
+	if err != nil {
+		return fmt.Errorf("ADDR: %w", err)
+	}
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r, err := s.recordedDisk(addr)
+	if err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	show := a.printer().Transfer(addr.String())
+	at, err := s.pushDisk(ctx, r, location(ref), show.Report)
+	show.Close()
+	if err != nil {
+		return fmt.Errorf("%s: push to %s: %w", addr, ref, err)
+	}
+	a.printer().Note(fmt.Sprintf("%s: pushed as %s", addr, at))
+	return nil
+}
+
+// location is the reference of a registry's image as a location: with a scheme.
+func location(ref string) string {
+	if strings.Contains(ref, "://") {
+		return ref
+	}
+	return "oci://" + ref
+}
+
+// recordedDisk finds the image or volume that is recorded under addr.
+func (s *session) recordedDisk(addr resource.Addr) (resource.Resource, error) {
+	rec := s.state.Records[addr]
+	switch {
+	case rec == nil:
+		return nil, fmt.Errorf("%s is not in the state: see vmplan state list, or create it with vmplan apply", addr)
+	case rec.Status != state.StatusReady:
+		return nil, fmt.Errorf("%s is not complete: another apply goes on with it", addr)
+	case resource.VolumeID(rec.Object) == "" || rec.Object.Kind() != resource.KindImage && rec.Object.Kind() != resource.KindVolume:
+		return nil, fmt.Errorf("%s is no image and no volume; a vm's disks are %s.disk.NAME", addr, addr.Owner())
+	}
+	return rec.Object, nil
+}
+
+func (s *session) pushDisk(ctx context.Context, r resource.Resource, location string, report func(drivers.Progress)) (string, error) {
+	bits, release, err := s.bitsOf(ctx, r, report)
+	if err != nil {
+		return "", err
+	}
+	at, err := s.app.Registry.PushImage(ctx, location, bits, report)
+	return at, errors.Join(err, release())
+}
+
+// bitsOf gives a file with what an image or a volume holds: the cache's, or one read off the host, that release removes.
+func (s *session) bitsOf(ctx context.Context, r resource.Resource, report func(drivers.Progress)) (bits drivers.Bits, release func() error, err error) {
+	if img, ok := r.(*resource.Image); ok {
+		if bits, ok := s.images.Held(img.Digest); ok {
+			return bits, func() error { return nil }, nil
+		}
+	}
+	host := r.Base().Host
+	reader, ok := s.drivers[host].(drivers.VolumeReader)
+	if !ok {
+		return bits, nil, fmt.Errorf("%w: host.%s gives no bits out", drivers.ErrUnsupported, host)
+	}
+	f, err := s.images.Scratch()
+	if err != nil {
+		return bits, nil, err
+	}
+	release = func() error { return os.Remove(f.Name()) }
+	content, err := reader.ReadVolume(ctx, resource.VolumeID(r), f, report)
+	info, statErr := f.Stat()
+	if err := errors.Join(err, statErr, f.Close()); err != nil {
+		return bits, nil, errors.Join(fmt.Errorf("host.%s: %w", host, err), release())
+	}
+	return drivers.Bits{Path: f.Name(), Format: content.Format, Size: info.Size(), VirtualSize: content.VirtualSize}, release, nil
+}
