@@ -173,6 +173,9 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 			orElse(&r.SSH.Port, 22)
 		}
 	}
+	if t := vm.TPM; t != nil {
+		orElse(&t.Version, "2.0")
+	}
 	if g := vm.Graphics; g != nil {
 		orElse(&g.Type, "vnc")
 		orElse(&g.Listen, "127.0.0.1")
@@ -360,6 +363,9 @@ func (e *evaluator) checkVM(o *object, vm *resource.VM) {
 	}
 	if isTrue(vm.SecureBoot) && vm.Firmware != uefi && !o.bad["firmware"] {
 		e.rep.addFirst(mistake(o.at("secure_boot"), "Secure boot without UEFI", "secure_boot needs firmware = \"uefi\"."))
+	}
+	if t := vm.TPM; t != nil && t.Version == "1.2" && t.Model == "tpm-crb" {
+		e.rep.addFirst(mistake(o.at("tpm.model"), "TPM model too new", "A tpm-crb is of version 2.0. Take version = \"1.2\" out, or write model = \"tpm-tis\"."))
 	}
 	if vm.MaxVCPUs != 0 && vm.MaxVCPUs < vm.VCPUs && !o.bad["vcpus"] {
 		e.rep.addFirst(mistake(o.at("max_vcpus"), "Limit below the value", "max_vcpus is %d, and vcpus is %d.", vm.MaxVCPUs, vm.VCPUs))

@@ -41,6 +41,7 @@ type GuestFacts struct {
 	CPUs       []string `json:"cpus,omitempty"`        // what VM.CPU can be; nil when the host does not tell
 	Firmwares  []string `json:"firmwares,omitempty"`   // of bios, uefi
 	SecureBoot bool     `json:"secure_boot,omitempty"` // with uefi
+	TPMs       []string `json:"tpms,omitempty"`        // versions that can be emulated; nil when the host does not tell
 }
 
 // Guest gives what the vm can have, or nil when the host does not tell.
@@ -66,6 +67,9 @@ type Object struct {
 	// Saved tells that a vm which is off has its guest's memory saved, and resumes with it when it starts. A change of its
 	// definition discards that, but for texts, autostart and the mark.
 	Saved bool
+	// Kept is what the host keeps beside a vm that goes with it when it is deleted, and that nobody can bring back, as people call
+	// it: "snapshot before-upgrade", "checkpoint backup", and the texts below.
+	Kept []string
 	// Mark is who owns it; nil when it bears none or cannot.
 	Mark *Mark
 	// Users are the Keys of objects of the host that use this one: vms of a volume (as disk), of the pool it lies in, or of a
@@ -78,6 +82,13 @@ type Object struct {
 	// Path of a pool's folder or a volume's file on the host.
 	Path string
 }
+
+// What all hosts call alike of that which Object.Kept lists.
+const (
+	KeptNVRAM  = "firmware variables (NVRAM)"
+	KeptTPM    = "TPM state"
+	KeptMemory = "saved memory"
+)
 
 // Power is a vm's power state.
 type Power string

@@ -208,7 +208,7 @@ func (o *object) recordNow() *state.Record {
 func (o *object) loses() []string {
 	vol, ok := o.was0().(*resource.Volume)
 	if !ok {
-		return nil
+		return o.live.Kept
 	}
 	if live, ok := o.live.Resource.(*resource.Volume); ok {
 		vol = live

@@ -132,6 +132,9 @@ func (f *flight) checkGuest(o *object, vm *resource.VM, can *drivers.GuestFacts)
 	if vm.SecureBoot != nil && *vm.SecureBoot && slices.Contains(can.Firmwares, "uefi") && !can.SecureBoot && o.makes("secure_boot") {
 		refuse("secure_boot", "secure boot", "no firmware that does that", "Install one there, or set secure_boot = false.")
 	}
+	if vm.TPM != nil && can.TPMs != nil && !slices.Contains(can.TPMs, vm.TPM.Version) && o.makes("tpm") {
+		refuse("tpm", "a TPM "+vm.TPM.Version, "nothing that emulates one", "Install swtpm there (Debian and Ubuntu: swtpm and swtpm-tools; Fedora: swtpm-tools), or take the tpm block out.")
+	}
 }
 
 // some lists the first of many.

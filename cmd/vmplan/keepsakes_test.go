@@ -78,3 +78,43 @@ func (p *example) virsh(args ...string) {
 		p.t.Fatalf("virsh %q: %v: %s", args, err, out)
 	}
 }
+
+// An external snapshot lets the guest write to a new volume over each disk. The vm goes on as if that were its disk; when it goes,
+// the plan names what is lost, and neither these volumes nor the state of its TPM stay behind.
+func TestExternalSnapshotsAndTheTPMGoWithTheVM(t *testing.T) {
+	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(liveProject)}})
+	empty := p.snapshot()
+	p.edit(edit("# virtual hardware", "tpm {}\n  # virtual hardware"))
+	p.vmplan(0, "apply", "--auto-approve")
+	if got := p.inGuest("ls /dev/tpm0"); got != "/dev/tpm0\n" {
+		t.Errorf("the guest has no TPM: %q", got)
+	}
+	boot := p.bootID()
+	p.virsh("snapshot-create-as", "web", "first", "--disk-only")
+	p.virsh("snapshot-create-as", "web", "second", "--disk-only")
+	p.vmplan(0, "plan", "--detailed-exitcode")
+
+	p.edit(edit("# title", `title = "with snapshots"`, `disk "root" { size = "1GiB" }`, `disk "root" { size = "1088MiB" }`, "# disks", "disk \"data\" { size = \"16MiB\" }\n  # disks"))
+	p.vmplan(0, "apply", "--auto-approve")
+	p.vmplan(0, "plan", "--detailed-exitcode")
+	if got := p.inGuest("lsblk"); !strings.Contains(got, "vda 1140850688 root\n") || !strings.Contains(got, " 16777216 data\n") || p.bootID() != boot {
+		t.Errorf("the running guest has, restarted: %v\n%s", p.bootID() != boot, got)
+	}
+	p.edit(edit("# virtual hardware", "cpu = \"qemu64\"\n  # virtual hardware"))
+	p.vmplan(0, "apply", "--auto-approve")
+	p.vmplan(0, "plan", "--detailed-exitcode")
+	if got := p.inGuest("lsblk"); !strings.Contains(got, "vda 1140850688 root\n") || p.bootID() == boot {
+		t.Errorf("after the restart the guest has\n%s", got)
+	}
+
+	text := p.vmplan(0, "plan", "--destroy")
+	for _, lost := range []string{"snapshot first and what was written since", "snapshot second and what was written since", "TPM state", "disk root (1088 MiB)"} {
+		if !strings.Contains(text, "loses "+lost+"\n") {
+			t.Errorf("the plan does not say that %q is lost:\n%s", lost, text)
+		}
+	}
+	p.vmplan(0, "destroy", "--auto-approve")
+	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
+		t.Errorf("destroy left the host not as it was: %q", diff)
+	}
+}

@@ -28,6 +28,7 @@ type VM struct {
 	Disks     []Disk     `json:"disk,omitzero" doc:"A disk. The first is the one the guest boots from, and the overlay of image."`
 	NICs      []NIC      `json:"nic,omitzero" doc:"A network interface."`
 	Graphics  *Graphics  `json:"graphics,omitzero" doc:"A graphical console. Without this block the guest has only its serial console."`
+	TPM       *TPM       `json:"tpm,omitzero" doc:"A trusted platform module, emulated by swtpm on the host. What it keeps goes with the vm."`
 	CloudInit *CloudInit `json:"cloud_init,omitzero" schema:"input" doc:"What cloud-init in the guest is told, through a NoCloud seed."`
 
 	Running         *bool    `json:"running,omitzero" schema:"power" doc:"true (default): started when it is off. false: shut down when it runs. null: left to people."`
@@ -132,6 +133,12 @@ type Graphics struct {
 	Type   string `json:"type,omitzero" schema:"enum=vnc|spice" doc:"vnc (default) or spice."`
 	Listen string `json:"listen,omitzero" doc:"Address to listen on. Default 127.0.0.1."`
 	Port   int    `json:"port,omitzero" doc:"TCP port. By default the host takes a free one."`
+}
+
+// TPM is an emulated trusted platform module.
+type TPM struct {
+	Version string `json:"version,omitzero" schema:"enum=1.2|2.0" doc:"2.0 (default) or 1.2."`
+	Model   string `json:"model,omitzero" schema:"enum=tpm-crb|tpm-tis" doc:"The device the guest sees: tpm-crb (2.0 only) or tpm-tis. Default the host's."`
 }
 
 // CloudInit is what the guest's cloud-init is told. Config turns it into a Seed.

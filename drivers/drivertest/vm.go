@@ -125,6 +125,9 @@ func changeWhileOff(s *suite) {
 		{"memory", func(vm *resource.VM) { vm.Memory, vm.MaxMemory = 2*vm.Memory, 4*vm.Memory }},
 		{"vcpus", func(vm *resource.VM) { vm.VCPUs, vm.MaxVCPUs = 2, 4 }},
 		{"graphics", func(vm *resource.VM) { vm.Graphics = &resource.Graphics{Type: "vnc"} }},
+		{"a TPM comes", func(vm *resource.VM) { vm.TPM = &resource.TPM{} }},
+		{"it is another", func(vm *resource.VM) { vm.TPM = &resource.TPM{Version: "1.2", Model: "tpm-tis"} }},
+		{"the TPM goes", func(vm *resource.VM) { vm.TPM = nil }},
 		{"a disk comes", func(vm *resource.VM) {
 			vm.Disks = append(vm.Disks, resource.Disk{Label: "data", Source: resource.VolumeID(data)})
 		}},

@@ -111,6 +111,12 @@ func readGuestFacts(conn *libvirt.Connect, kind guestKind) (*drivers.GuestFacts,
 		g.Firmwares = append(g.Firmwares, "uefi")
 		g.SecureBoot = slices.Contains(enum(osNode.get("loader"), "secure"), "yes")
 	}
+	if tpm := caps.get("devices", "tpm"); tpm != nil {
+		g.TPMs = []string{}
+		if slices.Contains(enum(tpm, "backendModel"), "emulator") {
+			g.TPMs = append(g.TPMs, enum(tpm, "backendVersion")...)
+		}
+	}
 	return g, nil
 }
 

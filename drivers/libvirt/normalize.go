@@ -147,6 +147,9 @@ func normalizeVM(vm *resource.VM) error {
 		setDefault(&g.Type, "vnc")
 		setDefault(&g.Listen, defaultListen)
 	}
+	if vm.TPM != nil {
+		setDefault(&vm.TPM.Version, "2.0")
+	}
 	for i := range vm.Disks {
 		if err := normalizeDisk(&vm.Disks[i]); err != nil {
 			return err

@@ -30,7 +30,7 @@ func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers
 func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers.Observed, err error) {
 	o := &observation{
 		session: s, lineage: sel.Lineage, all: sel.All, unfinished: sel.Unfinished, want: make(map[string]resource.Resource, len(sel.Want)),
-		objects: map[string]*drivers.Object{}, users: map[string][]string{},
+		objects: map[string]*drivers.Object{}, users: map[string][]string{}, overlays: map[string]string{}, tops: map[string]string{},
 	}
 	for _, r := range sel.Want {
 		o.want[resource.Key(r)] = r
@@ -56,6 +56,9 @@ func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers
 	if err := o.readLeases(ctx); err != nil {
 		return nil, err
 	}
+	if err := o.foldOverlays(); err != nil {
+		return nil, err
+	}
 	for key, users := range o.users {
 		if object := o.objects[key]; object != nil {
 			object.Users = users
@@ -79,6 +82,9 @@ type observation struct {
 	objects map[string]*drivers.Object
 	users   map[string][]string // Key of what is used → Keys of its users
 	leased  []string            // networks that running guests of ours are on
+
+	overlays map[string]string // volume that an external snapshot has made → Key of its vm
+	tops     map[string]string // volume under such → the one the guest writes to
 }
 
 // add records an object under its Key.

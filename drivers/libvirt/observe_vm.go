@@ -89,7 +89,7 @@ func (o *observation) starting(name string) (bool, error) {
 }
 
 // domainStates asks for lists by state, which costs one call each instead of one call for each domain.
-type domainStates struct{ active, paused, autostart, saved map[string]bool }
+type domainStates struct{ active, paused, autostart, saved, snapshots, checkpoints map[string]bool }
 
 func (o *observation) domainStates() (st domainStates, err error) {
 	for _, l := range []struct {
@@ -100,6 +100,8 @@ func (o *observation) domainStates() (st domainStates, err error) {
 		{libvirt.CONNECT_LIST_DOMAINS_PAUSED, &st.paused},
 		{libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, &st.autostart},
 		{libvirt.CONNECT_LIST_DOMAINS_MANAGEDSAVE, &st.saved},
+		{libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, &st.snapshots},
+		{libvirt.CONNECT_LIST_DOMAINS_HAS_CHECKPOINT, &st.checkpoints},
 	} {
 		list, err := o.conn.ListAllDomains(l.flag)
 		if err != nil {
@@ -141,6 +143,9 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 	vm := o.pools.readVM(def, want)
 	vm.Addr, vm.Autostart = o.address(key, mark), new(states.autostart[name])
 	object := &drivers.Object{Resource: vm, Power: drivers.PowerOff, Saved: live == nil && states.saved[name], Mark: mark}
+	if object.Kept, err = states.kept(dom, name, def); err != nil {
+		return err
+	}
 	if live != nil {
 		running := o.pools.readVM(live, want)
 		running.Addr, running.Autostart = vm.Addr, vm.Autostart
@@ -165,6 +170,13 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 			}
 		}
 		o.mu.Unlock()
+	}
+	if states.snapshots[name] {
+		s, err := o.foldSnapshots(dom, object)
+		if err != nil {
+			return err
+		}
+		object.Kept = append(s.names, object.Kept...)
 	}
 	o.add(object)
 	return nil
@@ -265,6 +277,10 @@ func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
 		case "graphics":
 			if vm.Graphics == nil {
 				vm.Graphics = readGraphics(k)
+			}
+		case "tpm":
+			if backend := k.get("backend"); backend.attr("type") == "emulator" {
+				vm.TPM = &resource.TPM{Version: backend.attr("version"), Model: k.attr("model")}
 			}
 		}
 	}

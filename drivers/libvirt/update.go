@@ -166,6 +166,10 @@ func (e *edit) applyDefinition() error {
 			if err := e.editGraphics(); err != nil {
 				return err
 			}
+		case "tpm":
+			if err := e.editTPM(); err != nil {
+				return err
+			}
 		case "autostart":
 		default:
 			return fmt.Errorf("%s: %w: it cannot be changed in place", field, drivers.ErrUnsupported)
@@ -284,6 +288,30 @@ func (e *edit) editFirmware() {
 	}
 }
 
+func (e *edit) editTPM() error {
+	devices := e.def.need("devices")
+	devices.dropFunc(func(k *node) bool { return k.name == "tpm" && k.get("backend").attr("type") == "emulator" })
+	if e.after.TPM == nil {
+		return nil
+	}
+	tpm := tpmXML(e.after.TPM)
+	return add(devices, &tpm)
+}
+
+// add puts an element, which knows how to write itself, into another.
+func add(to *node, element interface{ Marshal() (string, error) }) error {
+	text, err := element.Marshal()
+	if err != nil {
+		return err
+	}
+	n, err := parseTree(text)
+	if err != nil {
+		return err
+	}
+	to.kids = append(to.kids, n)
+	return nil
+}
+
 func (e *edit) editGraphics() error {
 	devices := e.def.need("devices")
 	devices.dropFunc(func(k *node) bool { return k.name == "graphics" && readGraphics(k) != nil })
@@ -295,15 +323,9 @@ func (e *edit) editGraphics() error {
 		return nil
 	}
 	g := graphicsXML(e.after.Graphics)
-	text, err := g.Marshal()
-	if err != nil {
+	if err := add(devices, &g); err != nil {
 		return err
 	}
-	n, err := parseTree(text)
-	if err != nil {
-		return err
-	}
-	devices.kids = append(devices.kids, n)
 	if devices.get("video") == nil {
 		devices.need("video", "model").set("type", "vga")
 	}

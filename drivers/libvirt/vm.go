@@ -137,7 +137,8 @@ var undefineFlags = []libvirt.DomainUndefineFlagsValues{
 	0,
 }
 
-// deleteVM undefines the domain, with all that libvirt keeps beside it, and removes its serial log.
+// deleteVM undefines the domain, with all that libvirt keeps beside it, and removes its serial log and what its external snapshots
+// have written.
 func (c *call) deleteVM(vm *resource.VM) error {
 	dom, err := c.domain(vm)
 	if missing(err) {
@@ -159,9 +160,12 @@ func (c *call) deleteVM(vm *resource.VM) error {
 	if err != nil {
 		return err
 	}
-	// The log first: once the domain is gone, nothing leads to it.
+	// The log and the snapshots' volumes first: once the domain is gone, nothing leads to them.
 	if err := c.deleteLog(def, vm); err != nil {
 		return fmt.Errorf("delete vm %s: remove its serial log: %w", vm.Name, err)
+	}
+	if err := c.deleteOverlays(dom, vm); err != nil {
+		return fmt.Errorf("delete vm %s: %w", vm.Name, err)
 	}
 	for _, flags := range undefineFlags {
 		err = dom.UndefineFlags(flags)

@@ -187,6 +187,13 @@ func (c *call) isVolume(v *resource.Volume) (bool, error) {
 // growVolume makes the volume as large as after says. While a guest runs on it, QEMU has to do it.
 func (c *call) growVolume(after *resource.Volume) error {
 	id := resource.VolumeID(after)
+	if top, err := c.topOf(id); err != nil {
+		return fmt.Errorf("grow volume %s: %w", id, err)
+	} else if top != id {
+		over := &resource.Volume{Size: after.Size}
+		over.PoolName, over.File, _ = splitSource(top)
+		return c.growVolume(over)
+	}
 	vol, err := c.volume(id)
 	if err != nil {
 		return fmt.Errorf("grow volume: %w", err)

@@ -200,6 +200,9 @@ func (s *domainSpec) devices(machine string) (*libvirtxml.DomainDeviceList, erro
 	for _, nic := range vm.NICs {
 		d.Interfaces = append(d.Interfaces, nicXML(&nic))
 	}
+	if vm.TPM != nil {
+		d.TPMs = []libvirtxml.DomainTPM{tpmXML(vm.TPM)}
+	}
 	if vm.Graphics != nil {
 		d.Graphics = []libvirtxml.DomainGraphic{graphicsXML(vm.Graphics)}
 		d.Videos = []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: "vga"}}}
@@ -289,6 +292,10 @@ func rateXML(r *resource.Rate) *libvirtxml.DomainInterfaceBandwidthParams {
 		p.Burst = &r.Burst
 	}
 	return p
+}
+
+func tpmXML(t *resource.TPM) libvirtxml.DomainTPM {
+	return libvirtxml.DomainTPM{Model: t.Model, Backend: &libvirtxml.DomainTPMBackend{Emulator: &libvirtxml.DomainTPMBackendEmulator{Version: t.Version}}}
 }
 
 func graphicsXML(g *resource.Graphics) libvirtxml.DomainGraphic {

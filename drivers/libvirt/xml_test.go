@@ -81,6 +81,7 @@ func TestDomainXML(t *testing.T) {
 	arm := &hostFacts{Facts: drivers.Facts{Arch: "aarch64", DomainTypes: []string{"qemu"}}, virt: map[string]string{"qemu": "qemu"}}
 	secure := uefiVM()
 	secure.SecureBoot, secure.Machine, secure.CPU, secure.DomainType = new(true), "pc-q35-7.2", "qemu64", "qemu"
+	secure.TPM = &resource.TPM{Model: "tpm-crb"}
 	secure.Graphics = &resource.Graphics{Type: "spice", Listen: "0.0.0.0", Port: 5901}
 	bare := &resource.VM{Meta: labMeta(resource.KindVM, "bare"), UUID: "0a6a3c5e-0000-5000-8000-000000000004"}
 	for _, c := range []struct {

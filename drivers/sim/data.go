@@ -65,10 +65,12 @@ type VM struct {
 	resource.VM
 	Power drivers.Power `json:"power"`
 	// Live is what the running guest has; nil when that is what is defined.
-	Live  *resource.VM  `json:"live,omitempty"`
-	Boots int           `json:"boots,omitempty"`
-	Saved bool          `json:"saved,omitempty"` // its memory is saved: it resumes instead of booting
-	Mark  *drivers.Mark `json:"mark,omitempty"`
+	Live  *resource.VM `json:"live,omitempty"`
+	Boots int          `json:"boots,omitempty"`
+	Saved bool         `json:"saved,omitempty"` // its memory is saved: it resumes instead of booting
+	// Snapshots are the names of those that somebody has made of it.
+	Snapshots []string      `json:"snapshots,omitempty"`
+	Mark      *drivers.Mark `json:"mark,omitempty"`
 }
 
 // Guest is how the system inside a vm behaves.

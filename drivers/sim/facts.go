@@ -56,6 +56,7 @@ func (v *view) guest(vm *resource.VM) drivers.GuestFacts {
 	g.MaxVCPUs, g.SecureBoot = maxVCPUs, true
 	g.CPUs = []string{"host-passthrough", "maximum", "host-model", "qemu64", "Skylake-Client", "EPYC"}
 	g.Firmwares = []string{"bios", "uefi"}
+	g.TPMs = []string{"1.2", "2.0"}
 	return g
 }
 

@@ -149,6 +149,9 @@ func defaultVM(vm *resource.VM) {
 			setDefault(&n.PortForwards[j].Address, "127.0.0.1")
 		}
 	}
+	if vm.TPM != nil {
+		setDefault(&vm.TPM.Version, "2.0")
+	}
 	if g := vm.Graphics; g != nil {
 		setDefault(&g.Type, "vnc")
 		setDefault(&g.Listen, "127.0.0.1")

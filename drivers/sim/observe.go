@@ -196,7 +196,7 @@ func (v *view) storage(want resource.Resource, vol *Volume) *drivers.Object {
 
 func (v *view) vm(name string, vm *VM, addr resource.Addr) *drivers.Object {
 	r := observedVM(&vm.VM, name, addr)
-	o := &drivers.Object{Resource: r, Power: vm.Power, Saved: vm.Saved && !vm.on(), Mark: cloneMark(vm.Mark)}
+	o := &drivers.Object{Resource: r, Power: vm.Power, Saved: vm.Saved && !vm.on(), Kept: vm.kept(), Mark: cloneMark(vm.Mark)}
 	if !vm.on() {
 		return o
 	}
@@ -218,6 +218,24 @@ func (v *view) vm(name string, vm *VM, addr resource.Addr) *drivers.Object {
 		}
 	}
 	return o
+}
+
+// kept lists what goes with the vm.
+func (vm *VM) kept() []string {
+	var out []string
+	for _, s := range vm.Snapshots {
+		out = append(out, "snapshot "+s)
+	}
+	if vm.Firmware == "uefi" {
+		out = append(out, drivers.KeptNVRAM)
+	}
+	if vm.TPM != nil {
+		out = append(out, drivers.KeptTPM)
+	}
+	if vm.Saved && !vm.on() {
+		out = append(out, drivers.KeptMemory)
+	}
+	return out
 }
 
 func observedVM(vm *resource.VM, name string, addr resource.Addr) *resource.VM {

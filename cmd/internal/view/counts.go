@@ -168,6 +168,9 @@ func count(gs []*group, d Downloads) counts {
 func (g *group) lost() int {
 	var seen []string
 	for _, c := range g.changes {
+		if c.Kind == resource.KindVM {
+			continue // what else goes with it is not storage
+		}
 		for _, l := range c.Loses {
 			if !slices.Contains(seen, l) {
 				seen = append(seen, l)

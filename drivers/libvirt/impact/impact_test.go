@@ -52,6 +52,7 @@ func TestImpactOfAVM(t *testing.T) {
 		}, live, "virDomainQemuMonitorCommand (hostfwd_add"},
 		{"nic.lan.user", func(vm *resource.VM) { vm.NICs[0].User = new(true) }, restart, "virDomainDefineXML"},
 		{"nic.lan.model", func(vm *resource.VM) { vm.NICs[0].Model = "e1000e" }, restart, "virDomainDefineXML"},
+		{"tpm", func(vm *resource.VM) { vm.TPM = &resource.TPM{} }, restart, "virDomainDefineXML"},
 		{"graphics", func(vm *resource.VM) { vm.Graphics = &resource.Graphics{Type: "vnc"} }, restart, "virDomainDefineXML"},
 	} {
 		after := web()
