@@ -1,5 +1,6 @@
 # Runs as the first process of a private host, in its own mount, network and process namespaces.
-# $1 is the host's folder, $2 the folder of libvirt's shared capabilities cache.
+# $1 is the host's folder, $2 the folder of libvirt's shared capabilities cache, $3 an
+# argument more for the daemon, or nothing.
 set -e
 mount_own() {
 	mkdir -p "$2"
@@ -17,6 +18,6 @@ mount -t sysfs sysfs /sys 2>/dev/null || true
 # A daemon that dies comes back, as it does under systemd.
 set +e
 while :; do
-	libvirtd --config "$1/libvirtd.conf" --pid-file "$1/libvirtd.pid"
+	libvirtd --config "$1/libvirtd.conf" --pid-file "$1/libvirtd.pid" $3
 	sleep 0.1
 done

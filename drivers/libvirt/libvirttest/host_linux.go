@@ -45,11 +45,16 @@ type Option func(*options)
 
 type options struct {
 	sharedNetwork bool
+	certificates  string
 }
 
 // SharedNetwork leaves the host in the network of the machine, where its bridges and guests are reachable from the test
 // itself, and may collide with those of others.
 func SharedNetwork() Option { return func(o *options) { o.sharedNetwork = true } }
+
+// Listening has the daemon listen on 127.0.0.1 of the host's network: by TCP for everybody, and by TLS for those whose
+// certificate is of the authority in the folder, which has cacert.pem, servercert.pem and serverkey.pem.
+func Listening(certificates string) Option { return func(o *options) { o.certificates = certificates } }
 
 // Missing says what this machine lacks to run private hosts; nil if nothing.
 func Missing() error {
@@ -78,7 +83,7 @@ func New(ctx context.Context, opts ...Option) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := prepare()
+	h, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
@@ -92,19 +97,19 @@ func New(ctx context.Context, opts ...Option) (*Host, error) {
 }
 
 // prepare makes the host's folder with libvirt's configuration in it.
-func prepare() (*Host, error) {
+func prepare(o options) (*Host, error) {
 	dir, err := os.MkdirTemp(hostsIn, hostPrefix)
 	if err != nil {
 		return nil, err
 	}
 	h := &Host{Dir: dir, URI: "qemu+unix:///system?socket=" + dir + "/sock/libvirt-sock", done: make(chan error, 1)}
-	if err := h.fill(); err != nil {
+	if err := h.fill(o); err != nil {
 		return nil, errors.Join(err, h.removeDir())
 	}
 	return h, nil
 }
 
-func (h *Host) fill() (err error) {
+func (h *Host) fill(o options) (err error) {
 	if h.lock, err = lockFile(filepath.Join(h.Dir, "lock")); err != nil {
 		return err
 	}
@@ -128,6 +133,16 @@ auth_unix_rw = "none"
 log_outputs = "3:file:%[1]s/log/libvirtd.log"
 host_uuid = "%[2]x-%[3]x-%[4]x-%[5]x-%[6]x"
 `, h.Dir, id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	if o.certificates != "" {
+		daemon += fmt.Sprintf(`listen_addr = "127.0.0.1"
+listen_tcp = 1
+auth_tcp = "none"
+listen_tls = 1
+ca_file = "%[1]s/cacert.pem"
+cert_file = "%[1]s/servercert.pem"
+key_file = "%[1]s/serverkey.pem"
+`, o.certificates)
+	}
 	// QEMU runs as root: if it could not open /dev/kvm, libvirt would probe it anew for each definition, 20 s each.
 	const qemu = `user = "root"
 group = "root"
@@ -142,13 +157,20 @@ namespaces = [ ]
 	return os.WriteFile(filepath.Join(h.Dir, "etc", "qemu.conf"), []byte(qemu), 0o644)
 }
 
+func (o options) listen() string {
+	if o.certificates == "" {
+		return ""
+	}
+	return "--listen"
+}
+
 // start runs the host's first process.
 func (h *Host) start(o options, caps string) error {
 	args := []string{"--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation", "private"}
 	if !o.sharedNetwork {
 		args = append(args, "--net")
 	}
-	cmd := exec.Command("unshare", append(args, "sh", "-c", hostScript, "host", h.Dir, caps)...)
+	cmd := exec.Command("unshare", append(args, "sh", "-c", hostScript, "host", h.Dir, caps, o.listen())...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	out, err := os.Create(filepath.Join(h.Dir, "log", "out"))
 	if err != nil {
