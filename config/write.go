@@ -20,6 +20,7 @@ type Block struct {
 	names       []string     // of attributes, in the order they were set
 	values      map[string]string
 	blocks      []*Block
+	hidden      []string // attributes that are set and must not be shown
 }
 
 // NewBlock makes a block for the object r, of which nothing is set yet.
@@ -36,7 +37,7 @@ func NewImport(to resource.Addr, id string) *Block {
 }
 
 // Set sets the field at path, of a block inside one where path leads there: "memory", "disk.root.bus". value is as
-// resource.Field has it; an address is written as the reference it is.
+// resource.Field has it; an address is written as the reference it is, and a secret as a comment that there is one.
 func (b *Block) Set(path string, value any) error {
 	name, rest, more := strings.Cut(path, ".")
 	attr := resource.SchemaOf(b.typ).Attr(name)
@@ -44,6 +45,10 @@ func (b *Block) Set(path string, value any) error {
 	case attr == nil:
 		return fmt.Errorf("%s has no attribute %s", b.Kind, name)
 	case attr.Block == resource.NotBlock:
+		if _, ok := value.(resource.Secret); ok {
+			b.hidden = append(b.hidden, name)
+			return nil
+		}
 		b.put(name, expression(value))
 		return nil
 	case attr.Block == resource.SingleBlock && !more:
@@ -95,7 +100,7 @@ func (b *Block) write(buf *bytes.Buffer) {
 	if b.Label != "" {
 		buf.WriteString(" " + expression(b.Label))
 	}
-	if len(b.names)+len(b.blocks) == 0 {
+	if len(b.names)+len(b.blocks)+len(b.hidden) == 0 {
 		buf.WriteString(" {}\n")
 		return
 	}
@@ -103,8 +108,11 @@ func (b *Block) write(buf *bytes.Buffer) {
 	for _, name := range b.names {
 		fmt.Fprintf(buf, "%s = %s\n", name, b.values[name])
 	}
+	for _, name := range b.hidden {
+		fmt.Fprintf(buf, "# %s is sensitive and not shown\n", name)
+	}
 	for i, in := range b.blocks {
-		if i > 0 || len(b.names) > 0 {
+		if i > 0 || len(b.names)+len(b.hidden) > 0 {
 			buf.WriteString("\n")
 		}
 		in.write(buf)
@@ -123,6 +131,12 @@ func expression(v any) string {
 		return expression(v.String())
 	case string:
 		return string(hclwrite.TokensForValue(cty.StringVal(v)).Bytes())
+	case []resource.Addr:
+		names := make([]string, len(v))
+		for i, a := range v {
+			names[i] = a.String()
+		}
+		return "[" + strings.Join(names, ", ") + "]"
 	case []string:
 		texts := make([]cty.Value, len(v))
 		for i, t := range v {

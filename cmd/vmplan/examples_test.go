@@ -35,6 +35,11 @@ var examples = map[string][]inGuest{
 		{`vm.node["alder"]`, "hostname", `^node-alder\n$`},
 		{`vm.node["birch"]`, "hostname", `^node-birch\n$`},
 	},
+	"appliance": {
+		{"vm.north.vm.till", "hostname; cat /etc/till/motto /etc/till/ping || true; ls /dev/disk/by-id", `^north-till\nopen all day\nPING 10\.72\.1\.\d+ (?s:.*)1 packets received(?s:.*)virtio-goods\n`},
+		{"vm.south.vm.till", "hostname; cat /etc/till/motto /etc/till/ping || true; nproc", `^south-till\nfresh fish\nPING 10\.72\.2\.\d+ (?s:.*)1 packets received(?s:.*)\n2\n`},
+		{"vm.south.vm.db", "hostname", `^south-db\n$`},
+	},
 	"uefi":      {{"vm.web", "test -d /sys/firmware/efi && echo by UEFI", `^by UEFI\n$`}},
 	"data-disk": {{"vm.db", "lsblk; ls /dev/disk/by-id", `^vda 4294967296 root\nvdb 2147483648 data\nvdc 1073741824 scratch\n(?s:.*)virtio-data\nvirtio-root\nvirtio-scratch\n`}},
 	"modules": {

@@ -198,7 +198,7 @@ func (a *App) root() *cobra.Command {
 		}
 	}
 	add("main", a.initCommand(), a.fmtCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand())
-	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.graphCommand())
+	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.renderCommand(), a.graphCommand())
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
 	add("copy", a.cloneCommand())
