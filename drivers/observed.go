@@ -24,9 +24,22 @@ type Facts struct {
 	// Interfaces are the names of the host's network interfaces, bridges included. They are asked for when something
 	// wanted names a bridge; nil when that is not so or the host does not tell.
 	Interfaces []string `json:"interfaces,omitempty"`
+	// Folders tells of the folders of wanted pools, by path. Those that the driver cannot look at are not in it.
+	Folders map[string]Folder `json:"folders,omitempty"`
 	// Guests is what guests can have here, for each combination of arch, domain type and machine that wanted vms ask for. A
 	// combination that the host tells nothing of is not in it.
 	Guests []GuestFacts `json:"guests,omitempty"`
+}
+
+// Folder is what a host's folder, or the place where one is to be made, is like.
+type Folder struct {
+	Missing  bool   `json:"missing,omitempty"`
+	Nearest  string `json:"nearest,omitempty"`   // the folder or, when it is missing, what there is on the way to it
+	NoFolder bool   `json:"no_folder,omitempty"` // Nearest is a file
+	ReadOnly bool   `json:"read_only,omitempty"` // the host cannot write in Nearest
+	// Closed is the first folder on the way that guests, who run as User, may not pass; empty when there is none.
+	Closed string `json:"closed,omitempty"`
+	User   string `json:"user,omitempty"`
 }
 
 // GuestFacts are what one sort of guest can have on a host.

@@ -56,6 +56,10 @@ func (f *flight) check(o *object) {
 		if want.Mode == "bridge" && o.makes("bridge") {
 			f.checkBridge(o, "bridge", want.Bridge)
 		}
+	case *resource.Pool:
+		if o.makes("path") {
+			f.checkFolder(o, want)
+		}
 	case *resource.Volume:
 		f.fill(o, want)
 	}
@@ -144,6 +148,30 @@ func some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// checkFolder looks at where a pool is to be.
+func (f *flight) checkFolder(o *object, pool *resource.Pool) {
+	folder, ok := f.facts.Folders[pool.Path]
+	if !ok || !pool.IsManaged() {
+		return
+	}
+	warn := func(summary, why, fix string) {
+		f.warn(o, "path", summary, fmt.Sprintf("%s is to be in %s on host %q, %s. %s", o.addr, pool.Path, f.host.label, why, fix))
+	}
+	what := folder.Nearest
+	if what == pool.Path {
+		what = "which"
+	}
+	switch {
+	case folder.NoFolder:
+		warn("the path leads to a file", what+" is a file there, not a folder", "Move it away, or choose another path.")
+	case folder.ReadOnly:
+		warn("the pool cannot be written", "and the host may not write in "+folder.Nearest, "Choose another path, or let libvirt write there: mount the file system for writing, or give the folder to the user that libvirt's daemon runs as.")
+	case folder.Closed != "":
+		warn("guests cannot reach the pool", fmt.Sprintf("and guests run as %s, who may not pass %s: they would not start", folder.User, folder.Closed),
+			fmt.Sprintf("Choose a path elsewhere, such as below /var/lib/libvirt or /srv, or let them through: chmod o+x %s", folder.Closed))
+	}
 }
 
 // checkBridge looks for a bridge that must be there already. One that a network of the project makes is there in time.

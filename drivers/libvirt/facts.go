@@ -21,6 +21,9 @@ type hostFacts struct {
 	virt map[string]string
 	// machines are the machine types, by architecture.
 	machines map[string][]string
+	// guestUser is who guests run as; folders of the machine can only be looked at when it is local, this one.
+	guestUser guestUser
+	local     bool
 }
 
 // readFacts asks the host for its capabilities. It costs a second when libvirt has to probe QEMU first, else milliseconds.
@@ -37,7 +40,7 @@ func readFacts(s *session, local bool) (*hostFacts, error) {
 	if err != nil {
 		return nil, fail(err, "read the host's size")
 	}
-	f := &hostFacts{machines: machinesOf(caps), Facts: drivers.Facts{
+	f := &hostFacts{machines: machinesOf(caps), local: local && !s.test, guestUser: readGuestUser(caps, s.user), Facts: drivers.Facts{
 		Driver: "libvirt",
 		UUID:   caps.get("host", "uuid").value(),
 		Arch:   caps.get("host", "cpu", "arch").value(),

@@ -54,6 +54,9 @@ func (o *observation) readWantedFacts(host *hostFacts) (drivers.Facts, error) {
 			facts.Guests = append(facts.Guests, *g)
 		}
 	}
+	if host.local {
+		facts.Folders = o.readFolders(host.guestUser)
+	}
 	var err error
 	if bridged {
 		facts.Interfaces, err = readInterfaces(o.conn)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,40 @@ func capabilities(arch string, types ...string) *node {
 		panic(err)
 	}
 	return tree
+}
+
+// What stands in the way of a pool is seen in the folders, by whom libvirt and its guests run as.
+func TestFoldersOfPools(t *testing.T) {
+	dir := t.TempDir()
+	for p := dir; p != "/tmp" && p != "/"; p = filepath.Dir(p) {
+		check(t, os.Chmod(p, 0o755))
+	}
+	closed, file := filepath.Join(dir, "closed"), filepath.Join(dir, "file")
+	check(t, os.Mkdir(closed, 0o700))
+	check(t, os.WriteFile(file, nil, 0o644))
+	nobody := guestUser{uid: 65534, gid: 65534}
+	for _, c := range []struct {
+		who  guestUser
+		path string
+		want drivers.Folder
+	}{
+		{nobody, dir, drivers.Folder{Nearest: dir}},
+		{nobody, dir + "/new/vm", drivers.Folder{Nearest: dir, Missing: true}},
+		{nobody, closed + "/vm", drivers.Folder{Nearest: closed, Missing: true, Closed: closed, User: nobody.name()}},
+		{guestUser{uid: 0}, closed + "/vm", drivers.Folder{Nearest: closed, Missing: true}},
+		{guestUser{uid: -1}, closed, drivers.Folder{Nearest: closed}},
+		{nobody, file, drivers.Folder{Nearest: file, NoFolder: true}},
+		{nobody, file + "/vm", drivers.Folder{Nearest: file, Missing: true, NoFolder: true}},
+	} {
+		if got := c.who.readFolder(c.path); got != c.want {
+			t.Errorf("%s for user %d: %+v, not %+v", c.path, c.who.uid, got, c.want)
+		}
+	}
+	caps, err := parseTree(`<capabilities><host><secmodel><model>apparmor</model></secmodel><secmodel><model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel></host></capabilities>`)
+	check(t, err)
+	if who := readGuestUser(caps, false); who != (guestUser{uid: 64055, gid: 108}) {
+		t.Errorf("guests run as %+v", who)
+	}
 }
 
 // libvirt lists kvm wherever /dev/kvm is; it works only where the CPU has virtualization too.

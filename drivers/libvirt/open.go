@@ -40,6 +40,7 @@ var _ drivers.Consoler = (*driver)(nil)
 type session struct {
 	conn *libvirt.Connect
 	test bool // libvirt's test driver: no guests, no bits in volumes
+	user bool // a user's own daemon, without privileges
 	caps func() (*hostFacts, error)
 
 	guests guestCache
@@ -89,7 +90,7 @@ func (d *driver) session(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fail(err, "connect to %s", d.host.URI)
 	}
-	s := &session{conn: conn, test: strings.EqualFold(kind, "test")}
+	s := &session{conn: conn, test: strings.EqualFold(kind, "test"), user: d.uri.Path == "/session"}
 	s.caps = sync.OnceValues(func() (*hostFacts, error) { return readFacts(s, d.isLocal()) })
 	d.cur = s
 	return s, nil

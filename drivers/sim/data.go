@@ -23,6 +23,8 @@ type Data struct {
 	Memory      resource.Size `json:"memory"`
 	DomainTypes []string      `json:"domain_types"`
 	Interfaces  []string      `json:"interfaces,omitempty"` // beside lo, eth0 and the networks' bridges
+	// Folders are those that are not as pools want them.
+	Folders map[string]drivers.Folder `json:"folders,omitempty"`
 	// Unavailable makes every call fail with ErrUnavailable and this text.
 	Unavailable string              `json:"unavailable,omitempty"`
 	Pools       map[string]*Pool    `json:"pools"`

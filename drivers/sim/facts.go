@@ -36,6 +36,7 @@ func (v *view) guestFacts(want []resource.Resource, facts *drivers.Facts) {
 			}
 		}
 	}
+	facts.Folders = maps.Clone(v.Folders)
 	if bridged {
 		facts.Interfaces = v.interfaces()
 	}
