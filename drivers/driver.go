@@ -66,6 +66,13 @@ type VolumeReader interface {
 	ReadVolume(ctx context.Context, volumeID string, w io.Writer, report func(Progress)) (Content, error)
 }
 
+// Snapshotter is a Driver whose Do takes snapshots, restores and drops them.
+type Snapshotter interface {
+	// CheckSnapshot says, without I/O, why no snapshot of the vm can be taken: while its guest runs if on, with its memory if
+	// memory. The error wraps ErrUnsupported, and says what can be done instead. It is nil as far as can be told beforehand.
+	CheckSnapshot(vm *resource.VM, on, memory bool) error
+}
+
 // Content is what was read of a volume.
 type Content struct {
 	Format      string // "raw" or "qcow2"

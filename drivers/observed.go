@@ -1,6 +1,10 @@
 package drivers
 
-import "vmplan.dev/vmplan/config/resource"
+import (
+	"time"
+
+	"vmplan.dev/vmplan/config/resource"
+)
 
 // Observed is what a host has, read in one go.
 type Observed struct {
@@ -90,6 +94,8 @@ type Object struct {
 	Users []string
 	// Addresses a running guest has, by NIC label, as far as the host knows without asking the guest.
 	Addresses map[string][]string
+	// Snapshots of a vm that the Selection names, oldest first.
+	Snapshots []SnapshotInfo
 	// Capacity and Free of a pool, in bytes.
 	Capacity, Free resource.Size
 	// Path of a pool's folder or a volume's file on the host.
@@ -119,4 +125,16 @@ type Mark struct {
 	Addr     resource.Addr `json:"addr"`
 	Version  string        `json:"version"`            // of vmplan
 	Released bool          `json:"released,omitempty"` // left by an orphan deletion: may be adopted
+}
+
+// SnapshotInfo is a snapshot of a vm, as its host tells of it.
+type SnapshotInfo struct {
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Memory  bool      `json:"memory"`  // it has the guest's memory, and goes on from there
+	Running bool      `json:"running"` // the guest ran when it was taken
+	// Quiesced tells that the guest's agent had its file systems at rest. Without that, and without memory, what a running
+	// guest had not written yet is not in it: its disks are as after a power cut.
+	Quiesced bool   `json:"quiesced"`
+	Note     string `json:"note,omitempty"` // what the host says of it besides
 }

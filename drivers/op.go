@@ -84,6 +84,34 @@ type SetMark struct {
 	Mark Mark `json:"mark"`
 }
 
+// Snapshot takes a snapshot of a vm's disks, under a name: of a guest that runs, with Memory, also of its memory. Without it,
+// the file systems of a running guest are frozen meanwhile if its agent answers. One of that name that is there is as wanted.
+// What the host cannot take a snapshot of is ErrUnsupported.
+type Snapshot struct {
+	target
+	Name   string `json:"name"`
+	Memory bool   `json:"memory,omitempty"`
+}
+
+// Restore brings the disks of a vm back to a snapshot. The guest is off afterwards, or goes on with the snapshot's memory.
+// The definition stays as it is, unless With asks for that of the snapshot too. ErrNotFound when there is no such snapshot.
+type Restore struct {
+	target
+	Name string `json:"name"`
+	With bool   `json:"with_definition,omitempty"`
+}
+
+// DropSnapshot removes a snapshot of a vm, and nothing of what the vm is now.
+type DropSnapshot struct {
+	target
+	Name string `json:"name"`
+}
+
+// Flatten takes everything that a volume stands on into it, so that it stands on nothing: while a guest runs with it, too.
+// Cut short, it leaves the volume as good as it was, and the same again goes on. A volume with snapshots in it is ErrInUse,
+// for they stand on the same base.
+type Flatten struct{ target }
+
 // Record changes only vmplan's record of the object: no driver is called.
 type Record struct{ target }
 
@@ -102,6 +130,11 @@ func (*WaitReady) Verb() string { return "wait" }
 func (*SetMark) Verb() string   { return "mark" }
 func (*Record) Verb() string    { return "record" }
 func (*Forget) Verb() string    { return "forget" }
+
+func (*Snapshot) Verb() string     { return "snapshot" }
+func (*Restore) Verb() string      { return "restore" }
+func (*DropSnapshot) Verb() string { return "drop" }
+func (*Flatten) Verb() string      { return "flatten" }
 
 // NewCreate is the Op that makes r, and marks it with m; nil where a kind bears no mark.
 func NewCreate(r resource.Resource, m *Mark) *Create { return &Create{target{r}, m} }
@@ -134,6 +167,24 @@ func NewWaitReady(vm *resource.VM) *WaitReady { return &WaitReady{target{vm}} }
 
 // NewSetMark is the Op that sets r's mark to m.
 func NewSetMark(r resource.Resource, m Mark) *SetMark { return &SetMark{target{r}, m} }
+
+// NewSnapshot is the Op that takes a snapshot of vm, with its guest's memory if it runs.
+func NewSnapshot(vm *resource.VM, name string, memory bool) *Snapshot {
+	return &Snapshot{target{vm}, name, memory}
+}
+
+// NewRestore is the Op that brings vm back to a snapshot; with: its definition too.
+func NewRestore(vm *resource.VM, name string, with bool) *Restore {
+	return &Restore{target{vm}, name, with}
+}
+
+// NewDropSnapshot is the Op that removes a snapshot of vm.
+func NewDropSnapshot(vm *resource.VM, name string) *DropSnapshot {
+	return &DropSnapshot{target{vm}, name}
+}
+
+// NewFlatten is the Op that lets v stand on nothing.
+func NewFlatten(v *resource.Volume) *Flatten { return &Flatten{target{v}} }
 
 // NewRecord is the Op that writes r into the state and touches no host.
 func NewRecord(r resource.Resource) *Record { return &Record{target{r}} }
@@ -176,6 +227,7 @@ func (e *Encoded) UnmarshalJSON(data []byte) error {
 	ops := map[string]Op{
 		"create": &Create{}, "copy": &Copy{}, "build": &Build{}, "update": &Update{}, "delete": &Delete{}, "start": &Start{}, "stop": &Stop{}, "reboot": &Reboot{},
 		"wait": &WaitReady{}, "mark": &SetMark{}, "record": &Record{}, "forget": &Forget{},
+		"snapshot": &Snapshot{}, "restore": &Restore{}, "drop": &DropSnapshot{}, "flatten": &Flatten{},
 	}
 	op := ops[raw.Verb]
 	if op == nil || raw.Target.Resource == nil {

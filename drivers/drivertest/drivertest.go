@@ -55,6 +55,8 @@ const (
 	DNSNames Ability = "DNS names"
 	// ReadVolumes: what volumes hold can be read.
 	ReadVolumes Ability = "read volumes"
+	// Flatten: volumes are cut loose from what they stand on.
+	Flatten Ability = "flatten"
 	// GuestFacts: the host tells what guests can have.
 	GuestFacts Ability = "guest facts"
 )
@@ -75,7 +77,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Listing != nil {
 		listed = h.Listing(t)
 	}
-	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
+	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, snapshotScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
 	t.Run("scenarios", func(t *testing.T) {
 		others := newSuite(t, h).foreigners()
 		for _, sc := range scenarios {

@@ -43,6 +43,9 @@ func (c *call) do(op drivers.Op) (drivers.Result, error) {
 		return drivers.Result{}, c.remove(op.Target())
 	case *drivers.SetMark:
 		return drivers.Result{}, c.setMark(op)
+	case *drivers.Flatten:
+		c.usage.forget()
+		return drivers.Result{}, c.flatten(op.Target().(*resource.Volume))
 	}
 	vm, ok := op.Target().(*resource.VM)
 	if !ok {
@@ -58,6 +61,12 @@ func (c *call) do(op drivers.Op) (drivers.Result, error) {
 		err = c.rebootVM(vm, op.Force)
 	case *drivers.WaitReady:
 		err = c.waitReady(vm)
+	case *drivers.Snapshot:
+		err = c.takeSnapshot(vm, op.Name, op.Memory)
+	case *drivers.Restore:
+		err = c.restoreSnapshot(vm, op.Name, op.With)
+	case *drivers.DropSnapshot:
+		err = c.dropSnapshot(vm, op.Name)
 	default:
 		err = c.noSuchOp(op)
 	}

@@ -177,6 +177,9 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 			return err
 		}
 		object.Kept = append(s.names, object.Kept...)
+		if object.Snapshots, err = listSnapshots(dom); err != nil {
+			return err
+		}
 	}
 	o.add(object)
 	return nil

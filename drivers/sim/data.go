@@ -70,9 +70,16 @@ type VM struct {
 	Live  *resource.VM `json:"live,omitempty"`
 	Boots int          `json:"boots,omitempty"`
 	Saved bool         `json:"saved,omitempty"` // its memory is saved: it resumes instead of booting
-	// Snapshots are the names of those that somebody has made of it.
-	Snapshots []string      `json:"snapshots,omitempty"`
+	// Snapshots that were taken of it, oldest first.
+	Snapshots []Snapshot    `json:"snapshots,omitempty"`
 	Mark      *drivers.Mark `json:"mark,omitempty"`
+}
+
+// Snapshot is a snapshot of a VM.
+type Snapshot struct {
+	drivers.SnapshotInfo
+	VM    *resource.VM      `json:"vm"`    // the definition
+	Disks map[string]Volume `json:"disks"` // by VolumeID
 }
 
 // Guest is how the system inside a vm behaves.

@@ -62,6 +62,9 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	case *drivers.SetMark:
 		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })
 	}
+	if op, ok := op.(*drivers.Flatten); ok {
+		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.flatten(resource.VolumeID(op.Target())) })
+	}
 	vm, ok := op.Target().(*resource.VM)
 	if !ok {
 		return drivers.Result{}, fmt.Errorf("a %s has no power: %w", op.Target().Kind(), drivers.ErrUnsupported)
@@ -75,6 +78,12 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.reboot(vm.Name, op.Force) })
 	case *drivers.WaitReady:
 		return drivers.Result{}, d.waitReady(ctx, vm, report)
+	case *drivers.Snapshot:
+		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.snapshot(vm.Name, op.Name, op.Memory) })
+	case *drivers.Restore:
+		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.restore(vm.Name, op.Name, op.With) })
+	case *drivers.DropSnapshot:
+		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.dropSnapshot(vm.Name, op.Name) })
 	}
 	panic(fmt.Sprintf("sim: %T is no operation of a driver", op))
 }

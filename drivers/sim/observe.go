@@ -197,6 +197,9 @@ func (v *view) storage(want resource.Resource, vol *Volume) *drivers.Object {
 func (v *view) vm(name string, vm *VM, addr resource.Addr) *drivers.Object {
 	r := observedVM(&vm.VM, name, addr)
 	o := &drivers.Object{Resource: r, Power: vm.Power, Saved: vm.Saved && !vm.on(), Kept: vm.kept(), Mark: cloneMark(vm.Mark)}
+	for _, snap := range vm.Snapshots {
+		o.Snapshots = append(o.Snapshots, snap.SnapshotInfo)
+	}
 	if !vm.on() {
 		return o
 	}
@@ -224,7 +227,7 @@ func (v *view) vm(name string, vm *VM, addr resource.Addr) *drivers.Object {
 func (vm *VM) kept() []string {
 	var out []string
 	for _, s := range vm.Snapshots {
-		out = append(out, "snapshot "+s)
+		out = append(out, "snapshot "+s.Name)
 	}
 	if vm.Firmware == "uefi" {
 		out = append(out, drivers.KeptNVRAM)
