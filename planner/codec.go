@@ -112,9 +112,9 @@ func (p *Plan) check() error {
 		}
 		seen[s.ID] = true
 		switch s.Op.Op.(type) {
-		case *drivers.Start, *drivers.Stop, *drivers.Reboot, *drivers.WaitReady:
+		case *drivers.Start, *drivers.Stop, *drivers.Reboot, *drivers.WaitReady, *drivers.Snapshot, *drivers.Restore, *drivers.DropSnapshot:
 			if s.Op.Target().Kind() != resource.KindVM {
-				return fmt.Errorf("step %q: a %s has no power", s.ID, s.Op.Target().Kind())
+				return fmt.Errorf("step %q: a %s has no power and no snapshots", s.ID, s.Op.Target().Kind())
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,13 +30,19 @@ func (p *planner) keepOrigin(o *object) {
 	if !ok || !recorded || o.rec.Status != state.StatusReady {
 		return
 	}
+	live, ok := o.live.Resource.(*resource.Volume)
+	if !ok {
+		return
+	}
 	kept := resource.Clone(want)
+	same := want.Image == was.Image && want.Clone == was.Clone
 	switch {
 	case want.CopyOf != "" && want.CopyOf == was.Backing:
 		kept.Backing, kept.CopyOf = was.Backing, ""
 		p.warnOrigin(o, "clone_mode", fmt.Sprintf("%s was made as an overlay of %s, and goes on standing on it. To cut it loose: vmplan flatten '%s'.", o.addr, was.Backing, o.addr))
-	case was.Backing == "" && was.CopyOf != "" && want.Backing != "" && want.Image == was.Image && want.Clone == was.Clone:
-		kept.Backing, kept.CopyOf = "", was.CopyOf
+	case want.Backing != "" && live.Backing == "" && same && (was.CopyOf != "" || was.Backing != ""):
+		// It was cut loose, which may not be recorded yet. It has all that it had before.
+		kept.Backing, kept.CopyOf = "", cmp.Or(was.CopyOf, was.Backing)
 	case want.Backing == "":
 		if want.Clone != was.Clone && !want.Clone.IsZero() {
 			p.warnOrigin(o, "clone", fmt.Sprintf("%s is there already, so what %s holds is not copied into it: clone is read only when a volume is made. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, want.Clone, o.addr))

@@ -94,6 +94,8 @@ const (
 	ActionStop    Action = "stop"    // nothing but its power changes
 	ActionAdopt   Action = "adopt"   // a released object is taken back, and updated if Fields say so
 	ActionRelease Action = "release" // orphaned or retained: left as it is, no longer managed
+	ActionRestore Action = "restore" // its disks are brought back to a snapshot
+	ActionFlatten Action = "flatten" // it is cut loose from what it stands on
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
 )
 

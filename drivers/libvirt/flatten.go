@@ -67,6 +67,11 @@ func (c *call) pullAll(live *liveVolume) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if dom != nil {
+			freeDomain(dom)
+		}
+	}()
 	if dom == nil {
 		if dom, err = c.idleMachine(live); err != nil {
 			return err
@@ -74,9 +79,12 @@ func (c *call) pullAll(live *liveVolume) error {
 		dev = "vda"
 		defer c.usage.forget()
 		defer func() { _ = dom.Destroy() }() // or libvirt does, when the connection ends
-	} else {
-		defer freeDomain(dom)
 	}
+	return c.pull(dom, dev, live)
+}
+
+// pull lets the disk dev of a machine stand on nothing.
+func (c *call) pull(dom *libvirt.Domain, dev string, live *liveVolume) error {
 	if info, err := dom.GetBlockJobInfo(dev, 0); err == nil && info.Type == 0 { // none that a run has left
 		if err := dom.BlockPull(dev, 0, 0); err != nil {
 			return fail(err, "pull what it stands on")

@@ -91,7 +91,7 @@ func (g *group) section() section {
 		}
 	}
 	switch {
-	case g.action == planner.ActionDelete, g.action == planner.ActionReplace:
+	case g.action == planner.ActionDelete, g.action == planner.ActionReplace, g.action == planner.ActionRestore:
 		return sectionLost
 	case g.restarts(), g.action == planner.ActionStop, g.power == "stop":
 		return sectionRestart
@@ -172,7 +172,7 @@ func (g *group) lost() int {
 			continue // what else goes with it is not storage
 		}
 		for _, l := range c.Loses {
-			if !slices.Contains(seen, l) {
+			if c.Action != planner.ActionRestore && !slices.Contains(seen, l) { // its disks are there still
 				seen = append(seen, l)
 			}
 		}
@@ -182,7 +182,7 @@ func (g *group) lost() int {
 
 var countedActions = []planner.Action{
 	planner.ActionCreate, planner.ActionAdopt, planner.ActionUpdate, planner.ActionReplace, planner.ActionDelete,
-	planner.ActionRelease, planner.ActionForget, planner.ActionStart, planner.ActionStop,
+	planner.ActionRelease, planner.ActionForget, planner.ActionRestore, planner.ActionFlatten, planner.ActionStart, planner.ActionStop,
 }
 
 // String is "2 to create, 1 to change (1 live), 1 restart (vm.db), 0 disks lost, 1.2 GiB to download".
@@ -217,7 +217,7 @@ func (c counts) String() string {
 var pastTense = map[planner.Action]string{
 	planner.ActionCreate: "created", planner.ActionAdopt: "adopted", planner.ActionUpdate: "changed", planner.ActionReplace: "replaced",
 	planner.ActionDelete: "deleted", planner.ActionRelease: "released", planner.ActionForget: "forgotten",
-	planner.ActionStart: "started", planner.ActionStop: "stopped",
+	planner.ActionRestore: "restored", planner.ActionFlatten: "flattened", planner.ActionStart: "started", planner.ActionStop: "stopped",
 }
 
 // past is "2 created, 1 changed, 1 restarted"; empty when no object changed.

@@ -219,18 +219,22 @@ type verb struct {
 }
 
 var verbs = map[string]verb{
-	"create": {doing: "creating", done: "created", failed: "could not be created"},
-	"copy":   {doing: "copying its base", done: "base copied", failed: "could not be copied"},
-	"build":  {doing: "building", done: "built", failed: "could not be built"},
-	"update": {doing: "changing", done: "changed", failed: "could not be changed"},
-	"delete": {doing: "deleting", done: "deleted", failed: "could not be deleted"},
-	"start":  {doing: "starting", done: "started", failed: "could not be started"},
-	"stop":   {doing: "shutting down", done: "shut down", failed: "could not be shut down"},
-	"reboot": {doing: "rebooting", done: "rebooted", failed: "could not be rebooted"},
-	"wait":   {doing: "waiting for the guest", done: "ready", failed: "did not become ready"},
-	"mark":   {doing: "marking", done: "marked", failed: "could not be marked"},
-	"record": {doing: "recording", done: "recorded", failed: "could not be recorded", silent: true},
-	"forget": {doing: "forgetting", done: "forgotten", failed: "could not be forgotten", silent: true},
+	"create":   {doing: "creating", done: "created", failed: "could not be created"},
+	"copy":     {doing: "copying its base", done: "base copied", failed: "could not be copied"},
+	"build":    {doing: "building", done: "built", failed: "could not be built"},
+	"update":   {doing: "changing", done: "changed", failed: "could not be changed"},
+	"delete":   {doing: "deleting", done: "deleted", failed: "could not be deleted"},
+	"start":    {doing: "starting", done: "started", failed: "could not be started"},
+	"stop":     {doing: "shutting down", done: "shut down", failed: "could not be shut down"},
+	"reboot":   {doing: "rebooting", done: "rebooted", failed: "could not be rebooted"},
+	"wait":     {doing: "waiting for the guest", done: "ready", failed: "did not become ready"},
+	"mark":     {doing: "marking", done: "marked", failed: "could not be marked"},
+	"record":   {doing: "recording", done: "recorded", failed: "could not be recorded", silent: true},
+	"forget":   {doing: "forgetting", done: "forgotten", failed: "could not be forgotten", silent: true},
+	"snapshot": {doing: "taking a snapshot", done: "snapshot taken", failed: "could not be given a snapshot"},
+	"restore":  {doing: "restoring", done: "restored", failed: "could not be restored"},
+	"drop":     {doing: "deleting a snapshot", done: "snapshot deleted", failed: "could not be rid of a snapshot"},
+	"flatten":  {doing: "flattening", done: "flattened", failed: "could not be flattened"},
 }
 
 var switchOff = verb{doing: "switching off", done: "switched off", failed: "could not be switched off"}

@@ -1,0 +1,304 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/apply"
+)
+
+func (a *App) snapshotCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "snapshot",
+		Short: "Take, list, restore and delete snapshots of vms",
+		Long: `Snapshots are kept on the host, inside the disks of the vm (which must be qcow2), and go with it. They are no part of the
+files: what is restored are the disks, and the guest's memory if the snapshot has it; the vm stays defined as the files say.`,
+	}
+	c.AddCommand(a.snapshotCreateCommand(), a.snapshotListCommand(), a.snapshotRestoreCommand(), a.snapshotDeleteCommand())
+	return c
+}
+
+func (a *App) snapshotCreateCommand() *cobra.Command {
+	lock := lockOptions{operation: "snapshot create"}
+	var memory, diskOnly bool
+	c := &cobra.Command{
+		Use:   "create ADDR [NAME]",
+		Short: "Take a snapshot of a vm",
+		Long: `Takes a snapshot of a vm's disks, and of its guest's memory if it runs: restored, the guest goes on from there. With
+--disk-only a guest that runs goes on undisturbed; if its agent answers, its file systems are at rest meanwhile, and the snapshot says
+whether they were. NAME is the time unless given.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			name := time.Now().UTC().Format("20060102-150405")
+			if len(args) == 2 {
+				name = args[1]
+			}
+			if memory && diskOnly {
+				return errors.New("--memory and --disk-only exclude one another")
+			}
+			return a.runSnapshotCreate(c.Context(), args[0], name, snapshotOptions{lock: lock, memory: memory, diskOnly: diskOnly})
+		},
+	}
+	lock.addTo(c.Flags())
+	c.Flags().BoolVar(&memory, "memory", false, "with the guest's memory; refused for a guest that is off")
+	c.Flags().BoolVar(&diskOnly, "disk-only", false, "without the guest's memory")
+	return c
+}
+
+type snapshotOptions struct {
+	lock             lockOptions
+	memory, diskOnly bool
+}
+
+// goodSnapshotName is what every host takes for a name, and the shell leaves alone.
+var goodSnapshotName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+
+func (a *App) runSnapshotCreate(ctx context.Context, arg, name string, o snapshotOptions) error {
+	if !goodSnapshotName.MatchString(name) {
+		return fmt.Errorf("%q cannot be the name of a snapshot: it takes up to 100 letters, digits, and - _ . behind the first", name)
+	}
+	s, in, addr, err := a.openAside(ctx, arg, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if o.memory && !s.runs(in, addr) {
+		return fmt.Errorf("%s does not run, so there is no memory to keep: leave --memory out", addr)
+	}
+	p, err := planner.TakeSnapshot(in, addr, name, !o.diskOnly)
+	if err != nil {
+		return err
+	}
+	if err := s.runSteps(ctx, p); err != nil {
+		return err
+	}
+	return s.tellSnapshot(ctx, addr, name)
+}
+
+// tellSnapshot says what became of a snapshot.
+func (s *session) tellSnapshot(ctx context.Context, addr resource.Addr, name string) error {
+	in, err := s.observe(ctx, planner.Options{})
+	if err != nil {
+		return err
+	}
+	for _, snap := range s.snapshots(in, addr) {
+		if snap.Name == name {
+			s.app.printer().Note(fmt.Sprintf("Snapshot %s of %s: %s.", name, addr, view.SnapshotContent(snap)))
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no snapshot %s, although the host says that it was taken", addr, name)
+}
+
+// openAside opens the project for a command about one object, beside what the files say, and looks at the hosts.
+func (a *App) openAside(ctx context.Context, arg string, lock lockOptions) (*session, planner.Input, resource.Addr, error) {
+	addr, err := parseVMAddr(arg)
+	if err != nil {
+		return nil, planner.Input{}, addr, err
+	}
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lock)
+	if err != nil {
+		return nil, planner.Input{}, addr, err
+	}
+	if err = s.connect(); err == nil {
+		var in planner.Input
+		if in, err = s.observe(ctx, planner.Options{}); err == nil {
+			return s, in, addr, nil
+		}
+	}
+	return nil, planner.Input{}, addr, errors.Join(err, s.Close())
+}
+
+// liveOf is what the hosts have of the recorded object at addr; nil when there is nothing.
+func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
+	rec := s.state.Records[addr]
+	if rec == nil {
+		return nil
+	}
+	h := in.Hosts[rec.Object.Base().Host]
+	if h.Observed == nil {
+		return nil
+	}
+	normal, err := h.Rules.Normalize(rec.Object)
+	if err != nil {
+		normal = rec.Object
+	}
+	return h.Observed.Objects[resource.Key(normal)]
+}
+
+func (s *session) runs(in planner.Input, addr resource.Addr) bool {
+	live := s.liveOf(in, addr)
+	return live != nil && live.Power != drivers.PowerOff
+}
+
+func (s *session) snapshots(in planner.Input, addr resource.Addr) []drivers.SnapshotInfo {
+	if live := s.liveOf(in, addr); live != nil {
+		return live.Snapshots
+	}
+	return nil
+}
+
+func (a *App) snapshotListCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list [ADDR]",
+		Short: "List the snapshots of all vms, or of one",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.runSnapshotList(c.Context(), args, asJSON) },
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func (a *App) runSnapshotList(ctx context.Context, args []string, asJSON bool) error {
+	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var addrs []resource.Addr
+	if len(args) == 1 {
+		vms, err := s.recordedVMs(args)
+		if err != nil {
+			return err
+		}
+		for _, vm := range vms {
+			addrs = append(addrs, vm.Addr)
+		}
+	} else {
+		for _, rec := range s.state.Sorted() {
+			if rec.Object.Kind() == resource.KindVM {
+				addrs = append(addrs, rec.Object.Base().Addr)
+			}
+		}
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	in, err := s.observe(ctx, planner.Options{})
+	if err != nil {
+		return err
+	}
+	var list []view.Snapshot
+	for _, addr := range addrs {
+		for _, snap := range s.snapshots(in, addr) {
+			list = append(list, view.Snapshot{VM: addr, SnapshotInfo: snap})
+		}
+	}
+	return a.printer().Snapshots(list, asJSON)
+}
+
+func (a *App) snapshotDeleteCommand() *cobra.Command {
+	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "snapshot delete"}}}
+	c := &cobra.Command{
+		Use:   "delete ADDR NAME",
+		Short: "Delete a snapshot",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, in, addr, err := a.openAside(c.Context(), args[0], o.lock)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			p, err := planner.DropSnapshot(in, addr, args[1])
+			if err != nil {
+				return err
+			}
+			return s.runSteps(c.Context(), p)
+		},
+	}
+	o.lock.addTo(c.Flags())
+	return c
+}
+
+func (a *App) snapshotRestoreCommand() *cobra.Command {
+	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "snapshot restore"}}, parallelism: 1}
+	c := &cobra.Command{
+		Use:   "restore ADDR NAME",
+		Short: "Bring the disks of a vm back to a snapshot",
+		Long: `Shows what is lost, asks, shuts the guest down, and brings the disks of the vm back to what they held; a snapshot with memory
+lets the guest go on from there. Then what else of the vm is not as the files say is brought in line, its power too: the plan is empty afterwards.
+A run that was cut short is finished by the next apply; whether the disks were brought back by then, the guest shows.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			plan := func(in planner.Input, addr resource.Addr) (*planner.Plan, error) {
+				return planner.RestoreSnapshot(in, addr, args[1])
+			}
+			return a.runAside(c.Context(), args[0], o, plan)
+		},
+	}
+	o.projectOptions.addTo(c.Flags())
+	o.lock.addTo(c.Flags())
+	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	return c
+}
+
+// runAside carries out a plan beside what the files say, and then what they say of the same object.
+func (a *App) runAside(ctx context.Context, arg string, o applyOptions, make func(planner.Input, resource.Addr) (*planner.Plan, error)) error {
+	addr, err := parseVMAddr(arg)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	in, err := s.observe(ctx, planner.Options{})
+	if err != nil {
+		return err
+	}
+	p, err := make(in, addr)
+	if err != nil {
+		return err
+	}
+	if err := a.showPlan(ctx, s, p, "text"); err != nil || p.Empty() {
+		return err
+	}
+	if !o.autoApprove {
+		if err := a.approve(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := s.execute(ctx, p, apply.DefaultParallelism, false); err != nil {
+		return err
+	}
+	return s.settle(ctx, addr, o)
+}
+
+// settle brings what was changed aside in line with the files.
+func (s *session) settle(ctx context.Context, addr resource.Addr, o applyOptions) error {
+	if err := s.load(); err != nil { // against what is recorded now
+		return err
+	}
+	in, err := s.observe(ctx, planner.Options{Targets: []resource.Addr{addr}})
+	if err != nil {
+		return err
+	}
+	p, err := planner.New(in)
+	if err != nil || p.Empty() {
+		return err
+	}
+	if err := s.app.showPlan(ctx, s, p, "text"); err != nil {
+		return err
+	}
+	if p.Refused() {
+		return exitError{ExitError}
+	}
+	return s.carryOut(ctx, p, o)
+}

@@ -1,0 +1,218 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// What vms and volumes are asked to do beside being as the files say: each makes a plan of its own, from the same Input. The
+// errors are about what is asked for. An ordinary plan afterwards finds nothing to do, or what else the files want.
+
+// TakeSnapshot makes the plan that takes a snapshot of a vm: of a guest that runs, with memory or of its disks alone.
+func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan, error) {
+	a, err := newAside(in, addr)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := a.vm()
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(a.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == name }) {
+		return nil, fmt.Errorf("%s has a snapshot %s already: choose another name, or delete it first: vmplan snapshot delete '%s' %s", addr, name, addr, name)
+	}
+	if err := in.checkSnapshot(vm, a.live.Power != drivers.PowerOff, memory); err != nil {
+		return nil, fmt.Errorf("%s: %w", addr, err)
+	}
+	a.step(drivers.NewSnapshot(vm, name, memory), drivers.ImpactLive).KeepRecord = true
+	return a.plan, nil
+}
+
+// checkSnapshot tells whether the vm's host takes such a snapshot: its driver has to say so, and the disks must be able to hold it.
+func (in *Input) checkSnapshot(vm *resource.VM, on, memory bool) error {
+	h := in.Hosts[vm.Host]
+	s, ok := h.Rules.(drivers.Snapshotter)
+	if !ok {
+		return fmt.Errorf("host %q takes no snapshots: %w", vm.Host, drivers.ErrUnsupported)
+	}
+	for _, d := range vm.Disks {
+		live := h.Observed.Objects[string(resource.KindVolume)+"/"+d.Source]
+		if live == nil || d.ReadOnly != nil && *d.ReadOnly {
+			continue
+		}
+		if v, ok := live.Resource.(*resource.Volume); ok && v.Format == "raw" {
+			return fmt.Errorf("disk %s is raw, and only qcow2 holds snapshots: %w", d.Label, drivers.ErrUnsupported)
+		}
+	}
+	return s.CheckSnapshot(vm, on, memory)
+}
+
+// DropSnapshot makes the plan that deletes a snapshot of a vm.
+func DropSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
+	a, err := newAside(in, addr)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := a.vm()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.snapshot(name); err != nil {
+		return nil, err
+	}
+	a.step(drivers.NewDropSnapshot(vm, name), drivers.ImpactLive).KeepRecord = true
+	return a.plan, nil
+}
+
+// RestoreSnapshot makes the plan that brings the disks of a vm back to a snapshot, and its guest's memory if that is in it.
+// What the definition and the power are to be then is for an ordinary plan to say.
+func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
+	a, err := newAside(in, addr)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := a.vm()
+	if err != nil {
+		return nil, err
+	}
+	snap, err := a.snapshot(name)
+	if err != nil {
+		return nil, err
+	}
+	change := Change{Action: ActionRestore, Impact: drivers.ImpactLive, Cause: fmt.Sprintf("to snapshot %s of %s", name, snap.Created.Format("2006-01-02 15:04:05"))}
+	rec := *a.rec
+	if a.live.Power != drivers.PowerOff {
+		change.Impact, change.Power = drivers.ImpactRestart, "stop"
+		rec.Power = state.PowerStarting // an ordinary plan starts it again, if it is cut short here too
+		stop := a.step(drivers.NewStop(vm, false), drivers.ImpactRestart)
+		stop.Record = &rec
+	}
+	for _, d := range vm.Disks {
+		if d.ReadOnly == nil || !*d.ReadOnly {
+			change.Loses = append(change.Loses, fmt.Sprintf("what was written to disk %s since then", d.Label))
+		}
+	}
+	after := rec
+	if snap.Memory {
+		after.Power = state.PowerOn
+	}
+	a.step(drivers.NewRestore(vm, name, false), change.Impact).Record = &after
+	a.change(change)
+	return a.plan, nil
+}
+
+// Flatten makes the plan that cuts a volume, or the disks of a vm, loose from what they stand on.
+func Flatten(in Input, addr resource.Addr) (*Plan, error) {
+	var plan *Plan
+	for _, rec := range in.State.Sorted() {
+		v, ok := rec.Object.(*resource.Volume)
+		if !ok || v.Addr != addr && v.Addr.Owner() != addr || rec.Status != state.StatusReady {
+			continue
+		}
+		a, err := newAside(in, v.Addr)
+		if err != nil {
+			return nil, err
+		}
+		if plan == nil {
+			plan = a.plan
+		}
+		a.plan = plan
+		a.flatten(v)
+	}
+	if plan == nil {
+		return nil, fmt.Errorf("%s is no vm or volume in the state: see vmplan state list", addr)
+	}
+	return plan, nil
+}
+
+// flatten adds what lets v stand on nothing. It is recorded as a copy of what it stood on: that is what it is from then on.
+func (a *aside) flatten(v *resource.Volume) {
+	live, ok := a.live.Resource.(*resource.Volume)
+	if !ok || live.Backing == "" && v.Backing == "" {
+		return
+	}
+	flat := resource.Clone(v)
+	flat.Backing, flat.CopyOf = "", v.Backing
+	rec := *a.rec
+	rec.Object = flat
+	rec.DependsOn = slices.DeleteFunc(slices.Clone(rec.DependsOn), func(d resource.Addr) bool { return d == v.Image || d == v.Clone })
+	a.step(drivers.NewFlatten(v), drivers.ImpactLive).Record = &rec
+	a.change(Change{Action: ActionFlatten, Impact: drivers.ImpactLive, Cause: "it takes in what it has of " + v.Backing})
+}
+
+// aside is a plan that is made beside what the files say, about one object at a time.
+type aside struct {
+	plan *Plan
+	rec  *state.Record
+	live *drivers.Object
+}
+
+func newAside(in Input, addr resource.Addr) (*aside, error) {
+	rec := in.State.Records[addr]
+	if rec == nil {
+		return nil, fmt.Errorf("%s is not in the state: see vmplan state list, or create it with vmplan apply", addr)
+	}
+	base := rec.Object.Base()
+	h := in.Hosts[base.Host]
+	switch {
+	case rec.Status != state.StatusReady:
+		return nil, fmt.Errorf("%s is not finished, or no longer managed: see vmplan plan", addr)
+	case h.Observed == nil:
+		return nil, fmt.Errorf("plan: %s lives on host %q, of which nothing is known", addr, base.Host)
+	}
+	normal, err := h.Rules.Normalize(rec.Object)
+	if err != nil {
+		normal = rec.Object
+	}
+	live := h.Observed.Objects[resource.Key(normal)]
+	if live == nil {
+		return nil, fmt.Errorf("%s is not on host %q: see vmplan plan", addr, base.Host)
+	}
+	plan := &Plan{Serial: in.State.Serial, Lineage: in.State.Lineage, Config: in.ConfigHash, Options: in.Options}
+	return &aside{plan: plan, rec: rec, live: live}, nil
+}
+
+func (a *aside) vm() (*resource.VM, error) {
+	vm, ok := a.rec.Object.(*resource.VM)
+	if !ok {
+		return nil, fmt.Errorf("%s is a %s, and only vms have snapshots", a.rec.Object.Base().Addr, a.rec.Object.Kind())
+	}
+	return vm, nil
+}
+
+func (a *aside) snapshot(name string) (drivers.SnapshotInfo, error) {
+	var names []string
+	for _, s := range a.live.Snapshots {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	has := "none"
+	if len(names) > 0 {
+		has = strings.Join(names, ", ")
+	}
+	return drivers.SnapshotInfo{}, fmt.Errorf("%s has no snapshot %s; it has: %s", a.rec.Object.Base().Addr, name, has)
+}
+
+// step adds a step, behind all others of the object.
+func (a *aside) step(op drivers.Op, impact drivers.Impact) *Step {
+	base := op.Target().Base()
+	s := Step{ID: op.Verb() + " " + base.Addr.String(), Op: drivers.Encoded{Op: op}, Addr: base.Addr, Host: base.Host, Group: base.Addr.Owner(), Impact: impact}
+	if n := len(a.plan.Steps); n > 0 && a.plan.Steps[n-1].Addr == s.Addr {
+		s.DependsOn = []string{a.plan.Steps[n-1].ID}
+	}
+	a.plan.Steps = append(a.plan.Steps, s)
+	return &a.plan.Steps[len(a.plan.Steps)-1]
+}
+
+func (a *aside) change(c Change) {
+	base := a.rec.Object.Base()
+	c.Addr, c.Kind, c.Name, c.Host = base.Addr, a.rec.Object.Kind(), nameOf(a.rec.Object), base.Host
+	a.plan.Changes = append(a.plan.Changes, c)
+}
