@@ -15,7 +15,9 @@ func (a *App) flattenCommand() *cobra.Command {
 guest runs, too. That is recorded: the plan stays empty, a new image no longer concerns these disks, and what they stood on may go when nobody
 else needs it. It takes room for what was shared before. A disk with snapshots in it is refused, for they stand on the same base.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.runAside(c.Context(), args[0], o, planner.Flatten) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runAside(c.Context(), args[0], o, planner.Flatten)
+		},
 	}
 	o.projectOptions.addTo(c.Flags())
 	o.lock.addTo(c.Flags())
