@@ -79,6 +79,7 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 
 func (e *evaluator) completeImage(o *object, img *resource.Image) {
 	e.completeOrigin(o, img)
+	e.completeOS(o, img)
 	if img.Source == "" || o.bad["source"] {
 		return
 	}
@@ -147,6 +148,7 @@ func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
 	}
 	orElse(&v.Format, "qcow2")
 	orElse(&v.OnDelete, "delete")
+	e.checkRoom(o, "size", v.Image, &v.Size)
 	e.checkClone(o, "", disk{v.Clone, v.CloneMode, v.Image, v.Format})
 	if v.Size == 0 && v.Image.IsZero() && v.Clone.IsZero() && !o.bad["size"] && !o.bad["image"] && !o.bad["clone"] {
 		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image or as a clone, or one with managed = false, can do without.", o.addr))
@@ -161,7 +163,8 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 	if !vm.IsManaged() {
 		return
 	}
-	pref := e.hardware(vm)
+	pref := e.hardware(o.scope, vm)
+	e.checkMinimum(o, vm)
 	if vm.Running == nil && !o.nulls["running"] && !o.bad["running"] {
 		orTrue(&vm.Running)
 	}
@@ -206,56 +209,6 @@ func (o *object) rootFirst(vm *resource.VM) {
 	}
 }
 
-// hardware fills in size and models of a vm: its own attributes first, then its instancetype and preference or else its
-// image's, then the built-in ones.
-func (e *evaluator) hardware(vm *resource.VM) Preference {
-	var imgType, imgPref string
-	if img := e.byID[vm.Image.String()]; img != nil && !vm.Image.IsZero() {
-		image := img.res.(*resource.Image)
-		imgType, imgPref = image.Instancetype, image.Preference
-	}
-	orElse(&vm.Instancetype, imgType)
-	orElse(&vm.Preference, imgPref)
-	if o := e.byID[vm.Instancetype]; o != nil {
-		t := o.value.(*Instancetype)
-		orElse(&vm.VCPUs, t.VCPUs)
-		orElse(&vm.Memory, t.Memory)
-		if t.MaxVCPUs >= vm.VCPUs {
-			orElse(&vm.MaxVCPUs, t.MaxVCPUs)
-		}
-		if t.MaxMemory >= vm.Memory {
-			orElse(&vm.MaxMemory, t.MaxMemory)
-		}
-	}
-	orElse(&vm.VCPUs, defaultVCPUs)
-	orElse(&vm.Memory, defaultMemory)
-
-	pref := builtinPreferences[defaultPreference]
-	if o := e.byID[vm.Preference]; o != nil {
-		pref = o.value.(*Preference).over(pref)
-	}
-	orElse(&vm.Machine, pref.Machine)
-	orElse(&vm.Firmware, pref.Firmware)
-	orElse(&vm.CPU, pref.CPU)
-	if vm.SecureBoot == nil && vm.Firmware == uefi {
-		vm.SecureBoot = pref.SecureBoot
-	}
-	return pref
-}
-
-// over gives p with what it leaves open taken from base.
-func (p Preference) over(base Preference) Preference {
-	orElse(&p.Machine, base.Machine)
-	orElse(&p.Firmware, base.Firmware)
-	orElse(&p.CPU, base.CPU)
-	orElse(&p.DiskBus, base.DiskBus)
-	orElse(&p.NICModel, base.NICModel)
-	if p.SecureBoot == nil {
-		p.SecureBoot = base.SecureBoot
-	}
-	return p
-}
-
 func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Preference) {
 	d := &vm.Disks[i]
 	path := "disk." + d.Label
@@ -285,6 +238,7 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 		if i == 0 && d.Clone.IsZero() {
 			orElse(&d.Image, vm.Image)
 		}
+		e.checkRoom(o, path+".size", d.Image, &d.Size)
 		orElse(&d.Format, "qcow2")
 		orElse(&d.OnDelete, "delete")
 		e.checkClone(o, path+".", disk{d.Clone, d.CloneMode, d.Image, d.Format})

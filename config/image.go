@@ -65,6 +65,9 @@ func (e *evaluator) checkOrigin(o *object, img *resource.Image) {
 	case *resource.Image:
 		orElse(&img.Instancetype, from.Instancetype)
 		orElse(&img.Preference, from.Preference)
+		orElse(&img.MinMemory, from.MinMemory)
+		orElse(&img.MinVCPUs, from.MinVCPUs)
+		orElse(&img.MinDisk, from.MinDisk)
 	case *resource.VM:
 		if !from.IsManaged() {
 			e.rep.addFirst(mistake(o.at("from"), "Disk not known", "%s has managed = false, so its disks are not known. Name the volume: volume \"NAME\" { managed = false  name = FILE }.", img.From))
@@ -165,7 +168,7 @@ func (p *placement) builder(o *object, img *resource.Image) *resource.Builder {
 	if of := p.byID[img.From.String()]; of != nil && img.From.Kind == resource.KindVM {
 		vm = resource.Clone(of.res.(*resource.VM))
 	}
-	pref = p.hardware(vm)
+	pref = p.hardware(o.scope, vm)
 	b.Arch, b.Machine, b.Firmware, b.SecureBoot, b.CPU = vm.Arch, vm.Machine, vm.Firmware, vm.SecureBoot, vm.CPU
 	b.DiskBus, b.NICModel = pref.DiskBus, pref.NICModel
 	if len(vm.Disks) > 0 {
@@ -194,7 +197,8 @@ func (p *placement) builder(o *object, img *resource.Image) *resource.Builder {
 // withoutInputs is the image without what has become something else by now.
 func withoutInputs(img *resource.Image) *resource.Image {
 	own := *img
-	own.Instancetype, own.Preference = "", "" // the vms made from it have them now
+	own.Instancetype, own.Preference, own.OS = "", "", "" // the vms made from it have them now
+	own.MinMemory, own.MinVCPUs, own.MinDisk = 0, 0, 0
 	if b := img.Build; b != nil {
 		own.Build = &resource.Build{Commands: b.Commands, Files: b.Files}
 	}

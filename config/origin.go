@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -30,15 +31,11 @@ func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range
 		if c.eval.inherited(vm, full) {
 			return "clone of " + vm.Clone.String(), o.block.ranges["clone"]
 		}
-		switch from, attr := sourceOfHardware(vm, full); {
-		case full == "disk."+rootDisk+".image" || strings.HasSuffix(full, ".image") && a.Part != "":
+		if full == "disk."+rootDisk+".image" || strings.HasSuffix(full, ".image") && a.Part != "" {
 			return "image of " + a.Owner().String(), o.block.ranges["image"]
-		case attr != "":
-			for _, id := range []string{from, string(kindPreference) + "." + defaultPreference} {
-				if text, at, ok := c.origin(id, attr); ok {
-					return text, at
-				}
-			}
+		}
+		if text, at := c.hardwareOrigin(o, vm, full); text != "" {
+			return text, at
 		}
 	}
 	if decided(c.Set.Get(a), path) {
@@ -98,44 +95,77 @@ func writtenAt(ranges map[string]hcl.Range, path string) bool {
 	return false
 }
 
-// sourceOfHardware gives the instancetype or preference that a field of a vm may come from, and the attribute there.
-func sourceOfHardware(vm *resource.VM, path string) (from, attr string) {
-	switch path {
-	case "vcpus", "max_vcpus", "memory", "max_memory":
-		return vm.Instancetype, path
-	case "machine", "firmware", "secure_boot", "cpu":
-		return vm.Preference, path
-	}
+// hardwareOrigin says where a field of a vm comes from that hardware fills in; nothing for other fields and for defaults.
+func (c *Config) hardwareOrigin(o *object, vm *resource.VM, path string) (text string, at hcl.Range) {
+	attr := path
 	switch {
 	case strings.HasPrefix(path, diskPart) && strings.HasSuffix(path, ".bus"):
-		return vm.Preference, "disk_bus"
+		attr = "disk_bus"
 	case strings.HasPrefix(path, "nic.") && strings.HasSuffix(path, ".model"):
-		return vm.Preference, "nic_model"
+		attr = "nic_model"
 	}
-	return "", ""
+	for _, of := range []struct {
+		kind resource.Kind
+		id   string
+	}{{kindInstancetype, vm.Instancetype}, {kindPreference, vm.Preference}, {kindPreference, o.scope.preferenceID(defaultPreference)}, {kindPreference, builtinDefault}} {
+		from := c.eval.byID[of.id]
+		if from == nil || !sets(from.value, attr) {
+			continue
+		}
+		text, at := string(of.kind)+"."+from.addr.Name+from.addr.Key, hcl.Range{}
+		if from.block == nil {
+			text += " (built in)"
+		} else {
+			at = from.at(attr)
+		}
+		return c.namedBy(o, vm, of.kind, of.id, text, at)
+	}
+	minimum := map[string]string{"memory": "min_memory", "vcpus": "min_vcpus", "size": "min_disk"}[path[strings.LastIndexByte(path, '.')+1:]]
+	if image := c.eval.imageObject(vm.Image); image != nil && minimum != "" && !image.block.ranges[minimum].Empty() {
+		if f := c.fieldText(o, path); f == c.fieldText(image, minimum) {
+			return minimum + " of " + image.addr.String(), image.at(minimum)
+		}
+	}
+	return "", hcl.Range{}
 }
 
-// origin tells whether the instancetype or preference sets the attribute, and where.
-func (c *Config) origin(id, attr string) (text string, at hcl.Range, ok bool) {
-	var value any
-	o := c.eval.byID[id]
-	switch {
-	case o != nil && o.res == nil:
-		value = o.value
-	case id == string(kindPreference)+"."+defaultPreference:
-		builtin := builtinPreferences[defaultPreference]
-		value = &builtin
-	default:
-		return "", at, false
+// builtinDefault is the id of the preference that holds when nothing else does.
+const builtinDefault = builtinPrefix + string(kindPreference) + "." + defaultPreference
+
+// namedBy adds to the origin text, which is at a place of its own or built in, that the vm's image chose it, if it did.
+func (c *Config) namedBy(o *object, vm *resource.VM, kind resource.Kind, id, text string, at hcl.Range) (string, hcl.Range) {
+	image := c.eval.imageObject(vm.Image)
+	if image == nil || writtenAt(o.block.ranges, string(kind)) {
+		return text, at
 	}
+	img := image.res.(*resource.Image)
+	if chosen := map[resource.Kind]string{kindInstancetype: img.Instancetype, kindPreference: img.Preference}[kind]; chosen != id {
+		return text, at
+	}
+	if !at.Empty() {
+		text += " " + place(at)
+	}
+	if writtenAt(image.block.ranges, string(kind)) {
+		return text + ", named by " + image.addr.String(), image.at(string(kind))
+	}
+	return fmt.Sprintf("%s, for the os of %s", text, image.addr), image.at("os")
+}
+
+// sets tells whether an instancetype or preference sets the attribute.
+func sets(value any, attr string) bool {
 	v := reflect.ValueOf(value).Elem()
-	if a := resource.SchemaOf(v.Type()).Attr(attr); a == nil || v.FieldByIndex(a.Index).IsZero() {
-		return "", at, false
+	a := resource.SchemaOf(v.Type()).Attr(attr)
+	return a != nil && !v.FieldByIndex(a.Index).IsZero()
+}
+
+// fieldText is the value of an object's field as people read it.
+func (c *Config) fieldText(o *object, path string) string {
+	for _, f := range resource.Fields(o.res) {
+		if f.Path == path {
+			return resource.Format(f.Value)
+		}
 	}
-	if o == nil || o.block == nil {
-		return id + " (built in)", at, true
-	}
-	return id, o.at(attr), true
+	return ""
 }
 
 // decided tells whether vmplan itself decides the field.

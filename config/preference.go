@@ -1,6 +1,10 @@
 package config
 
-import "vmplan.dev/vmplan/config/resource"
+import (
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+)
 
 // Kinds of blocks that only fill in the fields of vms: they do not get into the Set.
 const (
@@ -35,15 +39,55 @@ const (
 
 // builtinInstancetypes can be referred to without being declared: instancetype = instancetype.small.
 var builtinInstancetypes = map[string]Instancetype{
+	"tiny":   {VCPUs: 1, Memory: 512 * resource.MiB},
 	"small":  {VCPUs: 1, Memory: 2 * resource.GiB},
 	"medium": {VCPUs: 2, Memory: 4 * resource.GiB},
 	"large":  {VCPUs: 4, Memory: 8 * resource.GiB},
+	"xlarge": {VCPUs: 8, Memory: 16 * resource.GiB},
 }
 
 // builtinPreferences can be referred to without being declared: preference = preference.windows. linux holds for every vm
-// that names none, and has firmware bios because every cloud image boots with it.
+// that names none, and has firmware bios because every cloud image boots with it. windows has the devices that its installer
+// has drivers for.
 var builtinPreferences = map[string]Preference{
-	"linux":   {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
-	"windows": {Machine: "q35", Firmware: "uefi", DiskBus: "sata", NICModel: "e1000e"},
-	"legacy":  {Machine: "pc", Firmware: "bios", DiskBus: "ide", NICModel: "rtl8139"},
+	"linux":          {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
+	"linux_uefi":     {Machine: "q35", Firmware: uefi, DiskBus: "virtio", NICModel: "virtio"},
+	"bsd":            {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
+	"windows":        {Machine: "q35", Firmware: uefi, DiskBus: "sata", NICModel: "e1000e"},
+	"windows_virtio": {Machine: "q35", Firmware: uefi, DiskBus: "virtio", NICModel: "virtio"},
+	"legacy":         {Machine: "pc", Firmware: "bios", DiskBus: "ide", NICModel: "rtl8139"},
+}
+
+// osFamilies are the built-in preferences of operating systems, by what their names begin with.
+var osFamilies = map[string][]string{
+	"linux": {
+		"alma", "alpine", "amazon", "arch", "centos", "cirros", "coreos", "debian", "fedora", "flatcar", "gentoo", "kali", "linux",
+		"mageia", "nixos", "opensuse", "ol", "oracle", "photon", "raspbian", "rhel", "rocky", "slackware", "sle", "suse", "talos", "ubuntu",
+	},
+	"bsd":     {"bsd", "dragonfly", "freebsd", "netbsd", "openbsd"},
+	"windows": {"win", "win2k1", "win2k2", "win2k8"},
+	"legacy":  {"dos", "freedos", "msdos", "win2k", "win2k3", "win9", "winnt", "winxp"},
+}
+
+// osFamily gives the built-in preference for an operating system, by the longest beginning that is known; empty for none.
+func osFamily(os string) string {
+	os = strings.ToLower(os)
+	family, longest := "", 0
+	for _, name := range sortedKeys(osFamilies) {
+		for _, prefix := range osFamilies[name] {
+			if strings.HasPrefix(os, prefix) && len(prefix) > longest {
+				family, longest = name, len(prefix)
+			}
+		}
+	}
+	return family
+}
+
+// osNames lists what names of operating systems begin with.
+func osNames() []string {
+	var out []string
+	for _, name := range sortedKeys(osFamilies) {
+		out = append(out, osFamilies[name]...)
+	}
+	return out
 }

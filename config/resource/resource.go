@@ -136,6 +136,10 @@ type Image struct {
 	Seal         *Seal  `json:"seal,omitzero" schema:"local" doc:"With from: removes what made the copy one particular machine: machine id, ssh host keys, cloud-init's state, logs, shell history, DHCP leases, random seed, udev's names of network cards, cached packages; and gives back free space."`
 	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of VMs made from it."`
 	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of VMs made from it."`
+	OS           string `json:"os,omitzero" schema:"input" doc:"The operating system, such as debian12, ubuntu24.04, win2k22 or freebsd14: chooses the preference where none is named. By default what a name of the catalogue says."`
+	MinMemory    Size   `json:"min_memory,omitzero" schema:"input" doc:"The memory that a VM made from it needs at least, and has when nothing else says more."`
+	MinVCPUs     int    `json:"min_vcpus,omitzero" schema:"input" doc:"The virtual CPUs that a VM made from it needs at least, and has when nothing else says more."`
+	MinDisk      Size   `json:"min_disk,omitzero" schema:"input" doc:"The size that a disk made from it needs at least, and has when it names none. Not less than the image's own."`
 	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`

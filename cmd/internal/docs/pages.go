@@ -66,7 +66,7 @@ image "web" {
 `,
 	},
 	resource.KindVM: {
-		"A virtual machine. It owns the disks that are declared inside it and its cloud-init seed; volumes, networks and images it only uses. Its size and devices come from its own attributes, else from its instancetype and preference, else from its image's.",
+		"A virtual machine. It owns the disks that are declared inside it and its cloud-init seed; volumes, networks and images it only uses. Its size and devices come from its own attributes, else from its instancetype and preference, else from its image's, else they are what the image needs at least.",
 		`vm "web" {
   image  = image.debian
   memory = "4GiB"
@@ -102,7 +102,7 @@ image "web" {
 `,
 	},
 	"preference": {
-		"The virtual hardware of vms, by name. A vm or an image says `preference = preference.NAME`; what the vm sets itself goes first. Without any, `preference.linux` holds.",
+		"The virtual hardware of vms, by name. A vm or an image says `preference = preference.NAME`; what the vm sets itself goes first. An image's `os` chooses one too: that of the same name, else the one for its kind of system (linux, bsd, windows, legacy). Without any, `preference.linux` holds.",
 		`preference "modern" {
   machine   = "q35"
   firmware  = "uefi"
