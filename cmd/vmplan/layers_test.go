@@ -25,10 +25,11 @@ var rooms = map[string]struct{ own, third string }{
 	"drivers/libvirt":        {"config/resource drivers drivers/guest drivers/libvirt/impact", "libvirt.org/go/libvirt libvirt.org/go/libvirtxml golang.org/x/sync golang.org/x/sys"},
 	"drivers/sim":            {"config/resource drivers", "github.com/google/uuid github.com/gofrs/flock"},
 	"drivers/drivertest":     {"config/resource drivers", "github.com/google/uuid pgregory.net/rapid"},
-	"drivers/source":         {"config/resource drivers drivers/source/ovf", "github.com/klauspost/compress github.com/mikelolasagasti/xz github.com/gofrs/flock golang.org/x/sys"},
+	"drivers/source":         {"config/resource drivers drivers/ovf drivers/qemuimg", "github.com/klauspost/compress github.com/mikelolasagasti/xz github.com/gofrs/flock golang.org/x/sys"},
 	"drivers/source/file":    {"config/resource drivers/source", ""},
 	"drivers/source/http":    {"config/resource drivers/source", ""},
-	"drivers/source/ovf":     {"config/resource", ""},
+	"drivers/qemuimg":        {"", ""},
+	"drivers/ovf":            {"config/resource", ""},
 	"drivers/source/vagrant": {"drivers/source", "github.com/Masterminds/semver/v3"},
 	"drivers/source/oci": {
 		"config/resource drivers drivers/source drivers/source/http",
@@ -45,7 +46,7 @@ var rooms = map[string]struct{ own, third string }{
 		"github.com/hashicorp/hcl/v2 github.com/sergi/go-diff github.com/vbauerster/mpb/v8 github.com/mattn/go-runewidth golang.org/x/term",
 	},
 	"cmd/internal/cli": {
-		"config config/catalogue config/resource drivers drivers/guest planner planner/apply state cmd/internal/view",
+		"config config/catalogue config/resource drivers drivers/guest drivers/ovf drivers/qemuimg planner planner/apply state cmd/internal/view",
 		"github.com/spf13/cobra github.com/spf13/pflag github.com/google/uuid golang.org/x/sync golang.org/x/term",
 	},
 	"cmd/vmplan": {

@@ -147,7 +147,7 @@ func TestAVMDKDiskIsConverted(t *testing.T) {
 	}
 	t.Setenv("PATH", "")
 	cache := filepath.Join(t.TempDir(), "cache")
-	mustFail(t, openStore(t, cache, w.dir), cache, image("a.vmdk", ""), "qemu-img, which converts it, is not installed", "qemu-utils")
+	mustFail(t, openStore(t, cache, w.dir), cache, image("a.vmdk", ""), "qemu-img, which converts disks, is not installed", "qemu-utils")
 }
 
 func TestAnOVAGivesItsDisks(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"slices"
 	"strings"
 
-	"vmplan.dev/vmplan/drivers/source/ovf"
+	"vmplan.dev/vmplan/drivers/ovf"
 )
 
 // piece is a file that holds a disk.

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"syscall"
 
-	"vmplan.dev/vmplan/drivers/source/ovf"
+	"vmplan.dev/vmplan/drivers/ovf"
 )
 
 // take makes images of all disks that the open file holds, records them, and gives the one that is wanted: who wants one

@@ -1,23 +1,19 @@
 package source
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/qemuimg"
 )
 
 const (
@@ -119,84 +115,42 @@ func (f *fetcher) convert(ctx context.Context, path, to string) error {
 	if err != nil {
 		return err
 	}
-	tool, err := exec.LookPath("qemu-img")
-	if err != nil {
-		return errors.New("the disk is in VMware's format, and qemu-img, which converts it, is not installed: " +
-			"it is in the package qemu-utils (Debian, Ubuntu), qemu-img (Fedora, Arch) or qemu (Homebrew)")
+	w := &growth{to: to, budget: f.newBudget("convert from vmdk", info.Size())}
+	c := &qemuimg.Conversion{
+		From: path, FromFormat: "vmdk", To: to, ToFormat: "qcow2",
+		Report: func(done float64) { f.progress.at("converting", int64(done*float64(capacity)), int64(capacity)) },
 	}
-	c := &conversion{f: f, to: to, virtual: int64(capacity), budget: f.newBudget("convert from vmdk", info.Size())}
-	return c.run(ctx, tool, path)
+	return w.watched(ctx, c.Run)
 }
 
-// conversion is a run of qemu-img, watched.
-type conversion struct {
-	f       *fetcher
-	to      string
-	virtual int64
-	budget  *budget
+// growth watches a file that another process writes.
+type growth struct {
+	to     string
+	budget *budget
 }
 
-// run converts, and stops when the result grows beyond the limits: a small file can describe a disk without end.
-func (c *conversion) run(ctx context.Context, tool, path string) error {
-	from, err := json.Marshal(map[string]any{
-		"driver": "vmdk", "backing": nil, "file": map[string]any{"driver": "file", "filename": path},
-	})
-	if err != nil {
-		return err
-	}
+// watched runs do, and stops it when the file grows beyond the limits: a small file can describe a disk without end.
+func (g *growth) watched(ctx context.Context, do func(context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	cmd := exec.CommandContext(ctx, tool, "convert", "-p", "-O", "qcow2", "json:"+string(from), c.to)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("qemu-img: %w", err)
-	}
-	done := make(chan struct{})
-	watched := make(chan struct{})
+	done, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
-		if err := c.watch(done); err != nil {
+		if err := g.watch(done); err != nil {
 			stop(err)
 		}
 	}()
-	c.tell(out)
-	err = cmd.Wait()
+	err := do(ctx)
 	close(done)
 	<-watched
-	switch {
-	case err == nil && context.Cause(ctx) == nil:
-		return c.grown()
-	case context.Cause(ctx) != nil:
-		return context.Cause(ctx)
+	if err == nil {
+		err = g.check()
 	}
-	text := strings.TrimSpace(strings.ReplaceAll(stderr.String(), path, "the image"))
-	return fmt.Errorf("the vmdk image cannot be converted: %s", strings.TrimPrefix(text, "qemu-img: "))
+	return err
 }
 
-// tell passes on how far qemu-img is, which it writes as "(12.34/100%)".
-func (c *conversion) tell(out io.Reader) {
-	lines := bufio.NewReader(out)
-	for {
-		text, err := lines.ReadString('\r')
-		if _, number, ok := strings.Cut(text, "("); ok {
-			percent, _, _ := strings.Cut(number, "/")
-			if done, err := strconv.ParseFloat(percent, 64); err == nil && done >= 0 && done <= 100 {
-				c.f.progress.at("converting", int64(done/100*float64(c.virtual)), c.virtual)
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// watch looks at the result's size until done.
-func (c *conversion) watch(done <-chan struct{}) error {
+// watch looks at the file's size until done.
+func (g *growth) watch(done <-chan struct{}) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -204,25 +158,21 @@ func (c *conversion) watch(done <-chan struct{}) error {
 		case <-done:
 			return nil
 		case <-tick.C:
-			if err := c.grown(); err != nil {
+			if err := g.check(); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// grown counts what the result has taken of the disk so far.
-func (c *conversion) grown() error {
-	info, err := os.Stat(c.to)
+// check counts what the file has taken of the disk so far.
+func (g *growth) check() error {
+	info, err := os.Stat(g.to)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	size := info.Size()
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		size = min(size, stat.Blocks*sector)
-	}
-	return c.budget.take(size - c.budget.total)
+	return g.budget.take(allocated(info) - g.budget.total)
 }

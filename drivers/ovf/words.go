@@ -20,6 +20,15 @@ func modelOf(subType string) string {
 	return ""
 }
 
+// busOf names the bus of a controller. What is neither virtio nor known is best served by SATA, for which every system has
+// a driver.
+func busOf(subType string) string {
+	if strings.Contains(strings.ToLower(subType), "virtio") {
+		return "virtio"
+	}
+	return "sata"
+}
+
 // macOf gives the address if it is the MAC of one card, else nothing.
 func macOf(text string) string {
 	mac, err := net.ParseMAC(strings.TrimSpace(text))

@@ -1,7 +1,7 @@
 // Package ovf owns the Open Virtualization Format: it reads the descriptor of an appliance (versions 1 and 2, as VMware,
-// VirtualBox and others write it) and writes one that they read.
+// VirtualBox and others write it), and writes one that they read, and the archive (OVA) around it.
 //
-// It must not touch disks or archives, and trusts no descriptor: what names files outside of the appliance is refused.
+// It must not look into disks, and trusts no descriptor: what names files outside of the appliance is refused.
 package ovf
 
 import (
@@ -38,6 +38,7 @@ type Disk struct {
 	File     string        // beside the descriptor; empty for a disk that is to be made empty
 	Capacity resource.Size // of the disk, not of the file
 	FileSize int64         // as the descriptor says; 0 when it does not
+	Bus      string        // "virtio", or "sata" for any other that is known; empty when the machine has not attached it
 }
 
 // NIC is a network card of the appliance.
@@ -154,15 +155,24 @@ func (e *envelope) appliance() (*Appliance, error) {
 			return nil, err
 		}
 	}
-	return a, e.disks(a, attached(items))
+	ids, buses := attached(items)
+	if err := e.disks(a, ids); err != nil {
+		return nil, err
+	}
+	for i := range a.Disks {
+		a.Disks[i].Bus = buses[a.Disks[i].ID]
+	}
+	return a, nil
 }
 
-// attached gives the disks that the machine has, by id, in order: by controller as written, and by position on it.
-func attached(items []item) (ids []string) {
-	at := map[string]int{}
+// attached gives the disks that the machine has, by id, in order (by controller as written, and by position on it), and the
+// bus of each.
+func attached(items []item) (ids []string, buses map[string]string) {
+	at, bus, buses := map[string]int{}, map[string]string{}, map[string]string{}
 	var disks []item
 	for i, it := range items {
 		at[it.Instance] = i
+		bus[it.Instance] = busOf(it.SubType)
 		if it.Type == typeDisk {
 			disks = append(disks, it)
 		}
@@ -171,9 +181,10 @@ func attached(items []item) (ids []string) {
 		return cmp.Or(at[a.Parent]-at[b.Parent], a.Position-b.Position)
 	})
 	for _, d := range disks {
-		ids = append(ids, path.Base(d.Host))
+		id := path.Base(d.Host)
+		ids, buses[id] = append(ids, id), bus[d.Parent]
 	}
-	return ids
+	return ids, buses
 }
 
 // add takes over what the item says of processors, memory and network cards.
