@@ -78,11 +78,26 @@ func (e *evaluator) identify(o *object) {
 	case *resource.Network:
 		r.UUID = e.keepUUID(o.addr)
 	case *resource.VM:
-		r.UUID = e.keepUUID(o.addr)
+		e.vmUUID(o, r)
 		for i := range r.NICs {
 			e.nicMAC(o, r, &r.NICs[i])
 		}
 	}
+}
+
+func (e *evaluator) vmUUID(o *object, vm *resource.VM) {
+	if vm.UUID == "" || o.bad["uuid"] {
+		vm.UUID = e.keepUUID(o.addr)
+		return
+	}
+	id, err := uuid.Parse(vm.UUID)
+	if err != nil || id == uuid.Nil {
+		e.rep.addFirst(mistake(o.at("uuid"), "Bad UUID", "%q is not a UUID, such as \"3f0f3c9c-2f6f-4a5a-8b1c-0c5d1f7b9a10\".", vm.UUID))
+		o.fail("uuid")
+		vm.UUID = e.keepUUID(o.addr)
+		return
+	}
+	vm.UUID = id.String()
 }
 
 func (e *evaluator) nicMAC(o *object, vm *resource.VM, nic *resource.NIC) {

@@ -120,9 +120,14 @@ func (b *Block) write(buf *bytes.Buffer) {
 	buf.WriteString("}\n")
 }
 
+// FileText is a value that is written as a call of file: the text of the file at that path.
+type FileText string
+
 // expression writes a value as an expression.
 func expression(v any) string {
 	switch v := v.(type) {
+	case FileText:
+		return "file(" + expression(string(v)) + ")"
 	case resource.Addr:
 		return v.String()
 	case resource.Size:

@@ -3,7 +3,7 @@ package resource
 // VM is a virtual machine: a definition that outlives the running guest.
 type VM struct {
 	Meta
-	UUID        string `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
+	UUID        string `json:"uuid,omitzero" doc:"Identity on the host, which the guest sees too. By default made from the project's lineage and the vm's address."`
 	Title       string `json:"title,omitzero" doc:"A short title."`
 	Description string `json:"description,omitzero" doc:"A longer description."`
 

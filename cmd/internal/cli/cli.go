@@ -201,7 +201,7 @@ func (a *App) root() *cobra.Command {
 	add("look", a.showCommand(), a.listCommand(), a.outputCommand(), a.explainCommand(), a.renderCommand(), a.graphCommand())
 	add("guest", a.powerCommands()...)
 	add("guest", a.sshCommand(), a.consoleCommand())
-	add("copy", a.cloneCommand(), a.snapshotCommand(), a.flattenCommand())
+	add("copy", a.cloneCommand(), a.snapshotCommand(), a.flattenCommand(), a.exportCommand(), a.importOVACommand())
 	add("state", a.stateCommand(), a.orphansCommand(), a.importCommand())
 	add("images", a.imageCommand())
 	root.AddCommand(a.versionCommand())

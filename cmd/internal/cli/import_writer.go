@@ -91,15 +91,7 @@ func (w *importWriter) address(kind resource.Kind, id string) resource.Addr {
 	if kind == resource.KindVolume {
 		name = strings.TrimSuffix(name, path.Ext(name))
 	}
-	label := strings.Map(func(r rune) rune {
-		if r == '-' || r == '_' || config.ValidLabel("a"+string(r)) {
-			return r
-		}
-		return '_'
-	}, name)
-	if !config.ValidLabel(label) {
-		label = string(kind) + "_" + label
-	}
+	label := labelOf(kind, name)
 	taken := func(label string) bool {
 		a := resource.Addr{Kind: kind, Name: label}
 		for _, other := range w.named {
@@ -114,6 +106,20 @@ func (w *importWriter) address(kind resource.Kind, id string) resource.Addr {
 		free = fmt.Sprintf("%s_%d", label, n)
 	}
 	return resource.Addr{Kind: kind, Name: free}
+}
+
+// labelOf makes what can stand as a label of any name.
+func labelOf(kind resource.Kind, name string) string {
+	label := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || config.ValidLabel("a"+string(r)) {
+			return r
+		}
+		return '_'
+	}, name)
+	if !config.ValidLabel(label) {
+		label = string(kind) + "_" + label
+	}
+	return label
 }
 
 // describe writes down what no default can tell; learn adds what differs from the defaults.
