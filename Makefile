@@ -13,10 +13,11 @@ export GOFLAGS
 build: ## bin/vmplan
 	$(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION:v%=%))' -o bin/vmplan ./cmd/vmplan
 
-setup: ## install what building and testing take, if it is missing
+setup: ## install what building and trying out take, if it is missing
 	sh .ci/setup
 
-test: setup ## everything, real guests included; what was skipped and why is listed at the end
+test: ## everything, real guests included, with what it takes installed; what was skipped and why is listed at the end
+	sh .ci/setup test
 	sh .ci/check
 	@# Two packages at a time: at most two of them boot guests, which is what two cores can take.
 	$(GOTESTSUM) -- -p 2 -timeout 15m ./...

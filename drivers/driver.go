@@ -152,6 +152,7 @@ var (
 	ErrNoSpace     = errors.New("not enough space")
 	ErrTimeout     = errors.New("timed out")
 	ErrMoved       = errors.New("the image behind it moved since it was locked")
+	ErrUnusable    = errors.New("this will not do") // until somebody changes the files, the image or a login
 )
 
 // ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.

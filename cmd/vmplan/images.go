@@ -6,6 +6,7 @@ import (
 	"vmplan.dev/vmplan/cmd/internal/cli"
 	"vmplan.dev/vmplan/drivers/source"
 	"vmplan.dev/vmplan/drivers/source/file"
+	"vmplan.dev/vmplan/drivers/source/glance"
 	"vmplan.dev/vmplan/drivers/source/http"
 	"vmplan.dev/vmplan/drivers/source/oci"
 	"vmplan.dev/vmplan/drivers/source/vagrant"
@@ -14,13 +15,17 @@ import (
 // registries are where images are got from and pushed to.
 var registries = oci.New(oci.Options{})
 
-// sources is the one list of where bits can come from, by scheme.
-func sources() source.Registry {
+// sources is the one list of where bits can come from, by scheme. dir is the project's folder.
+func sources(dir string) source.Registry {
 	web := http.New(http.Options{})
 	all := source.Registry{
 		"file": file.New(),
 		"http": web, "https": web,
 		oci.Scheme: registries, oci.SchemePlain: registries,
+	}
+	clouds := glance.New(glance.Options{Dir: dir})
+	for _, scheme := range glance.Schemes {
+		all[scheme] = clouds
 	}
 	for _, scheme := range vagrant.Schemes {
 		all[scheme] = vagrant.New(all)
@@ -31,7 +36,7 @@ func sources() source.Registry {
 // images makes a project's store of images.
 func images(settings cli.ImageSettings) (cli.ImageStore, error) {
 	return source.NewStore(source.Options{
-		Sources: sources(),
+		Sources: sources(settings.Dir),
 		Dir:     settings.Dir,
 		Pin:     settings.Pin,
 		Named:   settings.Named,

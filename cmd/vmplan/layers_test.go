@@ -31,6 +31,11 @@ var rooms = map[string]struct{ own, third string }{
 	"drivers/qemuimg":        {"", ""},
 	"drivers/ovf":            {"config/resource", ""},
 	"drivers/source/vagrant": {"drivers/source", "github.com/Masterminds/semver/v3"},
+	"drivers/source/glance": {
+		"config/resource drivers drivers/source drivers/source/http",
+		"github.com/gophercloud/gophercloud/v2 github.com/google/uuid",
+	},
+	"drivers/source/glance/glancetest": {"", "github.com/gophercloud/gophercloud/v2 golang.org/x/sync"},
 	"drivers/source/oci": {
 		"config/resource drivers drivers/source drivers/source/http",
 		"github.com/opencontainers/image-spec github.com/opencontainers/go-digest oras.land/oras-go/v2 github.com/klauspost/compress golang.org/x/net",

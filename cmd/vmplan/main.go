@@ -46,7 +46,7 @@ func run() int {
 		Drivers:  registry,
 		Backends: backends,
 		Images:   images,
-		Schemes:  slices.Sorted(maps.Keys(sources())),
+		Schemes:  slices.Sorted(maps.Keys(sources("."))),
 		Registry: registries,
 		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
 		Environ:  os.Environ(),

@@ -75,6 +75,8 @@ func imageFinding(img *resource.Image, err error) planner.Finding {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Summary, f.Detail = "the image is missing", fmt.Sprintf("There is no file %s. A relative path starts at the project's folder.", location)
+	case errors.Is(err, drivers.ErrUnusable):
+		f.Summary, f.Detail = "the image cannot be had", fmt.Sprintf("%s: %v", location, err)
 	case errors.Is(err, drivers.ErrMoved):
 		f.Summary, f.Detail = "the image moved", fmt.Sprintf("%s: %v", location, err)
 	default:
