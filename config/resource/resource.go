@@ -127,7 +127,7 @@ type Reservation struct {
 // Image is a golden image: read-only bits in a pool, with defaults for the VMs made from it.
 type Image struct {
 	Meta
-	Source       string `json:"source,omitzero" doc:"Where the bits come from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked on the way."`
+	Source       string `json:"source,omitzero" doc:"Where the bits come from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), OpenStack's image service (glance://CLOUD/NAME-OR-ID, glance+https://HOST/NAME-OR-ID), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked on the way."`
 	Checksum     string `json:"checksum,omitzero" doc:"sha256:HEX, sha512:HEX, or the URL of a file of sums. Of the file as it is downloaded."`
 	Format       string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 or raw. By default what the bits say."`
 	Pool         Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool that holds the base volume."`
