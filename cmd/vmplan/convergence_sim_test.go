@@ -27,7 +27,7 @@ func TestConvergesOnASimulatedHost(t *testing.T) {
 	tell(t, func(seed uint64) *story {
 		return &story{
 			seed: seed, rounds: roundsOf(20),
-			can: abilities{uri: "sim:host.json", poolPath: "/srv", defaultPool: true, images: true, stopPools: true, resize: true, plug: true, running: 9, memory: []int{512, 1024, 2048}},
+			can: abilities{uri: "sim:host.json", poolPath: "/srv", defaultPool: true, images: true, stopPools: true, resize: true, plug: true, cables: true, running: 9, memory: []int{512, 1024, 2048}},
 			open: func(dir string) (ground, error) {
 				host := sim.File(filepath.Join(dir, "host.json"))
 				return simGround{host}, host.Edit(func(d *sim.Data) { d.Pools[theirPool] = &sim.Pool{} })
@@ -82,12 +82,18 @@ var emptyImages = sync.OnceValue(func() [2][]byte {
 // simGround is a simulated host.
 type simGround struct{ host *sim.Host }
 
-func (g simGround) on(name string) (bool, error) {
+func (g simGround) boots() (map[string]string, error) {
 	d, err := g.host.Data()
-	if err != nil || d.VMs[name] == nil {
-		return false, err
+	if err != nil {
+		return nil, err
 	}
-	return d.VMs[name].Power != drivers.PowerOff, nil
+	out := map[string]string{}
+	for name, vm := range d.VMs {
+		if vm.Power != drivers.PowerOff {
+			out[name] = fmt.Sprint(vm.Boots)
+		}
+	}
+	return out, nil
 }
 
 func (g simGround) listing() (map[string]string, error) {

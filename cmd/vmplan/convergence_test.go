@@ -26,8 +26,8 @@ type ground interface {
 	edit(e handEdit) error
 	// listing tells all there is, by kind and name, without what hosts count or number by themselves.
 	listing() (map[string]string, error)
-	// on tells whether the guest of the vm runs.
-	on(vm string) (bool, error)
+	// boots has the vms whose guests run, each with something that is another at each start.
+	boots() (map[string]string, error)
 }
 
 // handEdit is something that people do to a host by hand.
@@ -152,11 +152,12 @@ func (t *teller) editHost(r *rand.Rand) error {
 	}
 	var ours, others []handEdit
 	done := map[resource.Addr]bool{}
+	boots, err := t.ground.boots()
+	if err != nil {
+		return err
+	}
 	for range 1 + r.IntN(8) {
-		e, err := t.randomEdit(r, snap.Sorted())
-		if err != nil {
-			return err
-		}
+		e := t.randomEdit(r, snap.Sorted(), boots)
 		switch {
 		case e.what == "" || e.object != nil && done[e.object.Base().Addr]:
 			continue
@@ -251,11 +252,25 @@ func (t *teller) apply(p *printedPlan) error {
 	if p.Refused {
 		return fmt.Errorf("the plan is refused:\n%s", t.text())
 	}
+	before, err := t.ground.boots()
+	if err != nil {
+		return err
+	}
 	code, out := t.vmplan("apply", "--auto-approve", t.dir)
 	if code != 0 {
 		return fmt.Errorf("apply exits with %d:\n%s", code, out)
 	}
 	t.applied = out
+	after, err := t.ground.boots()
+	if err != nil {
+		return err
+	}
+	for vm, was := range before {
+		now, power := after[vm], p.power(vm)
+		if power != anew && (now == was) != (power == "") {
+			return fmt.Errorf("boots: the guest of %s was in boot %s and is in boot %q; the plan said %q\n%s", vm, was, now, power, out)
+		}
+	}
 	again, err := t.plan()
 	if err != nil {
 		return err
@@ -302,6 +317,24 @@ type printedPlan struct {
 		Action string
 		Fields []struct{ Path string }
 	}
+	Changes []struct{ Kind, Name, Action, Power string }
+}
+
+// anew is what a plan does to the power of a vm that it deletes or replaces.
+const anew = "anew"
+
+// power is what the plan does to the power of the vm whose host calls it so; "" when its guest runs on.
+func (p *printedPlan) power(vm string) string {
+	for _, c := range p.Changes {
+		switch {
+		case c.Kind != "vm" || c.Name != vm:
+		case c.Action == "delete" || c.Action == "replace":
+			return anew
+		default:
+			return c.Power
+		}
+	}
+	return ""
 }
 
 // drift writes all drift as edits do: of a block its path.

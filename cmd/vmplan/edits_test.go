@@ -40,47 +40,48 @@ const (
 // theirPool is a pool that every ground has, and no project.
 const theirPool = "theirs"
 
-// randomEdit chooses something to do to a host that is as recorded; what is "" when there is nothing of the kind.
-func (t *teller) randomEdit(r *rand.Rand, records []*state.Record) (handEdit, error) {
+// randomEdit chooses something to do to a host that is as recorded, and on which the guests run that boots has; what is "" when
+// there is nothing of the kind.
+func (t *teller) randomEdit(r *rand.Rand, records []*state.Record, boots map[string]string) handEdit {
+	e := t.randomObjectEdit(r, records, boots)
+	e.way = r.IntN(6)
+	return e
+}
+
+func (t *teller) randomObjectEdit(r *rand.Rand, records []*state.Record, boots map[string]string) handEdit {
 	if len(records) == 0 || r.IntN(12) == 0 {
 		name := fmt.Sprintf("theirs%08x", r.Uint32())
 		if t.theirs["vm "+name] || t.theirs["network "+name] {
-			return handEdit{}, nil
+			return handEdit{}
 		}
-		return pick(r, handEdit{what: addVM, part: name, leaves: "vm " + name}, handEdit{what: addNetwork, part: name, leaves: "network " + name}), nil
+		return pick(r, handEdit{what: addVM, part: name, leaves: "vm " + name}, handEdit{what: addNetwork, part: name, leaves: "network " + name})
 	}
 	rec := records[r.IntN(len(records))]
 	switch o := rec.Object.(type) {
 	case *resource.VM:
-		running, err := t.ground.on(o.Name)
-		if err != nil {
-			return handEdit{}, err
-		}
-		e := t.randomVMEdit(r, o, running)
-		e.object, e.running, e.way = o, running, r.IntN(6)
-		return e, nil
+		e := t.randomVMEdit(r, o, boots[o.Name] != "")
+		e.object, e.running = o, boots[o.Name] != ""
+		return e
 	case *resource.Network:
 		e := t.randomNetworkEdit(r, o)
 		e.object = o
-		return e, nil
+		return e
 	case *resource.Pool:
 		name := o.Addr.String()
 		if t.can.stopPools && r.IntN(2) == 0 {
-			return handEdit{what: stop, object: o, drift: []string{name + " active"}}, nil
+			return handEdit{what: stop, object: o, drift: []string{name + " active"}}
 		}
-		return handEdit{what: flipAutostart, object: o, drift: []string{name + " autostart"}}, nil
+		return handEdit{what: flipAutostart, object: o, drift: []string{name + " autostart"}}
 	case *resource.Volume:
 		e := handEdit{what: deleteVolume, object: o, drift: []string{o.Addr.String() + " delete"}}
 		for _, other := range records {
-			if vm, ok := other.Object.(*resource.VM); ok && usesVolume(vm, resource.VolumeID(o)) {
-				if running, err := t.ground.on(vm.Name); err != nil || running {
-					return handEdit{}, err
-				}
+			if vm, ok := other.Object.(*resource.VM); ok && usesVolume(vm, resource.VolumeID(o)) && boots[vm.Name] != "" {
+				return handEdit{}
 			}
 		}
-		return e, nil
+		return e
 	}
-	return handEdit{}, nil
+	return handEdit{}
 }
 
 func usesVolume(vm *resource.VM, id string) bool {
@@ -125,7 +126,7 @@ func (t *teller) randomVMEdit(r *rand.Rand, vm *resource.VM, running bool) handE
 			return handEdit{what: unplugNIC, part: nic, drift: drift("nic." + nic)}
 		case n == 10 && device:
 			return handEdit{what: setModel, part: nic, drift: drift("nic." + nic)}
-		case device:
+		case device || t.can.cables:
 			return handEdit{what: flipLink, part: nic, drift: drift("nic." + nic)}
 		}
 	}

@@ -17,6 +17,7 @@ type abilities struct {
 	stopPools   bool   // what a pool holds is known also while it is stopped
 	resize      bool   // volumes can grow in place
 	plug        bool   // the devices and the memory of running guests can be changed
+	cables      bool   // the cables of running guests can be pulled and plugged in
 	running     int    // vms that may run at once
 	memory      []int  // MiB to choose from, ascending
 }
