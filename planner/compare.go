@@ -144,6 +144,7 @@ func (p *planner) weigh(o *object) {
 		return
 	}
 	o.impacts = impactsByPath(p.hosts[o.at.host].Rules.Impact(o.before, o.after))
+	has := o.guestHas()
 	for _, c := range o.changes {
 		i, ok := o.impacts[c.Path]
 		if !ok {
@@ -153,6 +154,9 @@ func (p *planner) weigh(o *object) {
 			i.Impact = min(i.Impact, drivers.ImpactLive)
 		}
 		i = p.policy(o, c.Path, i)
+		if i.Impact > drivers.ImpactLive && i.Impact < drivers.ImpactReplace && has(c.Path) {
+			i.Impact, i.Note = drivers.ImpactLive, "the running guest still has it so"
+		}
 		if o.live.Saved && inGuest(c.Path) {
 			i.Note = strings.TrimPrefix(i.Note+"; the saved memory is discarded", "; ")
 		}

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"slices"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -44,6 +45,20 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: drift})
 	}
 	o.pending = pending
+}
+
+// guestHas gives a function that tells whether a running guest has a field or block as it is wanted, whatever its definition says:
+// what people change for its next start takes no restart to change back.
+func (o *object) guestHas() func(path string) bool {
+	if !o.on() || o.live.Running == nil {
+		return func(string) bool { return false }
+	}
+	lacks := resource.Diff(resource.Overlay(o.want, o.was, o.live.Running))
+	return func(path string) bool {
+		return !slices.ContainsFunc(lacks, func(c resource.Change) bool {
+			return c.Path == path || strings.HasPrefix(c.Path, path+".") || strings.HasPrefix(path, c.Path+".")
+		})
+	}
 }
 
 // lingering lists the project's disks that a running guest has until it stops, though its definition no longer does.

@@ -27,7 +27,7 @@ func TestConvergesOnLibvirtsTestHost(t *testing.T) {
 	g := newLibvirtGround(t, host, uri)
 	tell(t, func(seed uint64) *story {
 		return &story{
-			seed: seed, rounds: roundsOf(15),
+			seed: seed, rounds: roundsOf(15), most: 8,
 			can:  abilities{uri: uri, poolPath: filepath.Join(host.Dir, "pools"), running: 4, memory: []int{512, 1024, 2048}},
 			open: func(string) (ground, error) { return g, nil },
 		}
@@ -41,7 +41,7 @@ func TestConvergesOnQEMU(t *testing.T) {
 	g := newLibvirtGround(t, host, host.URI)
 	tell(t, func(seed uint64) *story {
 		return &story{
-			seed: seed, rounds: roundsOf(12),
+			seed: seed, rounds: roundsOf(12), most: 8,
 			can: abilities{
 				uri: host.URI, domainType: "qemu", poolPath: filepath.Join(host.Dir, "pools"), images: true, resize: true, cables: true, // nobody is in the guests who could take or give devices and memory
 				running: 2, memory: []int{64, 96, 128},
@@ -51,11 +51,16 @@ func TestConvergesOnQEMU(t *testing.T) {
 	}, 60, 1, false)
 }
 
+// virshGround is what virsh tells of a host.
+type virshGround struct{ uri string }
+
 // libvirtGround is a host on which people work with virsh and with programs that use libvirt's API.
 type libvirtGround struct {
+	virshGround
 	host *libvirttest.Host
-	uri  string
 	conn *libvirt.Connect // kept open: the daemon forgets a host of its test driver with the last connection
+	// foreign counts the foreign disks that running guests were given.
+	foreign map[string]int
 }
 
 // newLibvirtGround adds another's pool to the host.
@@ -66,7 +71,7 @@ func newLibvirtGround(t *testing.T, host *libvirttest.Host, uri string) libvirtG
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	g := libvirtGround{host, uri, conn}
+	g := libvirtGround{virshGround{uri}, host, conn, map[string]int{}}
 	theirs := filepath.Join(host.Dir, "theirs")
 	if err := os.MkdirAll(theirs, 0o755); err != nil {
 		t.Fatal(err)
@@ -79,7 +84,7 @@ func newLibvirtGround(t *testing.T, host *libvirttest.Host, uri string) libvirtG
 	return g
 }
 
-func (g libvirtGround) virsh(stdin string, args ...string) (string, error) {
+func (g virshGround) virsh(stdin string, args ...string) (string, error) {
 	var stderr bytes.Buffer
 	cmd := exec.Command("virsh", append([]string{"--quiet", "--connect", g.uri}, args...)...)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr
@@ -114,7 +119,7 @@ func (g libvirtGround) boots() (map[string]string, error) {
 }
 
 // listing asks for everything in two calls: what there is, and what each is like.
-func (g libvirtGround) listing() (map[string]string, error) {
+func (g virshGround) listing() (map[string]string, error) {
 	out, err := g.virsh("", "echo '@domains\n'; list --all --name; echo '@networks\n'; net-list --all --name; echo '@pools\n'; pool-list --all --name; echo '@on\n'; pool-list --name")
 	if err != nil {
 		return nil, err
@@ -130,7 +135,7 @@ func (g libvirtGround) listing() (map[string]string, error) {
 	}
 	var ask strings.Builder
 	for _, n := range names["@domains"] {
-		fmt.Fprintf(&ask, "echo '@vm %s\n'; dumpxml --inactive %[1]s; dominfo %[1]s; domiflist %[1]s; ", n)
+		fmt.Fprintf(&ask, "echo '@vm %s\n'; dumpxml --inactive %[1]s; dominfo %[1]s; ", n)
 	}
 	for _, n := range names["@networks"] {
 		fmt.Fprintf(&ask, "echo '@network %s\n'; net-dumpxml --inactive %[1]s; net-info %[1]s; ", n)
@@ -147,7 +152,7 @@ func (g libvirtGround) listing() (map[string]string, error) {
 	if out, err = g.virsh("", ask.String()); err != nil {
 		return nil, err
 	}
-	all, err := g.sections(out)
+	all, err := sections(out)
 	for _, n := range names["@domains"] {
 		for id := range all { // QEMU writes it when the guest first starts, and it goes with the vm
 			if strings.HasPrefix(id, "volume ") && strings.HasSuffix(id, "/"+n+"-serial.log") {
@@ -163,9 +168,11 @@ var (
 	permissions = regexp.MustCompile(`(?s)\s*<permissions>.*</permissions>`) // known once a pool was read
 	bridgeMAC   = regexp.MustCompile(`(?m)^\s*<mac address.*\n`)
 	devices     = regexp.MustCompile(`(?s)<devices>.*</devices>`)
+	domainState = regexp.MustCompile(`(?m)^(State|Autostart): .*$`)
+	targets     = regexp.MustCompile(`<target dev='[^']*'`) // in the order in which disks came; guests know disks by their serials
 )
 
-func (g libvirtGround) sections(out string) (map[string]string, error) {
+func sections(out string) (map[string]string, error) {
 	all := map[string]string{}
 	for _, section := range strings.Split(out, "@")[1:] {
 		name, text, _ := strings.Cut(section, "\n")
@@ -173,7 +180,7 @@ func (g libvirtGround) sections(out string) (map[string]string, error) {
 		switch kind {
 		case "vm":
 			var err error
-			if text, err = g.domain(object, text); err != nil {
+			if text, err = domainText(object, text); err != nil {
 				return nil, err
 			}
 		case "pool":
@@ -196,16 +203,13 @@ func (g libvirtGround) sections(out string) (map[string]string, error) {
 }
 
 // domain leaves out of a domain what libvirt numbers by itself, and puts its devices in order.
-func (g libvirtGround) domain(name, text string) (string, error) {
+func domainText(name, text string) (string, error) {
 	end := strings.Index(text, "</domain>")
 	if end < 0 {
 		return "", fmt.Errorf("domain %s: %s", name, text)
 	}
 	definition, info := text[:end], text[end:]
-	now, err := g.guest(info)
-	if err != nil {
-		return "", err
-	}
+	now := strings.Join(domainState.FindAllString(info, -1), "\n")
 	blocks := devices.FindString(definition)
 	var d struct {
 		Inner []struct {
@@ -219,42 +223,60 @@ func (g libvirtGround) domain(name, text string) (string, error) {
 	var list []string
 	for _, b := range d.Inner {
 		if b.XMLName.Local != "controller" { // they come with devices, and stay
-			list = append(list, b.XMLName.Local+strings.Join(strings.Fields(changing.ReplaceAllString("\n"+b.Text, "\n")), " "))
+			list = append(list, b.XMLName.Local+targets.ReplaceAllString(strings.Join(strings.Fields(changing.ReplaceAllString("\n"+b.Text, "\n")), " "), "<target"))
 		}
 	}
 	slices.Sort(list)
 	head := devices.ReplaceAllString(definition, "")
-	return fmt.Sprintf("%s%s\n%s", head, strings.Join(list, "\n"), now), nil
+	return fmt.Sprintf("%s%s\n%s\n", head, strings.Join(list, "\n"), now), nil
 }
 
-var guestLines = regexp.MustCompile(`(?m)^(?:(?:State|Autostart): .*|(\S+) +network +(\S+) .*(..:..:..:..:..:..))$`)
-
-// guest tells from what virsh says of a domain whether it runs, and whether its NICs are plugged into their networks.
-func (g libvirtGround) guest(info string) (string, error) {
-	var out []string
-	for _, m := range guestLines.FindAllStringSubmatch(info, -1) {
-		line := m[0]
-		if tap := m[1]; tap == "-" || tap != "" && g.kind() == "test" {
-			continue
-		} else if tap != "" {
-			link, err := g.host.Command("ip", "-o", "link", "show", tap).Output()
-			if err != nil {
-				return "", fmt.Errorf("ip link show %s: %w", tap, err)
-			}
-			bridge, err := g.virsh("", "net-info", m[2])
-			if err != nil {
-				return "", err
-			}
-			master := regexp.MustCompile(`master (\S+)`).FindStringSubmatch(string(link))
-			line = fmt.Sprintf("the guest's nic %s is plugged into %s: %t", m[3], m[2], master != nil && strings.Contains(bridge, " "+master[1]+"\n"))
-		}
-		out = append(out, line)
+// listing has that, and whether the NICs of running guests are plugged into their networks.
+func (g libvirtGround) listing() (map[string]string, error) {
+	all, err := g.virshGround.listing()
+	if err != nil || g.kind() == "test" {
+		return all, err
 	}
-	slices.Sort(out)
-	return strings.Join(out, "\n"), nil
+	boots, err := g.boots()
+	if err != nil {
+		return nil, err
+	}
+	for vm := range boots {
+		nics, err := g.virsh("", "domiflist", vm)
+		if err != nil {
+			return nil, err
+		}
+		var lines []string
+		for _, nic := range guestNICs.FindAllStringSubmatch(nics, -1) {
+			in, err := g.plugged(nic[1], nic[2])
+			if err != nil {
+				return nil, err
+			}
+			lines = append(lines, fmt.Sprintf("the guest's nic %s is plugged into network %s: %t\n", nic[3], nic[2], in))
+		}
+		slices.Sort(lines)
+		all["vm "+vm] += strings.Join(lines, "")
+	}
+	return all, nil
 }
 
-func (g libvirtGround) kind() string {
+var (
+	guestNICs = regexp.MustCompile(`(?m)^ *(\S+) +network +(\S+) .*(..:..:..:..:..:..)$`)
+	master    = regexp.MustCompile(`master (\S+)`)
+)
+
+// plugged tells whether the tap device is a port of the network's bridge, which libvirt does not tell.
+func (g libvirtGround) plugged(tap, network string) (bool, error) {
+	link, err := g.host.Command("ip", "-o", "link", "show", tap).Output()
+	if err != nil {
+		return false, fmt.Errorf("ip link show %s: %w", tap, err)
+	}
+	info, err := g.virsh("", "net-info", network)
+	bridge := master.FindSubmatch(link)
+	return bridge != nil && strings.Contains(info, fmt.Sprintf(" %s\n", bridge[1])), err
+}
+
+func (g virshGround) kind() string {
 	kind, _, _ := strings.Cut(g.uri, "+")
 	return kind
 }

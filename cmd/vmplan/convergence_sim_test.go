@@ -26,7 +26,7 @@ func TestConvergesOnASimulatedHost(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each of thousands of runs leaves its garbage
 	tell(t, func(seed uint64) *story {
 		return &story{
-			seed: seed, rounds: roundsOf(20),
+			seed: seed, rounds: roundsOf(20), most: 8,
 			can: abilities{uri: "sim:host.json", poolPath: "/srv", defaultPool: true, images: true, stopPools: true, resize: true, plug: true, cables: true, running: 9, memory: []int{512, 1024, 2048}},
 			open: func(dir string) (ground, error) {
 				host := sim.File(filepath.Join(dir, "host.json"))

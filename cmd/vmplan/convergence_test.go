@@ -55,6 +55,7 @@ type story struct {
 	open   func(dir string) (ground, error) // an empty host for a project in dir
 	seed   uint64
 	rounds []uint64 // seeds
+	most   int      // edits of a round
 	edits  int      // that were made, of files and by hand
 	log    *bytes.Buffer
 	ctx    context.Context
@@ -73,15 +74,21 @@ type teller struct {
 	hosts   int    // that others added to networks
 }
 
+func newTeller(s *story, dir string, g ground) *teller {
+	return &teller{story: s, dir: dir, ground: g, theirs: map[string]bool{}, marred: map[string]bool{}}
+}
+
 // play tells the story in a new folder. What goes wrong is told by the error, with what happened until then in the log.
 func (s *story) play(dir string) (err error) {
 	s.log = &bytes.Buffer{}
 	s.edits = 0
 	r := rand.New(rand.NewPCG(s.seed, 0))
-	t := &teller{story: s, dir: dir, lab: newLab(r, s.can), theirs: map[string]bool{}, marred: map[string]bool{}}
-	if t.ground, err = s.open(dir); err != nil {
+	ground, err := s.open(dir)
+	if err != nil {
 		return err
 	}
+	t := newTeller(s, dir, ground)
+	t.lab = newLab(r, s.can)
 	if s.can.images {
 		for i := range 2 {
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("os%d.qcow2", i+1)), emptyImages()[i], 0o600); err != nil {
@@ -115,7 +122,7 @@ func (t *teller) say(format string, args ...any) { fmt.Fprintf(t.log, format+"\n
 // editFiles is a round in which the files change.
 func (t *teller) editFiles(r *rand.Rand) error {
 	var changes []string
-	for range 1 + r.IntN(8) {
+	for range 1 + r.IntN(t.most) {
 		if change := t.lab.edit(r); change != "" {
 			changes = append(changes, change)
 		}
@@ -156,7 +163,7 @@ func (t *teller) editHost(r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	for range 1 + r.IntN(8) {
+	for range 1 + r.IntN(t.most) {
 		e := t.randomEdit(r, snap.Sorted(), boots)
 		switch {
 		case e.what == "" || e.object != nil && done[e.object.Base().Addr]:

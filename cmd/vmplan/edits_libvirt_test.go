@@ -129,10 +129,17 @@ func withFlag(now *bool, args ...string) []string {
 
 func (g libvirtGround) editVM(vm *resource.VM, e handEdit) error {
 	switch e.what {
-	case setMemory:
-		kib := uint64((vm.Memory - 16*resource.MiB) / resource.KiB)
-		return g.onVM(e, func(d *libvirt.Domain) error { return d.SetMemoryFlags(kib, libvirt.DOMAIN_MEM_CONFIG) },
-			"setmem", vm.Name, fmt.Sprintf("%dKiB", kib), "--config")
+	case plugForeign:
+		if err := g.run("vol-create-as", theirPool, e.part, "1M", "--format", "raw"); err != nil {
+			return err
+		}
+	case setTitle, setDescription:
+		return g.editText(vm, e)
+	case flipAutostart:
+		return g.onVM(e, func(d *libvirt.Domain) error { return d.SetAutostart(*flipped(vm.Autostart)) },
+			withFlag(vm.Autostart, "autostart", vm.Name)...)
+	case flipPower, undefine:
+		return g.editPower(vm, e)
 	case setVCPUs:
 		n := vm.VCPUs + 1
 		if n > vm.MaxVCPUs {
@@ -140,33 +147,27 @@ func (g libvirtGround) editVM(vm *resource.VM, e handEdit) error {
 		}
 		return g.onVM(e, func(d *libvirt.Domain) error { return d.SetVcpusFlags(uint(n), libvirt.DOMAIN_VCPU_CONFIG) },
 			"setvcpus", vm.Name, fmt.Sprint(n), "--config")
-	case setTitle, setDescription:
-		return g.editText(vm, e)
-	case flipAutostart:
-		return g.onVM(e, func(d *libvirt.Domain) error { return d.SetAutostart(*flipped(vm.Autostart)) },
-			withFlag(vm.Autostart, "autostart", vm.Name)...)
-	case flipPower:
-		if e.running {
-			return g.onVM(e, (*libvirt.Domain).Destroy, "destroy", vm.Name)
-		}
-		return g.onVM(e, (*libvirt.Domain).Create, "start", vm.Name)
-	case undefine:
-		if e.running {
-			if err := g.run("destroy", vm.Name); err != nil {
-				return err
-			}
-		}
-		return g.onVM(e, (*libvirt.Domain).Undefine, "undefine", vm.Name)
-	case plugForeign:
-		if err := g.run("vol-create-as", theirPool, e.part, "1M", "--format", "raw"); err != nil {
+	}
+	switch {
+	case !e.running:
+		return g.editDevices(vm, e)
+	case e.what == flipLink:
+		return g.flipCable(vm, e)
+	}
+	return g.editGuest(vm, e)
+}
+
+// editPower starts a vm or switches it off, and may undefine it then.
+func (g libvirtGround) editPower(vm *resource.VM, e handEdit) error {
+	if e.running {
+		if err := g.onVM(e, (*libvirt.Domain).Destroy, "destroy", vm.Name); err != nil || e.what == flipPower {
 			return err
 		}
-	case flipLink:
-		if e.running {
-			return g.flipCable(vm, e)
-		}
 	}
-	return g.editDevices(vm, e)
+	if e.what == flipPower {
+		return g.onVM(e, (*libvirt.Domain).Create, "start", vm.Name)
+	}
+	return g.onVM(e, (*libvirt.Domain).Undefine, "undefine", vm.Name)
 }
 
 func (g libvirtGround) editText(vm *resource.VM, e handEdit) error {
@@ -188,6 +189,7 @@ func (g libvirtGround) flipCable(vm *resource.VM, e handEdit) error {
 	}
 	nic := nicOf(d, e.part)
 	flipLinkOf(nic)
+	nic.Address = nil // which the guest may have otherwise than its definition
 	text, err := nic.Marshal()
 	if err != nil {
 		return err
@@ -237,6 +239,10 @@ func (g libvirtGround) editDevices(vm *resource.VM, e handEdit) error {
 	}
 	disks, nics := len(d.Devices.Disks), len(d.Devices.Interfaces)
 	switch e.what {
+	case setMemory:
+		kib := uint64((vm.Memory - 16*resource.MiB) / resource.KiB)
+		return g.onVM(e, func(d *libvirt.Domain) error { return d.SetMemoryFlags(kib, libvirt.DOMAIN_MEM_CONFIG) },
+			"setmem", vm.Name, fmt.Sprintf("%dKiB", kib), "--config")
 	case unplugDisk:
 		d.Devices.Disks = slices.DeleteFunc(d.Devices.Disks, func(disk libvirtxml.DomainDisk) bool {
 			return disk.Alias != nil && disk.Alias.Name == "ua-disk-"+e.part

@@ -57,6 +57,9 @@ func (t *teller) randomObjectEdit(r *rand.Rand, records []*state.Record, boots m
 		return pick(r, handEdit{what: addVM, part: name, leaves: "vm " + name}, handEdit{what: addNetwork, part: name, leaves: "network " + name})
 	}
 	rec := records[r.IntN(len(records))]
+	if t.can.steady && r.IntN(2) == 0 { // it is about the guests
+		rec = pick(r, slices.DeleteFunc(records, func(r *state.Record) bool { return r.Object.Kind() != resource.KindVM })...)
+	}
 	switch o := rec.Object.(type) {
 	case *resource.VM:
 		e := t.randomVMEdit(r, o, boots[o.Name] != "")
@@ -106,11 +109,12 @@ func (t *teller) randomVMEdit(r *rand.Rand, vm *resource.VM, running bool) handE
 		return handEdit{what: setDescription}
 	case n == 4:
 		return handEdit{what: flipAutostart, drift: drift("autostart")}
+	case n == 5 && t.can.steady:
 	case n == 5 && vm.Running == nil:
 		return handEdit{what: flipPower}
 	case n == 5:
 		return handEdit{what: flipPower, drift: drift("power")}
-	case n == 6 && vm.Running != nil && !t.marred[resource.Key(vm)]:
+	case n == 6 && !t.can.steady && vm.Running != nil && !t.marred[resource.Key(vm)]:
 		return handEdit{what: undefine, drift: drift("delete")}
 	case n == 7 && device && len(vm.Disks) > 1:
 		if d := vm.Disks[1+r.IntN(len(vm.Disks)-1)]; d.Label != "seed" {

@@ -18,6 +18,7 @@ type abilities struct {
 	resize      bool   // volumes can grow in place
 	plug        bool   // the devices and the memory of running guests can be changed
 	cables      bool   // the cables of running guests can be pulled and plugged in
+	steady      bool   // nobody switches guests off: their systems take long to start
 	running     int    // vms that may run at once
 	memory      []int  // MiB to choose from, ascending
 }

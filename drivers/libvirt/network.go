@@ -69,10 +69,26 @@ func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
 	if err := autostartNetwork(net, n); err != nil {
 		return err
 	}
-	if err := c.startNetwork(net, n.Name); err != nil {
-		return err
+	active, err := net.IsActive()
+	if err != nil {
+		return fail(err, "look at network %s", n.Name)
+	}
+	if !active {
+		if err := c.startWithGuests(net, n.Name); err != nil {
+			return err
+		}
 	}
 	return c.closeAsideOf(net, n.Name)
+}
+
+// startWithGuests starts a network that is off and plugs in the guests that were on it when somebody stopped it, or even
+// undefined it: libvirt leaves them on a bridge that is no more.
+func (c *call) startWithGuests(net *libvirt.Network, name string) error {
+	start := func() error { return c.startNetwork(net, name) }
+	if c.test {
+		return start()
+	}
+	return c.withGuestsAside(net, name, start)
 }
 
 func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
