@@ -75,7 +75,7 @@ func TestAGuestThatRunsIsRepairedWhileItRuns(t *testing.T) {
 	}
 	teller := newTeller(s, t.TempDir(), newLibvirtGround(t, host, host.URI))
 	files := fmt.Sprintf(runningProject, host.URI, filepath.Join(host.Dir, "pool"), libvirttest.Guest(t).Disk)
-	if err := teller.handle(files, 25); err != nil {
+	if err := teller.handle(files, 20); err != nil {
 		t.Errorf("seed %d:\n%s\n=== %v", s.seed, s.log, err)
 	}
 	t.Logf("seed %d: %d edits", s.seed, s.edits)
