@@ -37,6 +37,10 @@ func (c *call) do(op drivers.Op) (drivers.Result, error) {
 	switch op := op.(type) {
 	case *drivers.Create:
 		return c.create(op)
+	case *drivers.Copy:
+		return drivers.Result{}, c.copyOrigin(op.Target().(*resource.Image))
+	case *drivers.Build:
+		return drivers.Result{}, c.build(op.Target().(*resource.Image), op.Mark)
 	case *drivers.Update:
 		return drivers.Result{}, c.update(op)
 	case *drivers.Delete:
@@ -87,6 +91,9 @@ func (c *call) create(op *drivers.Create) (drivers.Result, error) {
 	case *resource.Volume:
 		return drivers.Result{}, c.createVolume(r)
 	case *resource.Image:
+		if !r.From.IsZero() {
+			return c.makeImage(r)
+		}
 		return c.importImage(r)
 	case *resource.Seed:
 		return drivers.Result{}, c.createSeed(r)
@@ -119,6 +126,9 @@ func (c *call) remove(r resource.Resource) error {
 		return c.deleteNetwork(r)
 	case *resource.VM:
 		return c.deleteVM(r)
+	}
+	if img, ok := r.(*resource.Image); ok && !img.From.IsZero() && !c.test {
+		return c.deleteMade(img)
 	}
 	if resource.VolumeID(r) != "" {
 		return c.deleteVolume(r)

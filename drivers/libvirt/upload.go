@@ -36,28 +36,33 @@ func (c *call) createSeed(seed *resource.Seed) error {
 		return fmt.Errorf("create seed %s: %w", id, err)
 	}
 	defer freePool(pool)
+	if err := c.putSmall(pool, id, content); err != nil {
+		return fmt.Errorf("create seed %s: %w", id, err)
+	}
+	return nil
+}
+
+// putSmall writes a file of a few MiB into the pool, as the volume id. What is in it may be secret: nobody but its owner reads
+// it, and QEMU is given it by libvirt.
+func (c *call) putSmall(pool *libvirt.StoragePool, id string, content []byte) error {
+	_, file, _ := splitSource(id)
 	folder, err := c.folderOf(pool)
 	if err != nil {
 		return err
 	}
-	bits := upload{name: seed.File, content: bytes.NewReader(content), size: int64(len(content)), capacity: uint64(len(content)), format: "raw", mode: 0o600}
 	if folder != "" {
-		// The content may be secret: nobody but its owner reads it, and QEMU is given it by libvirt.
-		err := writeInto(folder, seed.File, 0o600, func(f *os.File) error { _, err := f.Write(content); return err })
-		if err != nil {
-			return fmt.Errorf("create seed %s: %w", id, err)
+		err := writeInto(folder, file, 0o600, func(f *os.File) error { _, err := f.Write(content); return err })
+		if err == nil {
+			c.folders.wrote(id, diskFile{filepath.Join(folder, file), formatRaw})
 		}
-		c.folders.wrote(id, diskFile{filepath.Join(folder, seed.File), "raw"})
-		return nil
+		return err
 	}
+	bits := upload{name: file, content: bytes.NewReader(content), size: int64(len(content)), capacity: uint64(len(content)), format: formatRaw, mode: 0o600}
 	done, err := c.hasBits(pool, bits, bits.size)
 	if err == nil && !done {
 		err = c.upload(pool, bits)
 	}
-	if err != nil {
-		return fmt.Errorf("create seed %s: %w", id, err)
-	}
-	return nil
+	return err
 }
 
 // importImage gets an image's bits and puts them into its pool, for good: nobody may write to them.

@@ -64,12 +64,17 @@ func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 
 // copyInto makes the volume v in the pool, with all that live holds and stands on.
 func (c *call) copyInto(pool *libvirt.StoragePool, v *resource.Volume, live *liveVolume) error {
+	return c.copyAs(pool, emptyVolume(v), live)
+}
+
+// copyAs is copyInto for a volume that is more than a disk.
+func (c *call) copyAs(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, live *liveVolume) error {
+	size := resource.Size(def.Capacity.Value)
 	if live.probed != live.format {
 		return fmt.Errorf("%w: %s is a raw disk, and libvirt takes what its guest wrote to it for %s", drivers.ErrUnsupported, live.name, live.probed)
 	}
-	def := emptyVolume(v)
-	grow := v.Size > live.size && !c.test // where making it as large at once is enough: there are no bits
-	if grow || v.Size == 0 {
+	grow := size > live.size && !c.test // where making it as large at once is enough: there are no bits
+	if grow || size == 0 {
 		def.Capacity.Value = uint64(live.size) // libvirt makes no copy larger, and says that it did
 	}
 	text, err := def.Marshal()
@@ -84,13 +89,13 @@ func (c *call) copyInto(pool *libvirt.StoragePool, v *resource.Volume, live *liv
 	c.report(drivers.Progress{Phase: "copying"})
 	made, err := pool.StorageVolCreateXMLFrom(text, source, 0)
 	if err != nil {
-		return fail(err, "copy volume %s to %s", live.name, v.File)
+		return fail(err, "copy volume %s to %s", live.name, def.Name)
 	}
 	defer freeVolume(made)
 	if !grow {
 		return nil
 	}
-	return fail(made.Resize(uint64(v.Size), 0), "grow volume %s", v.File)
+	return fail(made.Resize(uint64(size), 0), "grow volume %s", def.Name)
 }
 
 // emptyVolume defines a volume with nothing in it.

@@ -27,8 +27,8 @@ type Image struct {
 
 // Guest gives the tiny guest: Debian's kernel, busybox, an ssh server and the QEMU guest agent, all in memory. It reads a NoCloud
 // seed: host name, network, ssh keys (for root and debian) and user data that is a script. It is not cloud-init and does
-// nothing else that one would do. It tells its progress on the serial console. 96 MiB of memory are enough; its disk boots by
-// BIOS and UEFI. The test is skipped on a machine that has no Debian packages for the guest.
+// nothing else that one would do. On its disk, which boots by BIOS and UEFI, it keeps /etc, /srv and /var, and with them its
+// machine id and its ssh host key. It tells its progress on the serial console. 96 MiB of memory are enough. The test is skipped on a machine that has no Debian packages for the guest.
 func Guest(t testing.TB) Image {
 	t.Helper()
 	if err := missingForGuest(); err != nil {
@@ -59,7 +59,7 @@ func missingForGuest() error {
 	if runtime.GOARCH != "amd64" {
 		return errors.New("the tiny guest is made for amd64 only")
 	}
-	return missing("apt-get", "dpkg-deb", "qemu-img")
+	return missing("apt-get", "dpkg-deb", "qemu-img", "mke2fs")
 }
 
 func missing(programs ...string) error {

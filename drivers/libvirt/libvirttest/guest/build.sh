@@ -15,7 +15,7 @@ packages="${kernel:?apt knows no linux-image-cloud-amd64: is this Debian, and wa
 	dosfstools mtools syslinux syslinux-common systemd-boot-efi"
 
 modules="virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio-rng virtio_scsi sr_mod sd_mod
-	isofs vfat nls_ascii nls_cp437 button evdev fuse virtiofs ata_piix e1000 vmw_vsock_virtio_transport"
+	isofs vfat ext4 nls_ascii nls_cp437 button evdev fuse virtiofs ata_piix e1000 vmw_vsock_virtio_transport"
 
 # download unpacks all packages into $files.
 download() {
@@ -35,7 +35,7 @@ find_file() { find "$files" -path "*$1" | head -n 1; }
 
 programs() {
 	mkdir -p "$root"/{bin,sbin,etc/dropbear,proc,sys,dev,run,tmp,root,home/debian,mnt,lib/x86_64-linux-gnu,lib64}
-	mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib/openssh,var/log,var/run}
+	mkdir -p "$root"/{usr/bin,usr/sbin,usr/lib/openssh,var/log,var/run,srv,state}
 	cp "$(find_file /bin/busybox)" "$root/bin/busybox"
 	local name
 	for name in $("$root/bin/busybox" --list); do
@@ -87,9 +87,10 @@ initrd() {
 	(cd "$root" && find . | ./bin/busybox cpio -o -R 0:0 -H newc 2>/dev/null | gzip -6 >"$out/initrd.gz")
 }
 
-# disk makes a disk with one FAT partition, which holds a boot loader for each firmware.
+# disk makes a disk with a FAT partition, which holds a boot loader for each firmware, and an empty ext4 one for what the guest
+# keeps.
 disk() {
-	local fat=$work/fat raw=$work/raw options="console=ttyS0 quiet panic=-1"
+	local fat=$work/fat ext4=$work/ext4 raw=$work/raw options="console=ttyS0 quiet panic=-1"
 	export PATH=$files/sbin:$files/usr/sbin:$files/usr/bin:$PATH MTOOLSRC=/dev/null
 	truncate -s 40M "$fat"
 	mkfs.vfat -n BOOT "$fat" >/dev/null
@@ -100,12 +101,17 @@ disk() {
 	printf 'title tiny\nlinux /vmlinuz\ninitrd /initrd.gz\noptions %s\n' "$options" | mcopy -i "$fat" - ::/loader/entries/tiny.conf
 	printf 'DEFAULT tiny\nLABEL tiny\n LINUX /vmlinuz\n INITRD /initrd.gz\n APPEND %s\n' "$options" | mcopy -i "$fat" - ::/syslinux.cfg
 	syslinux --install "$fat"
-	truncate -s 42M "$raw"
+	truncate -s 16M "$ext4"
+	mke2fs -q -t ext4 -m 0 -L state "$ext4"
+	truncate -s 58M "$raw"
 	dd if="$(find_file /mbr/mbr.bin)" of="$raw" bs=440 count=1 conv=notrunc status=none
 	# The partition table: active, of type EFI system, from sector 2048 (1 MiB), 81920 sectors (40 MiB).
 	printf '\x80\x20\x21\x00\xef\xfe\xff\xff\x00\x08\x00\x00\x00\x40\x01\x00' | dd of="$raw" bs=1 seek=446 conv=notrunc status=none
+	# And a Linux one, from sector 83968 (41 MiB), 32768 sectors (16 MiB).
+	printf '\x00\xfe\xff\xff\x83\xfe\xff\xff\x00\x48\x01\x00\x00\x80\x00\x00' | dd of="$raw" bs=1 seek=462 conv=notrunc status=none
 	printf '\x55\xaa' | dd of="$raw" bs=1 seek=510 conv=notrunc status=none
 	dd if="$fat" of="$raw" bs=1M seek=1 conv=notrunc status=none
+	dd if="$ext4" of="$raw" bs=1M seek=41 conv=notrunc status=none
 	qemu-img convert -O qcow2 -c "$raw" "$out/disk.qcow2"
 }
 

@@ -1,0 +1,402 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/guest"
+)
+
+// buildPoll is how often a guest that builds is asked how far it is.
+const buildPoll = time.Second
+
+// workshop is what is on the host only while an image is made: all of it is named after the image's file, so that whoever makes
+// or deletes the image the next time can clear it away.
+type workshop struct {
+	*call
+	img  *resource.Image
+	pool *libvirt.StoragePool
+}
+
+func (c *call) openWorkshop(img *resource.Image) (*workshop, error) {
+	if c.test {
+		return nil, fmt.Errorf("%w: libvirt's test driver runs no guests, and has no bits to copy", drivers.ErrUnsupported)
+	}
+	pool, err := c.pool(img.PoolName)
+	if err != nil {
+		return nil, err
+	}
+	c.usage.forget()
+	return &workshop{call: c, img: img, pool: pool}, nil
+}
+
+func (w *workshop) close() { freePool(w.pool) }
+
+// The files, by what they are for.
+const (
+	shopCopy   = "copy.qcow2"       // of the origin, whole
+	shopBuild  = "build.qcow2"      // the overlay that the guest writes to
+	shopSeed   = "build-seed.iso"   // what its cloud-init is told
+	shopSteps  = "build-steps.raw"  // what it is to do
+	shopResult = "build-result.raw" // how far it is
+)
+
+func (w *workshop) file(what string) string { return w.img.Stem() + "-" + what }
+func (w *workshop) id(what string) string   { return w.img.PoolName + "/" + w.file(what) }
+
+func (w *workshop) volume(what string) *resource.Volume {
+	return &resource.Volume{Meta: w.meta(what), PoolName: w.img.PoolName, File: w.file(what), Format: formatQCOW2}
+}
+
+func (w *workshop) meta(what string) resource.Meta {
+	return resource.Meta{Addr: w.img.Addr, Host: w.img.Host, Name: w.file(what)}
+}
+
+// copyOrigin copies what the image is made from.
+func (c *call) copyOrigin(img *resource.Image) error {
+	w, err := c.openWorkshop(img)
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", img.Origin, err)
+	}
+	defer w.close()
+	if err = w.clear(); err == nil {
+		err = w.flatten(img.Origin, emptyVolume(w.volume(shopCopy)))
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", img.Origin, err)
+	}
+	return nil
+}
+
+// flatten makes a volume of all that the volume id holds, which nobody may write to meanwhile. Half a copy is removed.
+func (w *workshop) flatten(id string, def *libvirtxml.StorageVolume) error {
+	live, err := w.readVolumeByID(id)
+	if err != nil {
+		return err
+	}
+	if err := w.checkStill(live); err != nil {
+		return err
+	}
+	if err := w.copyAs(w.pool, def, live); err != nil {
+		return errors.Join(err, deleteIn(w.pool, def.Name))
+	}
+	return nil
+}
+
+// build lets a guest work on an overlay of the copy, or of an image that never changes.
+func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
+	w, err := c.openWorkshop(img)
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	defer w.close()
+	base := img.Origin
+	if img.Copies() {
+		base = w.id(shopCopy)
+	}
+	if err := w.clear(shopCopy); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	defer func() {
+		keep := []string{shopCopy, shopBuild}
+		if err != nil {
+			keep = nil
+		}
+		err = errors.Join(err, w.clearAfter(keep))
+	}()
+	work, err := guest.NewBuilding(img)
+	if err != nil {
+		return err
+	}
+	vm, err := w.furnish(base, &work)
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	if err := w.createVM(vm, &mark); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	if err := w.startVM(vm); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	return w.watch(vm, &work)
+}
+
+// furnish makes the disks of the guest that builds, and gives its definition.
+func (w *workshop) furnish(base string, work *guest.Building) (*resource.VM, error) {
+	disk := w.volume(shopBuild)
+	disk.Backing = base
+	if err := w.createVolume(disk); err != nil {
+		return nil, err
+	}
+	seed := work.Seed
+	seed.Meta, seed.PoolName, seed.File = w.meta(shopSeed), w.img.PoolName, w.file(shopSeed)
+	if err := w.createSeed(&seed); err != nil {
+		return nil, err
+	}
+	if err := w.putSmall(w.pool, w.id(shopSteps), work.Steps); err != nil {
+		return nil, err
+	}
+	if err := w.putSmall(w.pool, w.id(shopResult), make([]byte, guest.ResultSize)); err != nil {
+		return nil, err
+	}
+	return w.vm()
+}
+
+// vm is the guest that builds.
+func (w *workshop) vm() (*resource.VM, error) {
+	b := w.img.Builder
+	if b == nil {
+		return nil, errors.New("the image does not say what its guest is like")
+	}
+	yes := true
+	vm := &resource.VM{
+		Meta:  resource.Meta{Addr: w.img.Addr, Host: w.img.Host, Name: w.img.Stem() + "-build"},
+		UUID:  w.guestUUID(),
+		Title: "builds " + w.img.Addr.String(),
+		VCPUs: b.VCPUs, Memory: b.Memory, CPU: b.CPU, DomainType: b.DomainType, Arch: b.Arch, Machine: b.Machine,
+		Firmware: b.Firmware, SecureBoot: b.SecureBoot,
+		Disks: []resource.Disk{
+			{Label: "root", Source: w.id(shopBuild), Bus: b.DiskBus},
+			{Label: "seed", Source: w.id(shopSeed), Bus: b.DiskBus, ReadOnly: &yes},
+			{Label: guest.StepsDisk, Source: w.id(shopSteps), Bus: b.DiskBus, ReadOnly: &yes},
+			{Label: guest.ResultDisk, Source: w.id(shopResult), Bus: b.DiskBus},
+		},
+		NICs: []resource.NIC{{Label: "net", Model: b.NICModel, Source: b.Network, Bridge: b.Bridge}},
+	}
+	if b.Network == "" && b.Bridge == "" {
+		vm.NICs[0].User = &yes
+	}
+	return vm, normalizeVM(vm)
+}
+
+// watch waits until the guest is off, tells what it is at, and finds out how it ended.
+func (w *workshop) watch(vm *resource.VM, work *guest.Building) error {
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.img.Builder.Timeout))
+	defer cancel()
+	dom, err := w.domain(vm)
+	if err != nil {
+		return err
+	}
+	defer freeDomain(dom)
+	w.report(drivers.Progress{Phase: "booting"})
+	var last guest.Report
+	for {
+		state, err := domainState(dom, vm)
+		if err != nil {
+			return err
+		}
+		report, err := w.readResult()
+		if err != nil {
+			return fmt.Errorf("read how far the guest is: %w", err)
+		}
+		if report != (guest.Report{}) {
+			last = report
+		}
+		if off := state == libvirt.DOMAIN_SHUTOFF || state == libvirt.DOMAIN_CRASHED; off || last.Failed {
+			return w.outcome(vm, last)
+		}
+		if last.Step != "" {
+			w.report(drivers.Progress{Phase: last.Step})
+		}
+		if pause(ctx, buildPoll) != nil {
+			return w.overdue(vm, last)
+		}
+	}
+}
+
+// outcome is how the build ended, by what the guest said last.
+func (w *workshop) outcome(vm *resource.VM, last guest.Report) error {
+	switch {
+	case last.Done:
+		return nil
+	case last.Failed:
+		return &drivers.BuildError{Step: last.Step, Code: last.Code, Log: last.Log}
+	case last.Step != "":
+		return fmt.Errorf("the guest went off during %s; the last lines of its output:\n%s", last.Step, last.Log)
+	}
+	return w.silent(vm, "the guest went off without a word")
+}
+
+// overdue says at what a guest was when its time was up.
+func (w *workshop) overdue(vm *resource.VM, last guest.Report) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	timeout := w.img.Builder.Timeout
+	switch {
+	case last.Done:
+		return fmt.Errorf("%w after %s: all is done, but the guest did not go off", drivers.ErrTimeout, timeout)
+	case last.Step != "":
+		return fmt.Errorf("%w after %s, during %s (build { timeout = … } gives it longer); the last lines of its output:\n%s", drivers.ErrTimeout, timeout, last.Step, last.Log)
+	}
+	return fmt.Errorf("%w after %s: %w", drivers.ErrTimeout, timeout, w.silent(vm, "the guest never began"))
+}
+
+// silent is for a guest whose system did not do what its seed says.
+func (w *workshop) silent(vm *resource.VM, what string) error {
+	err := fmt.Errorf("%s: does it boot, and is cloud-init in it, which reads what to do from a NoCloud seed?", what)
+	if tail := w.serialTail(vm); tail != "" {
+		err = fmt.Errorf("%w\nThe last lines on its serial console:\n%s", err, tail)
+	}
+	return err
+}
+
+func (w *workshop) readResult() (guest.Report, error) {
+	vol, err := w.pool.LookupStorageVolByName(w.file(shopResult))
+	if missing(err) { // written into the folder, and libvirt has not looked since
+		if err := w.refreshPoolOf(w.id(shopResult)); err != nil {
+			return guest.Report{}, err
+		}
+		vol, err = w.pool.LookupStorageVolByName(w.file(shopResult))
+	}
+	if err != nil {
+		return guest.Report{}, fail(err, "look up %s", w.id(shopResult))
+	}
+	defer freeVolume(vol)
+	text := make([]byte, guest.ResultSize)
+	if err := w.download(vol, 0, text); err != nil {
+		return guest.Report{}, err
+	}
+	return guest.ReadReport(text), nil
+}
+
+// clearAfter clears up also when the run was cancelled.
+func (w *workshop) clearAfter(keep []string) error {
+	own := *w.call
+	own.ctx = context.WithoutCancel(w.ctx)
+	left := workshop{call: &own, img: w.img, pool: w.pool}
+	return left.clear(keep...)
+}
+
+// clear removes the guest and the files, but for those to keep. A vm of that name that is not ours stays, and so does what it
+// uses.
+func (w *workshop) clear(keep ...string) error {
+	w.usage.forget()
+	if err := w.removeGuest(); err != nil {
+		return err
+	}
+	w.usage.forget()
+	kept := map[string]bool{}
+	for _, what := range keep {
+		kept[what] = true
+	}
+	for _, what := range []string{shopSteps, shopSeed, shopResult, shopBuild, shopCopy} {
+		if kept[what] {
+			continue
+		}
+		if err := w.deleteVolume(w.volume(what)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guestUUID tells the guest that builds from whatever else may have its name: it follows from the image's file, whose name no
+// other project has.
+func (w *workshop) guestUUID() string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("vmplan build "+resource.VolumeID(w.img))).String()
+}
+
+func (w *workshop) removeGuest() error {
+	vm := &resource.VM{Meta: w.meta("build"), UUID: w.guestUUID()}
+	if err := w.stopVM(vm, true); err != nil {
+		return err
+	}
+	return w.deleteVM(vm)
+}
+
+// deleteMade deletes an image with all that making it may have left.
+func (c *call) deleteMade(img *resource.Image) error {
+	w, err := c.openWorkshop(img)
+	if errors.Is(err, drivers.ErrNotFound) {
+		return nil // with the pool
+	}
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	defer w.close()
+	if err := w.clear(); err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	return c.deleteVolume(img)
+}
+
+// makeImage makes an image of what was built, or of its origin.
+func (c *call) makeImage(img *resource.Image) (drivers.Result, error) {
+	w, err := c.openWorkshop(img)
+	if err != nil {
+		return drivers.Result{}, fmt.Errorf("make image: %w", err)
+	}
+	defer w.close()
+	digest, err := w.make()
+	if err != nil {
+		return drivers.Result{}, fmt.Errorf("make image %s: %w", resource.VolumeID(img), err)
+	}
+	done := resource.Clone(img)
+	done.Digest = digest
+	return drivers.Result{Object: done}, nil
+}
+
+func (w *workshop) make() (digest string, err error) {
+	id, from := resource.VolumeID(w.img), w.img.Origin
+	if w.img.Builds() {
+		from = w.id(shopBuild)
+	}
+	live, err := w.readVolumeByID(id)
+	switch {
+	case errors.Is(err, drivers.ErrNotFound):
+		err = w.flatten(from, w.base())
+	case err == nil:
+		err = w.finish(live, from)
+	}
+	if err != nil {
+		return "", err
+	}
+	w.report(drivers.Progress{Phase: "taking the digest"})
+	sum := sha256.New()
+	if err := w.sendOut(w.pool, w.img.File, sum); err != nil {
+		return "", err
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), w.clear()
+}
+
+// base is the image's file as a volume that nobody may write to.
+func (w *workshop) base() *libvirtxml.StorageVolume {
+	def := emptyVolume(&resource.Volume{File: w.img.File, Format: w.img.Format})
+	def.Target.Permissions = w.permissions(0o444)
+	return def
+}
+
+// finish settles what to do with a file that is there already. While there is what was built, it may be half of it: that goes
+// last. Else it must be what a copy of the origin would be.
+func (w *workshop) finish(live *liveVolume, from string) error {
+	_, err := w.readVolumeByID(w.id(shopBuild))
+	switch {
+	case w.img.Builds() && err == nil:
+		if err := w.deleteVolume(w.img); err != nil {
+			return err
+		}
+		return w.flatten(from, w.base())
+	case w.img.Builds() && errors.Is(err, drivers.ErrNotFound):
+		return nil
+	case w.img.Builds():
+		return err
+	}
+	origin, err := w.readVolumeByID(from)
+	if err == nil && (live.format != w.img.Format || live.size != origin.size) {
+		err = fmt.Errorf("%w: there is a file of that name already, %s of %s, and it is not overwritten", drivers.ErrConflict, live.format, live.size)
+	}
+	return err
+}
