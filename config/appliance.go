@@ -15,6 +15,7 @@ const (
 	parameterBlock = "parameter"
 	withName       = "with"
 	sharedName     = "shared"
+	sourceName     = "source"
 )
 
 // appliance is an appliance block: two modules that are written inline. Each instance has own to itself; shared exists once.
@@ -25,6 +26,7 @@ type appliance struct {
 	own    *module
 	shared *module
 	vm     *block // the vm without a name; nil when each has one, and is among the blocks of own
+	closed bool   // it is in a folder of its own, sees no names but its own, and reads no other files
 }
 
 func (a *appliance) String() string { return applianceBlock + "." + a.name }
@@ -51,11 +53,21 @@ func applianceBlocks() []string {
 // declareAppliance reads an appliance block of the module m.
 func (l *loader) declareAppliance(m *module, b *hclsyntax.Block) *appliance {
 	a := &appliance{name: b.Labels[0], header: b.DefRange()}
+	if attr := b.Body.Attributes[sourceName]; attr != nil {
+		l.readAppliance(a, m, b, attr)
+		return a
+	}
 	a.own = &module{dir: m.dir, inline: a, outer: m}
 	a.shared = &module{dir: m.dir, inline: a, outer: m}
+	l.fillAppliance(a, b)
+	return a
+}
+
+// fillAppliance reads what stands in the block b of an appliance.
+func (l *loader) fillAppliance(a *appliance, b *hclsyntax.Block) {
 	for _, attr := range sortedAttributes(b.Body) {
 		if attr.Name != string(resource.KindImage) {
-			l.rep.add(unknownAttribute(attr, applianceBlock, append(applianceBlocks(), string(resource.KindImage))))
+			l.rep.add(unknownAttribute(attr, applianceBlock, append(applianceBlocks(), string(resource.KindImage), sourceName)))
 		}
 	}
 	for _, nested := range b.Body.Blocks {
@@ -67,7 +79,6 @@ func (l *loader) declareAppliance(m *module, b *hclsyntax.Block) *appliance {
 	if attr := b.Body.Attributes[string(resource.KindImage)]; attr != nil {
 		a.setImage(attr)
 	}
-	return a
 }
 
 func (m *module) isVM(name string) bool { return m.blocks.byName[name].kind == resource.KindVM }

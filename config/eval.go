@@ -31,7 +31,7 @@ type evaluator struct {
 	objects   []*object // in the order of evaluation
 	byID      map[string]*object
 	instances int
-	functions map[string]map[string]ctyfunction.Function // by folder
+	functions map[string]map[string]ctyfunction.Function // by folder, and whether it is closed
 	namespace identity
 	nics      nicDecisions
 	renames   renames
@@ -254,7 +254,7 @@ func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 	for name, w := range instances {
 		values[string(resource.KindVM)][name] = w.scope.instanceValue(w.scope.mod.blocks.byName[string(resource.KindVM)+"."+name], w)
 	}
-	ctx := (&hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod.dir)}).NewChild()
+	ctx := (&hcl.EvalContext{Functions: sc.eval.functionsIn(sc.mod)}).NewChild()
 	ctx.Variables = make(map[string]cty.Value, len(values))
 	for root, byName := range values {
 		ctx.Variables[root] = cty.ObjectVal(byName)
@@ -285,17 +285,21 @@ func (sc *scope) check(r reference, repeat repetition) *hcl.Diagnostic {
 	return nil
 }
 
-func (e *evaluator) functionsIn(dir string) map[string]ctyfunction.Function {
-	if e.functions[dir] == nil {
-		e.functions[dir] = function.Table(dir)
+func (e *evaluator) functionsIn(m *module) map[string]ctyfunction.Function {
+	key, table := m.dir, function.Table
+	if m.closed() {
+		key, table = "closed "+m.dir, function.Closed
 	}
-	return e.functions[dir]
+	if e.functions[key] == nil {
+		e.functions[key] = table(m.dir)
+	}
+	return e.functions[key]
 }
 
 // declared tells whether what r names exists.
 func (sc *scope) declared(r reference) bool {
 	if r.root == "path" {
-		return r.name == "module" || r.name == "root" || r.name == "cwd"
+		return r.name == "module" || (r.name == "root" || r.name == "cwd") && !sc.mod.closed()
 	}
 	return sc.sees(r) != nil || isBuiltin(r.String())
 }
@@ -344,10 +348,12 @@ func (sc *scope) resolve(r reference) cty.Value {
 }
 
 func (sc *scope) folder(name string) string {
-	switch name {
-	case "module":
+	switch {
+	case sc.mod.closed():
+		return "."
+	case name == "module":
 		return filepath.ToSlash(sc.mod.dir)
-	case "root":
+	case name == "root":
 		return filepath.ToSlash(sc.eval.project.root.dir)
 	}
 	cwd, err := os.Getwd()

@@ -69,6 +69,9 @@ func (sc *scope) addShared() {
 		a := sc.mod.appliances.byName[name]
 		child := &scope{mod: a.shared, path: sc.address(a.String()), names: joinName(sc.names, name), parent: sc, outer: sc}
 		child.call = &call{kind: applianceBlock, name: name, header: a.header, target: a.shared, appliance: a}
+		if a.closed {
+			child.outer = nil
+		}
 		if sc.shared == nil {
 			sc.shared = map[string]*scope{}
 		}

@@ -20,10 +20,12 @@ import (
 const maxFile = 16 << 20
 
 // dir is the folder that relative paths start from.
-type dir string
+type dir struct {
+	path   string
+	closed bool // nothing outside of it can be read
+}
 
-func files(base string) map[string]function.Function {
-	d := dir(base)
+func files(d dir) map[string]function.Function {
 	table := sync.OnceValue(func() map[string]function.Function { return templateTable(d) })
 	out := map[string]function.Function{
 		"abspath":        textToText("Makes a path absolute; a relative one starts at the module's folder.", d.resolve, "path"),
@@ -36,6 +38,11 @@ func files(base string) map[string]function.Function {
 		"pathexpand":     textToText("Replaces a ~ at the beginning of a path by the home folder.", expandHome, "path"),
 		"templatefile":   templateFunc("Renders the file at path as a template with the variables of vars. A template cannot render another one.", "path", d.template, table),
 		"templatestring": templateFunc("Renders a text as a template with the variables of vars.", "template", inlineTemplate, table),
+	}
+	if d.closed {
+		for _, name := range []string{"abspath", "pathexpand"} {
+			out[name] = refuse(name + "() tells of the machine, and is not for an appliance in a folder of its own")
+		}
 	}
 	for _, h := range digests {
 		out["file"+h.name] = textToText("Gives the "+h.title+" of a file.", func(path string) (string, error) {
@@ -58,14 +65,40 @@ func expandHome(path string) (string, error) {
 }
 
 func (d dir) resolve(path string) (string, error) {
+	if d.closed {
+		return d.within(path)
+	}
 	path, err := expandHome(path)
 	if err != nil {
 		return "", err
 	}
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(string(d), path)
+		path = filepath.Join(d.path, path)
 	}
 	return filepath.Abs(path)
+}
+
+// within is resolve for a folder that keeps to itself, links included.
+func (d dir) within(path string) (string, error) {
+	outside := fmt.Errorf("%s is outside of the appliance's folder, and an appliance reads only what is in its own", path)
+	if !filepath.IsLocal(path) || strings.HasPrefix(path, "~") {
+		return "", outside
+	}
+	root, err := filepath.EvalSymlinks(d.path)
+	if err != nil {
+		return "", fmt.Errorf("the appliance's folder: %w", err)
+	}
+	full, err := filepath.EvalSymlinks(filepath.Join(root, path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return filepath.Join(root, path), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for a file: %w", err)
+	}
+	if rel, err := filepath.Rel(root, full); err != nil || !filepath.IsLocal(rel) {
+		return "", outside
+	}
+	return full, nil
 }
 
 // read gives the content of the file at path.

@@ -22,9 +22,15 @@ type Group struct {
 
 // Table gives all functions by name, for an evaluation context. Relative paths given to the functions that read files are
 // relative to baseDir, the folder of the module that calls them.
-func Table(baseDir string) map[string]function.Function {
+func Table(baseDir string) map[string]function.Function { return table(dir{path: baseDir}) }
+
+// Closed is Table for files that may come from anybody: its functions read nothing outside of baseDir, and tell nothing of
+// where that is.
+func Closed(baseDir string) map[string]function.Function { return table(dir{baseDir, true}) }
+
+func table(d dir) map[string]function.Function {
 	table := map[string]function.Function{}
-	for _, g := range Groups(baseDir) {
+	for _, g := range groups(d) {
 		maps.Copy(table, g.Functions)
 	}
 	for name, why := range Refused {
@@ -34,13 +40,15 @@ func Table(baseDir string) map[string]function.Function {
 }
 
 // Groups gives the functions of Table by family, without the refused ones.
-func Groups(baseDir string) []Group {
+func Groups(baseDir string) []Group { return groups(dir{path: baseDir}) }
+
+func groups(d dir) []Group {
 	return []Group{
 		{"Numbers", numbers()},
 		{"Texts", texts()},
 		{"Collections", collections()},
 		{"Encodings", encodings()},
-		{"Files", files(baseDir)},
+		{"Files", files(d)},
 		{"Dates", dates()},
 		{"Hashes", hashes()},
 		{"Networks", networks()},

@@ -244,3 +244,36 @@ func TestEveryFunctionIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+func TestAClosedFolderKeepsToItselfAlsoWhereLinksLead(t *testing.T) {
+	dir := t.TempDir()
+	inside, outside := filepath.Join(dir, "inside"), filepath.Join(dir, "secret")
+	for _, err := range []error{
+		os.Mkdir(inside, 0o755),
+		os.WriteFile(outside, []byte("secret"), 0o600),
+		os.WriteFile(filepath.Join(inside, "own"), []byte("own"), 0o600),
+		os.Symlink("../secret", filepath.Join(inside, "link")),
+		os.Symlink("..", filepath.Join(inside, "up")),
+		os.Symlink("own", filepath.Join(inside, "same")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := function.Closed(inside)
+	for _, name := range []string{"file", "filebase64", "filesha256"} {
+		for path, ok := range map[string]bool{
+			"own": true, "./own": true, "same": true,
+			"link": false, "up/secret": false, "../secret": false, outside: false, "~/x": false, "/etc/passwd": false, "": false,
+		} {
+			if _, err := table[name].Call([]cty.Value{cty.StringVal(path)}); (err == nil) != ok {
+				t.Errorf("%s(%q): %v", name, path, err)
+			}
+		}
+	}
+	for _, path := range []string{"link", "../secret", "up/secret"} {
+		if v, err := table["fileexists"].Call([]cty.Value{cty.StringVal(path)}); err == nil && v.True() {
+			t.Errorf("fileexists(%q) tells of what is outside", path)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func render(expr hclsyntax.Expression, vars cty.Value, table map[string]function
 
 // templateTable gives the functions of templates: all of d's, except those that render templates.
 func templateTable(d dir) map[string]function.Function {
-	table := Table(string(d))
+	table := table(d)
 	for _, name := range []string{"templatefile", "templatestring"} {
 		table[name] = refuse("a template cannot call " + name + "(): render the inner one first and give it as a variable")
 	}

@@ -203,7 +203,7 @@ func (a *App) root() *cobra.Command {
 	add("guest", a.sshCommand(), a.consoleCommand())
 	add("copy", a.cloneCommand(), a.snapshotCommand(), a.flattenCommand(), a.exportCommand(), a.importOVACommand())
 	add("state", a.stateCommand(), a.orphansCommand(), a.importCommand())
-	add("images", a.imageCommand())
+	add("images", a.imageCommand(), a.applianceCommand())
 	root.AddCommand(a.versionCommand())
 	describe(root)
 	return root

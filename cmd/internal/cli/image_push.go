@@ -14,11 +14,16 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// Registry puts images where others get them from.
+// Registry puts images and appliances where others get them from.
 type Registry interface {
 	// PushImage puts a disk under location (a tag's), free of where it comes from: the same disk is the same image. What is
 	// there already is not sent again, and a push that fails leaves the tag as it was. It gives the location of just that image.
 	PushImage(ctx context.Context, location string, disk drivers.Bits, report func(drivers.Progress)) (string, error)
+	// PushAppliance is PushImage for a parcel, with all its disks.
+	PushAppliance(ctx context.Context, location string, p drivers.Parcel, report func(drivers.Progress)) (string, error)
+	// PullAppliance reads a parcel, which may come from anybody: the names of its files are safe to write, what is in them is
+	// not looked at. Of its disks it gives where they are.
+	PullAppliance(ctx context.Context, location string) (drivers.Parcel, error)
 }
 
 func (a *App) imagePushCommand() *cobra.Command {

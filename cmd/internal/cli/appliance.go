@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// applianceCommand holds the commands about appliances.
+func (a *App) applianceCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "appliance",
+		Short: "Share appliances by way of OCI registries",
+	}
+	c.AddCommand(a.appliancePullCommand(), a.appliancePushCommand())
+	return c
+}
+
+func (a *App) appliancePushCommand() *cobra.Command {
+	var o projectOptions
+	c := &cobra.Command{
+		Use:   "push ADDR REF",
+		Short: "Put an appliance into an OCI registry",
+		Long: `Puts an appliance block (appliance.shop) into an OCI registry with what it needs of the project: its images' disks, instancetypes,
+preferences and locals that it names, and the files that it reads. Disks are those of the cache, or else are read off the host.
+What the registry has already is not sent again; the tag is written last.
+
+What is not in the appliance and cannot go along (networks, variables, other files of this machine) is an error: write it into the
+appliance, or make it a parameter. Nothing of the project's identity is sent: no names or addresses of objects, no state.
+
+REF is HOST/REPOSITORY:TAG, also written oci://…; oci+http://… for a registry without TLS. Logins are those of docker login and
+podman login.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runAppliancePush(c.Context(), args[0], args[1], o)
+		},
+	}
+	o.addTo(c.Flags())
+	return c
+}
+
+func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectOptions) error {
+	label, err := applianceName(name)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx, ".", o, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.load(); err != nil {
+		return err
+	}
+	packed, diags := s.project.Pack(label)
+	a.printer().Diagnostics(diags, s.project.Files())
+	if diags.HasErrors() {
+		return exitError{ExitError}
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	show := a.printer().Transfer(name)
+	at, err := s.pushParcel(ctx, packed, location(ref), show.Report)
+	show.Close()
+	if err != nil {
+		return fmt.Errorf("%s: push to %s: %w", name, ref, err)
+	}
+	for _, file := range slices.Sorted(maps.Keys(packed.Files)) {
+		if file != config.PackedFile {
+			a.printer().Note(fmt.Sprintf("%s: with the file %s", name, file))
+		}
+	}
+	for _, disk := range slices.Sorted(maps.Keys(packed.Disks)) {
+		a.printer().Note(fmt.Sprintf("%s: with the disk of %s", name, packed.Disks[disk]))
+	}
+	a.printer().Note(fmt.Sprintf("%s: pushed as %s", name, at))
+	return nil
+}
+
+// applianceName reads appliance.NAME.
+func applianceName(text string) (string, error) {
+	label, ok := strings.CutPrefix(text, "appliance.")
+	if !ok || !config.ValidLabel(label) {
+		return "", fmt.Errorf("ADDR %s: write appliance.NAME", text)
+	}
+	return label, nil
+}
+
+func (s *session) pushParcel(ctx context.Context, packed *config.Parcel, location string, report func(drivers.Progress)) (at string, err error) {
+	p := drivers.Parcel{Files: packed.Files, Disks: map[string]drivers.Bits{}}
+	for name, addr := range packed.Disks {
+		bits, release, err := s.diskOf(ctx, addr, report)
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+		p.Disks[name] = bits
+	}
+	return s.app.Registry.PushAppliance(ctx, location, p, report)
+}
+
+// diskOf gives the bits of an image: of what was applied, or what its source has when it never was.
+func (s *session) diskOf(ctx context.Context, addr resource.Addr, report func(drivers.Progress)) (drivers.Bits, func() error, error) {
+	if s.state.Records[addr] != nil {
+		r, err := s.recordedDisk(addr)
+		if err != nil {
+			return drivers.Bits{}, nil, err
+		}
+		return s.bitsOf(ctx, r, report)
+	}
+	img, ok := s.config.Set.Get(addr).(*resource.Image)
+	if !ok || img.Source == "" {
+		return drivers.Bits{}, nil, fmt.Errorf("%s has no bits yet: create it with vmplan apply", addr)
+	}
+	bits, err := s.images.Fetch(ctx, img, report)
+	return bits, func() error { return nil }, err
+}

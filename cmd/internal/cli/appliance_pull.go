@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/drivers"
+)
+
+func (a *App) appliancePullCommand() *cobra.Command {
+	var write string
+	c := &cobra.Command{
+		Use:   "pull REF",
+		Short: "Get an appliance out of an OCI registry",
+		Long: `Writes the appliance at REF (HOST/REPOSITORY:TAG, also by @sha256:…) into a folder of its own, and a file NAME.hcl that declares it,
+for vm blocks to use. Its images come from just the registry's disks that belong to it.
+
+An appliance may come from anybody. One in a folder of its own sees nothing of the project but the parameters it is given, reads
+no files but its own, and uses nothing of a host that is there already but networks. What its guests do is another matter: the plan shows
+what is made, and what they are told in their user data is in the folder to be read.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runAppliancePull(c.Context(), args[0], write) },
+	}
+	c.Flags().StringVar(&write, "write", "", "write it into `DIR`, which must not exist (default the appliance's name)")
+	return c
+}
+
+func (a *App) runAppliancePull(ctx context.Context, ref, dir string) error {
+	p, err := a.Registry.PullAppliance(ctx, location(ref))
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", ref, err)
+	}
+	disks := map[string]string{}
+	for name, bits := range p.Disks {
+		disks[name] = bits.Resolved
+	}
+	u, err := config.Unpack(p.Files[config.PackedFile], disks)
+	if err != nil {
+		return fmt.Errorf("pull %s: %s: %w", ref, config.PackedFile, err)
+	}
+	p.Files[config.PackedFile] = u.HCL
+	if dir == "" {
+		dir = u.Name
+	}
+	if err := writeParcel(dir, p); err != nil {
+		return fmt.Errorf("write %s: %w", dir, err)
+	}
+	a.printer().Note(fmt.Sprintf("Wrote %s: appliance %q, from %s", dir, u.Name, p.Location))
+	return a.declareAppliance(dir, u)
+}
+
+// writeParcel writes the files into a new folder, and none outside of it.
+func writeParcel(dir string, p drivers.Parcel) (err error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return errors.New("it exists already, and is not overwritten; name another folder with --write")
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(name)), 0o755); err != nil {
+			return err
+		}
+		f, err := root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(p.Files[name])
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declareAppliance writes the block by which the project knows the appliance, unless there is a file of that name, and says how
+// it is used.
+func (a *App) declareAppliance(dir string, u config.Unpacked) error {
+	with := make([]string, len(u.Parameters))
+	for i, name := range u.Parameters {
+		with[i] = name + " = …"
+	}
+	use := fmt.Sprintf("To make a vm of it:\n\nvm %q {\n  appliance = appliance.%s\n", u.Name, u.Name)
+	if len(with) > 0 {
+		use += "  with      = { " + strings.Join(with, ", ") + " }\n"
+	}
+	use += "}"
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	rel, err := filepath.Rel(here, abs)
+	if err != nil {
+		return err
+	}
+	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") {
+		rel = "./" + rel
+	}
+	block := fmt.Sprintf("appliance %q {\n  source = %q\n}\n", u.Name, rel)
+	name := u.Name + ".hcl"
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		a.printer().Note(fmt.Sprintf("There is a file %s already. For the project to know the appliance write:\n\n%s\n%s", name, block, use))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(block)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	a.printer().Note(fmt.Sprintf("Wrote %s, which declares it. %s", name, use))
+	return nil
+}
