@@ -105,7 +105,7 @@ func (p *Plan) check() error {
 		if seen[s.ID] {
 			return fmt.Errorf("there are two steps %q", s.ID)
 		}
-		for _, d := range s.DependsOn {
+		for _, d := range slices.Concat(s.DependsOn, s.Rescue) {
 			if !seen[d] {
 				return fmt.Errorf("step %q waits for %q, which does not come before it", s.ID, d)
 			}

@@ -124,6 +124,11 @@ func (o *object) summariseKept(c *Change) {
 		c.Action, c.Cause = ActionStart, o.powerCause
 	case o.unrecorded && !o.rewrite:
 		c.Cause = o.powerCause
+	case o.leftGuard() && !o.rewrite:
+		c.Cause = "a snapshot that protected an earlier change is no longer needed"
+	}
+	if len(o.guarded) > 0 {
+		c.Cause += ", protected by a snapshot"
 	}
 	switch {
 	case o.stop:

@@ -117,6 +117,7 @@ type object struct {
 	old       *object
 	former    *object   // the one that this takes over from, left behind by a replacement that was cut short
 	occupant  *object   // who has the goal now, and goes
+	guarded   []*step   // the steps that are taken back when one fails
 	writers   []*object // the vms that must be off while it is copied from their disks
 	shaky     tristate
 
@@ -152,15 +153,17 @@ type anchors struct {
 	set   *step   // it is as wanted
 	up    *step   // started
 	ready *step
+	guard *step // the snapshot that protects its change is no longer needed
 }
 
 // step is a Step whose dependencies are pointers still.
 type step struct {
 	Step
-	deps []*step
-	soft map[*step]bool // those of deps that are better waited for, but need not be
-	last bool           // comes behind all else on its host
-	seen uint8
+	deps  []*step
+	saves []*step        // Rescue
+	soft  map[*step]bool // those of deps that are better waited for, but need not be
+	last  bool           // comes behind all else on its host
+	seen  uint8
 }
 
 // host is one host block, desired or recorded.

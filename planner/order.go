@@ -142,6 +142,8 @@ func (p *planner) leaves(u, o *object) *step {
 		switch {
 		case u.live == nil || u.at.host != o.at.host:
 			return nil
+		case u.guard != nil && !uses(u.after, o.at.key):
+			return u.guard // until then it may come back
 		case uses(u.after, o.at.key):
 			return u.off
 		case slices.Contains(u.needs, o):
@@ -263,7 +265,7 @@ func (p *planner) order() {
 func (p *planner) walk() (circle []*step) {
 	p.plan.Steps = make([]Step, 0, len(p.steps))
 	for _, s := range p.steps {
-		s.seen, s.DependsOn = 0, nil
+		s.seen, s.DependsOn, s.Rescue = 0, nil, nil
 	}
 	var path []*step
 	var visit func(*step) bool
@@ -281,6 +283,12 @@ func (p *planner) walk() (circle []*step) {
 				return false
 			}
 			s.DependsOn = append(s.DependsOn, d.ID)
+		}
+		for _, d := range s.saves {
+			if !visit(d) {
+				return false
+			}
+			s.Rescue = append(s.Rescue, d.ID)
 		}
 		s.seen = visited
 		path = path[:len(path)-1]

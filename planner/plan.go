@@ -144,9 +144,11 @@ type Step struct {
 	Host      string          `json:"host"`
 	Cause     string          `json:"cause"`
 	DependsOn []string        `json:"depends_on,omitempty"` // IDs of earlier steps
-	Group     resource.Addr   `json:"group"`                // the block it belongs to: its owner
-	Impact    drivers.Impact  `json:"impact"`
-	Loses     []string        `json:"loses,omitempty"`
+	// Rescue are IDs of earlier steps: this one runs only when one of them fails, once all of them are done with.
+	Rescue []string       `json:"rescue,omitempty"`
+	Group  resource.Addr  `json:"group"` // the block it belongs to: its owner
+	Impact drivers.Impact `json:"impact"`
+	Loses  []string       `json:"loses,omitempty"`
 	// Record is what is recorded once the step is done (nil: the record is removed), and Intent what is recorded before it
 	// begins, when a run that is cut short would otherwise not be understood. A step that leaves the record as it is sets
 	// KeepRecord.

@@ -21,6 +21,7 @@ func (p *planner) refuse() {
 		}
 		p.refuseRuinous(o)
 		p.refuseMovingBase(o)
+		p.refuseUnguarded(o)
 	}
 }
 

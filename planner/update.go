@@ -29,6 +29,11 @@ func (p *planner) emitKeep(o *object) {
 		}
 		p.emitStop(o, o.before.(*resource.VM), rec, impact)
 	}
+	guarded := updates && p.guards(o)
+	if guarded {
+		p.emitGuard(o)
+	}
+	risky := len(o.steps)
 	if updates {
 		first := len(o.steps)
 		p.emitUpdates(o)
@@ -44,6 +49,12 @@ func (p *planner) emitKeep(o *object) {
 	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
 		p.emitStart(o, vm, o.record)
 		written = true
+	}
+	if guarded {
+		p.emitRescue(o, o.steps[risky:])
+	}
+	if guarded || o.leftGuard() {
+		p.emitUnguard(o)
 	}
 	if (o.rewrite || o.unrecorded) && !written {
 		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)

@@ -36,6 +36,7 @@ type VM struct {
 	ShutdownTimeout Duration `json:"shutdown_timeout,omitzero" schema:"local" doc:"How long a graceful shutdown may take before the guest is switched off. Default 60s."`
 	OnDelete        string   `json:"on_delete,omitzero" schema:"local,enum=cascade|orphan" doc:"cascade (default): what the vm owns goes with it. orphan: when the block goes, the guest is left running and no longer managed."`
 	Update          string   `json:"update,omitzero" schema:"local,enum=live|stage|restart" doc:"How changes reach a running guest. live (default): while it runs where that is possible, else by a restart. stage: never by a restart; what needs one is written and waits for the next start. restart: by a restart, so that the guest sees all as at boot."`
+	Protect         *Protect `json:"protect,omitzero" schema:"local" doc:"What protects the vm from changes that go wrong."`
 	Ready           *Ready   `json:"ready,omitzero" schema:"local" doc:"What apply waits for after it has started the guest."`
 }
 
@@ -149,6 +150,11 @@ type CloudInit struct {
 	NetworkConfig     Secret   `json:"network_config,omitzero" doc:"Network configuration, version 2. By default written from the nics."`
 	VendorData        Secret   `json:"vendor_data,omitzero" doc:"Vendor data."`
 	MetaData          Secret   `json:"meta_data,omitzero" doc:"Further lines of meta-data (YAML)."`
+}
+
+// Protect is what protects a vm from changes that go wrong.
+type Protect struct {
+	Snapshot bool `json:"snapshot,omitzero" doc:"Take a snapshot of the disks before a change for which the guest is restarted. It is removed when the guest is ready again (see ready), and restored, definition and all, when the change, the start or the wait fails."`
 }
 
 // Ready is what must answer before a started vm counts as done. All that are named must.

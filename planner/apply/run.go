@@ -12,7 +12,8 @@ import (
 )
 
 // Run carries out p and folds what became of it into snap, which it writes at the end when anything changed. A step starts
-// when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on. When ctx is
+// when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on; a step with Rescue
+// runs only when one of those failed. When ctx is
 // cancelled nothing more is started, and what runs is let finish undisturbed.
 //
 // Failed steps are in the Summary. The error is about the run itself: a plan that is no graph or names a host without a
@@ -60,8 +61,10 @@ type node struct {
 	index      int
 	step       *planner.Step
 	lane       *lane
-	waits      int // steps it depends on that are not done yet
+	waits      int // steps it depends on that are not done yet, and those that it may have to save and are not settled
 	dependents []*node
+	saviours   []*node // steps that run if this one fails
+	wanted     bool    // for a step with Rescue: one of those has failed
 	settled    bool
 	began      bool          // has left the ready queue
 	before     *state.Record // the record before the intent
@@ -106,6 +109,14 @@ func (r *runner) build(steps []planner.Step) error {
 				return fmt.Errorf("plan: step %q depends on %q, which is no earlier step", s.ID, id)
 			}
 			dep.dependents = append(dep.dependents, n)
+			n.waits++
+		}
+		for _, id := range s.Rescue {
+			dep := byID[id]
+			if dep == nil {
+				return fmt.Errorf("plan: step %q is to save %q, which is no earlier step", s.ID, id)
+			}
+			dep.saviours = append(dep.saviours, n)
 			n.waits++
 		}
 		byID[s.ID] = n
@@ -184,10 +195,39 @@ func (r *runner) settle(n *node, m message) {
 		r.sum.Done++
 		r.tell(n, Event{Kind: EventDone, Elapsed: time.Since(n.started)})
 		for _, d := range n.dependents {
-			if d.waits--; d.waits == 0 && !d.settled {
-				d.lane.ready.push(d)
-			}
+			r.passed(d)
 		}
+		r.settled(n, false)
+	}
+}
+
+// passed tells d that one of the steps it waits for is over. A step that has nothing to save is over with that.
+func (r *runner) passed(d *node) {
+	d.waits--
+	switch {
+	case d.waits > 0 || d.settled:
+	case len(d.step.Rescue) == 0 || d.wanted:
+		d.lane.ready.push(d)
+	default:
+		r.drop(d)
+	}
+}
+
+// drop leaves a step out that has nothing to save, which is not worth a word.
+func (r *runner) drop(d *node) {
+	d.settled = true
+	r.left--
+	for _, next := range d.dependents {
+		r.passed(next)
+	}
+	r.settled(d, false)
+}
+
+// settled tells those that are to save n what became of it.
+func (r *runner) settled(n *node, failed bool) {
+	for _, s := range n.saviours {
+		s.wanted = s.wanted || failed
+		r.passed(s)
 	}
 }
 
@@ -202,6 +242,7 @@ func (r *runner) fail(n *node, err error) {
 	}
 	r.tell(n, e)
 	r.skipDependents(n, fmt.Errorf("%q failed", n.step.ID))
+	r.settled(n, true)
 }
 
 func (r *runner) skip(n *node, why error) {
@@ -223,6 +264,7 @@ func (r *runner) skipDependents(n *node, why error) {
 		for _, next := range d.dependents {
 			queue.push(next)
 		}
+		r.settled(d, false)
 	}
 }
 
@@ -236,7 +278,12 @@ func (r *runner) abandon(run context.Context) {
 		}
 	}
 	for _, n := range r.nodes {
-		if !n.settled && !n.began {
+		switch {
+		case n.settled || n.began:
+		case len(n.step.Rescue) > 0 && !n.wanted:
+			n.settled = true
+			r.left--
+		default:
 			r.skip(n, r.stop)
 		}
 	}

@@ -1,0 +1,75 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// guardName is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
+// which was cut short is of before that run, and the next one keeps it.
+const guardName = "vmplan-protect"
+
+// guards tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
+func (p *planner) guards(o *object) bool {
+	vm, ok := o.want.(*resource.VM)
+	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.fate == fateKeep && o.start && (o.stop || !o.on()) && len(o.changes) > 0
+}
+
+// leftGuard tells whether the snapshot of an earlier run is there still.
+func (o *object) leftGuard() bool {
+	return o.live != nil && slices.ContainsFunc(o.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == guardName })
+}
+
+// refuseUnguarded refuses a change that is to be protected where the host cannot.
+func (p *planner) refuseUnguarded(o *object) {
+	if !p.guards(o) {
+		return
+	}
+	if err := p.in.checkSnapshot(o.before.(*resource.VM), false, false); err != nil {
+		p.refuseAt(o, "protect.snapshot", "cannot be protected", fmt.Sprintf(
+			"%s has protect { snapshot = true }, and the plan changes it with a restart (%s), but no snapshot can be taken before that: %v. Take protect out to change it all the same.", o.addr, o.cause, err))
+	}
+}
+
+// emitGuard takes the snapshot, while the guest is off.
+func (p *planner) emitGuard(o *object) {
+	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
+	s.KeepRecord = true
+}
+
+// emitRescue brings the vm back to what it was when one of the risky steps fails: disks, definition and power. What is
+// recorded is what was recorded before.
+func (p *planner) emitRescue(o *object, risky []*step) {
+	saves := slices.Clone(risky)
+	chain := len(o.steps)
+	was := o.before.(*resource.VM)
+	restore := p.step(o, drivers.NewRestore(was, guardName, true), o.at.host, drivers.ImpactRestart)
+	restore.Record = o.recordNow()
+	restore.Record.Power = o.nextPower()
+	restore.deps = nil
+	last := restore
+	if o.on() {
+		start := p.step(o, drivers.NewStart(was), o.at.host, drivers.ImpactLive)
+		start.Record = o.recordNow()
+		start.Record.Power = state.PowerOn
+		last = start
+	}
+	drop := p.step(o, drivers.NewDropSnapshot(was, guardName), o.at.host, drivers.ImpactLive)
+	drop.KeepRecord = true
+	drop.deps = []*step{last}
+	for _, s := range o.steps[chain:] {
+		s.saves, s.Cause = saves, "what was changed has failed"
+	}
+	o.steps = o.steps[:chain] // nothing of the vm waits for these
+	o.guarded = saves
+}
+
+// emitUnguard removes the snapshot, once all went well.
+func (p *planner) emitUnguard(o *object) {
+	o.guard = p.step(o, drivers.NewDropSnapshot(o.after.(*resource.VM), guardName), o.goal.host, drivers.ImpactLive)
+	o.guard.KeepRecord = true
+}
