@@ -45,7 +45,7 @@ func run(vmplan, floor string) error {
 	defer os.RemoveAll(dir)
 	b := &bench{dir: dir, vmplan: vmplan, floor: floor, table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
 	fmt.Fprintln(b.table, "figure\tmeasured\tfloor\tratio\ttarget")
-	for _, part := range []func(context.Context) error{b.version, b.simulated, b.libvirt} {
+	for _, part := range []func(context.Context) error{b.version, b.simulated, b.images, b.libvirt} {
 		if err := part(context.Background()); err != nil {
 			return err
 		}
@@ -256,6 +256,10 @@ func medianOf(n int, measure func() (time.Duration, error)) (time.Duration, erro
 			return 0, err
 		}
 	}
+	return median(all), nil
+}
+
+func median(all []time.Duration) time.Duration {
 	slices.Sort(all)
-	return all[n/2], nil
+	return all[len(all)/2]
 }
