@@ -31,6 +31,8 @@ type Options struct {
 	Environ  []string          // "KEY=value"; VMPLAN_VAR_* count
 	Version  string            // of vmplan, for required_version; empty: not checked
 	Schemes  []string          // of the URLs that images can come from; nil: not checked
+	// AnyValue lets variables of the root module lack a value: what depends on them is not checked.
+	AnyValue bool
 	// Extra are files of the project's folder that are not written yet, by name.
 	Extra map[string][]byte
 }

@@ -74,7 +74,19 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 		o.fail("path")
 	default:
 		p.Path = filepath.ToSlash(filepath.Clean(p.Path))
+		if systemFolder(p.Path) {
+			e.rep.addFirst(mistake(o.at("path"), "Bad path", "%s belongs to the host's system: every file in a pool's folder counts as a volume. Choose a folder of the pool's own, such as /srv/%s.", p.Path, o.addr.Name))
+			o.fail("path")
+		}
 	}
+}
+
+// systemFolders are none of a pool's, though what is below them may be; in the last three nothing is.
+var systemFolders = strings.Fields("/ /bin /boot /etc /home /lib /lib32 /lib64 /root /run /sbin /tmp /usr /var /var/lib /var/lib/libvirt /var/tmp /dev /proc /sys")
+
+func systemFolder(path string) bool {
+	inKernels := slices.ContainsFunc([]string{"/dev/", "/proc/", "/sys/"}, func(p string) bool { return strings.HasPrefix(path, p) })
+	return inKernels || slices.Contains(systemFolders, path)
 }
 
 func (e *evaluator) completeImage(o *object, img *resource.Image) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
+
+	"vmplan.dev/vmplan/config/resource"
 )
 
 // mistake is an error at rng: summary is short and constant, the detail says what is wrong, why, and how to fix it.
@@ -101,10 +103,7 @@ func oneOf(texts []string) string {
 
 // article puts a or an before a kind.
 func article[K ~string](kind K) string {
-	if kind != "" && strings.ContainsRune("aeiou", rune(kind[0])) {
-		return "an " + string(kind)
-	}
-	return "a " + string(kind)
+	return resource.Kind(kind).WithArticle()
 }
 
 // sentence begins a sentence with the words.

@@ -50,6 +50,9 @@ func (sc *scope) givenValue(v *variable) (val cty.Value, rng hcl.Range, from str
 		if ok {
 			return g.value, g.rng, g.from
 		}
+		if v.value == cty.NilVal && sc.eval.project.opts.AnyValue {
+			return cty.UnknownVal(v.typ), v.header, ""
+		}
 		if v.value == cty.NilVal {
 			sc.eval.rep.addFirst(mistake(v.header, "Missing variable", "var.%s has no default and no value was given. Give one with --var %s=…, in %s.hcl, or as %s%s in the environment.", v.name, v.name, valuesName, envPrefix, v.name))
 			return cty.DynamicVal, v.header, ""

@@ -30,18 +30,27 @@ type fileSet struct {
 
 func (s *fileSet) hash() string {
 	h := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(s.parsed)) {
-		// The place of the checkout does not count.
-		path, err := filepath.Rel(s.dir, name)
-		if err != nil {
-			path = name
-		}
-		for _, part := range [][]byte{[]byte(filepath.ToSlash(path)), s.parsed[name].Bytes} {
+	files := make(map[string]*hcl.File, len(s.parsed))
+	for name, file := range s.parsed {
+		files[filepath.ToSlash(s.within(name))] = file
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		for _, part := range [][]byte{[]byte(name), files[name].Bytes} {
 			sum := sha256.Sum256(part)
 			h.Write(sum[:])
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// within is the name as seen from the project's folder: neither the place of the checkout counts nor the current folder.
+func (s *fileSet) within(name string) string {
+	dir, err1 := filepath.Abs(s.dir)
+	file, err2 := filepath.Abs(name)
+	if rel, err := filepath.Rel(dir, file); err == nil && err1 == nil && err2 == nil {
+		return rel
+	}
+	return name
 }
 
 // read gives the bytes of the file and remembers it for snippets, also when it cannot be parsed.

@@ -20,7 +20,12 @@ type Block struct {
 	names       []string     // of attributes, in the order they were set
 	values      map[string]string
 	blocks      []*Block
-	hidden      []string // attributes that are set and must not be shown
+	comments    []string
+}
+
+// Comment puts a line into the block that says what it does not.
+func (b *Block) Comment(text string) {
+	b.comments = append(b.comments, strings.Join(strings.Fields(text), " "))
 }
 
 // NewBlock makes a block for the object r, of which nothing is set yet.
@@ -46,7 +51,7 @@ func (b *Block) Set(path string, value any) error {
 		return fmt.Errorf("%s has no attribute %s", b.Kind, name)
 	case attr.Block == resource.NotBlock:
 		if _, ok := value.(resource.Secret); ok {
-			b.hidden = append(b.hidden, name)
+			b.Comment(name + " is sensitive and not shown")
 			return nil
 		}
 		b.put(name, expression(value))
@@ -100,7 +105,7 @@ func (b *Block) write(buf *bytes.Buffer) {
 	if b.Label != "" {
 		buf.WriteString(" " + expression(b.Label))
 	}
-	if len(b.names)+len(b.blocks)+len(b.hidden) == 0 {
+	if len(b.names)+len(b.blocks)+len(b.comments) == 0 {
 		buf.WriteString(" {}\n")
 		return
 	}
@@ -108,11 +113,11 @@ func (b *Block) write(buf *bytes.Buffer) {
 	for _, name := range b.names {
 		fmt.Fprintf(buf, "%s = %s\n", name, b.values[name])
 	}
-	for _, name := range b.hidden {
-		fmt.Fprintf(buf, "# %s is sensitive and not shown\n", name)
+	for _, text := range b.comments {
+		fmt.Fprintf(buf, "# %s\n", text)
 	}
 	for i, in := range b.blocks {
-		if i > 0 || len(b.names)+len(b.hidden) > 0 {
+		if i > 0 || len(b.names)+len(b.comments) > 0 {
 			buf.WriteString("\n")
 		}
 		in.write(buf)

@@ -86,23 +86,35 @@ func DeleteOrphans(in Input, orphans []Orphan) *Plan {
 	for i := range orphans {
 		o := &orphans[i]
 		var before []string
-		step := func(op drivers.Op, keep bool) {
+		step := func(op drivers.Op) *Step {
 			r := op.Target()
-			s := Step{
+			p.Steps = append(p.Steps, Step{
 				ID: op.Verb() + " " + string(r.Kind()) + " " + nameOf(r) + " on " + o.Host, Op: drivers.Encoded{Op: op}, Addr: r.Base().Addr, Host: o.Host,
-				Cause: "orphan", DependsOn: before, Group: o.Addr, Impact: drivers.ImpactDestroy, KeepRecord: keep,
-			}
-			p.Steps = append(p.Steps, s)
+				Cause: "orphan", DependsOn: before, Group: o.Addr, Impact: drivers.ImpactDestroy,
+			})
+			s := &p.Steps[len(p.Steps)-1]
 			before = []string{s.ID}
+			return s
 		}
 		if vm, ok := o.object.(*resource.VM); ok && o.Power != drivers.PowerOff {
-			step(drivers.NewStop(vm, false), true)
+			step(drivers.NewStop(vm, false)).KeepRecord = true
 		}
-		step(drivers.NewDelete(o.object), o.record == nil)
+		// Nothing but the vm leads to its disks: once it is gone, a run that is cut short would leave them behind for ever.
 		for _, part := range o.owned {
-			rec := in.State.Records[part.Base().Addr]
-			step(drivers.NewDelete(part), rec == nil || o.record == nil)
+			if o.mayRecord(in, part) {
+				step(drivers.NewRecord(part)).Record = &state.Record{Object: part, Status: state.StatusDeleting}
+			}
+		}
+		step(drivers.NewDelete(o.object)).KeepRecord = o.record == nil
+		for _, part := range o.owned {
+			step(drivers.NewDelete(part)).KeepRecord = !o.mayRecord(in, part)
 		}
 	}
 	return p
+}
+
+// mayRecord tells whether the address of an orphan's disk is the orphan's to record: that of a copy is another object's.
+func (o *Orphan) mayRecord(in Input, part resource.Resource) bool {
+	rec := in.State.Records[part.Base().Addr]
+	return rec == nil && in.State.Records[o.Addr] == nil || o.record != nil
 }

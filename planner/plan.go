@@ -64,6 +64,8 @@ type Plan struct {
 // Inputs are what the command line added to the files, so that applying a saved plan reads them the same way. Values of
 // sensitive variables are not among them. New leaves this empty.
 type Inputs struct {
+	// Dir is the project's folder, as an absolute path of the machine where the plan was made.
+	Dir      string            `json:"dir,omitempty"`
 	Vars     map[string]string `json:"vars,omitempty"`
 	VarFiles []string          `json:"var_files,omitempty"`
 }

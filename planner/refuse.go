@@ -120,6 +120,6 @@ func (p *planner) refuseStranger(o *object, live *drivers.Object) {
 		owner = "is not recorded as made by this project"
 	}
 	p.refuseAt(o, "", "the host has an object of this name already", fmt.Sprintf(
-		"Host %q has a %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
-		o.goal.host, o.kind, nameOf(o.want), owner, o.addr))
+		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
+		o.goal.host, o.kind.WithArticle(), nameOf(o.want), owner, o.addr))
 }

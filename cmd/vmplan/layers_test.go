@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,26 @@ func TestBuildWithoutLibvirtHasNoCgo(t *testing.T) {
 	for _, p := range listPackages(t, "-deps", "-tags=nolibvirt", ".") {
 		if strings.HasPrefix(p.ImportPath, "libvirt.org/go/libvirt") || strings.HasPrefix(p.ImportPath, module+"drivers/libvirt") {
 			t.Errorf("with -tags nolibvirt vmplan links %s", p.ImportPath)
+		}
+	}
+}
+
+// A build without libvirt says so when a libvirt host is asked for, and works on others.
+func TestBuildWithoutLibvirtSaysSo(t *testing.T) {
+	w := newWorkdir(t, "-- main.hcl --\nvariable \"uri\" {}\nhost \"lab\" { uri = var.uri }\nnetwork \"lan\" { cidr = \"10.73.1.0/24\" }\n")
+	program := filepath.Join(t.TempDir(), "vmplan")
+	if out, err := exec.Command("go", "build", "-tags", "nolibvirt", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for uri, want := range map[string]string{
+		"qemu+ssh://lab/system": "vmplan was built without libvirt", "test:///default": "vmplan was built without libvirt",
+		"xen:///": "no driver for this scheme, there are: sim", "sim:mem": "Plan: 1 to create",
+	} {
+		cmd := w.command()
+		cmd.Path, cmd.Args = program, []string{program, "plan", "--var", "uri=" + uri}
+		out, _ := cmd.CombinedOutput()
+		if !strings.Contains(string(out), want) || (exitOf(cmd) == 0) != (uri == "sim:mem") {
+			t.Errorf("%s: it exits with %d and says\n%s", uri, exitOf(cmd), out)
 		}
 	}
 }

@@ -28,6 +28,9 @@ var version = "0.1.0-dev"
 // registry is the one list of drivers; files with build constraints add to it.
 var registry = drivers.Registry{"sim": sim.Open}
 
+// absent says of schemes that this build has no driver for why; files with build constraints add to it.
+var absent = map[string]string{}
+
 var backends = map[string]func(config.StateSettings) (state.Backend, error){
 	"local": func(s config.StateSettings) (state.Backend, error) { return local.Open(s.Path) },
 }
@@ -44,6 +47,7 @@ func run() int {
 	app := &cli.App{
 		Version:  version,
 		Drivers:  registry,
+		Absent:   absent,
 		Backends: backends,
 		Images:   images,
 		Schemes:  slices.Sorted(maps.Keys(sources("."))),

@@ -134,6 +134,14 @@ func moduleText(steps []addrStep) string {
 	return b.String()
 }
 
+// WithArticle is the kind as it stands in a sentence: a vm, an image.
+func (k Kind) WithArticle() string {
+	if k != "" && strings.ContainsRune("aeiou", rune(k[0])) {
+		return "an " + string(k)
+	}
+	return "a " + string(k)
+}
+
 // Compare orders addresses: by module, kind (what others stand on first), name, key (indexes by number), part.
 func Compare(a, b Addr) int {
 	return cmp.Or(

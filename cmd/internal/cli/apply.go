@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -178,7 +179,7 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	if p.Options.Destroy {
 		open = a.openRecorded
 	}
-	s, err := open(ctx, ".", o.projectOptions, o.lock)
+	s, err := open(ctx, plannedDir(p), o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
@@ -193,6 +194,16 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 		return s.showOutputs(o)
 	}
 	return s.carryOut(ctx, p, o)
+}
+
+// plannedDir is the folder to carry a saved plan out in: the current one if it is a project, which may be another checkout of the
+// same, else the one that the plan was made in.
+func plannedDir(p *planner.Plan) string {
+	here, err := filepath.Glob("*.hcl")
+	if err == nil && len(here) == 0 && p.Inputs.Dir != "" {
+		return p.Inputs.Dir
+	}
+	return "."
 }
 
 func loadPlan(path string) (*planner.Plan, error) {

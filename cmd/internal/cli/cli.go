@@ -68,6 +68,7 @@ func describe(c *cobra.Command) {
 type App struct {
 	Version  string
 	Drivers  drivers.Registry
+	Absent   map[string]string                                            // why a build lacks the driver for a scheme
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
 	Images   func(ImageSettings) (ImageStore, error)
 	Schemes  []string // of the URLs that images can come from

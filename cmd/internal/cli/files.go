@@ -159,8 +159,9 @@ func (a *App) validateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate [DIR]",
 		Short: "Check the files without state or hosts",
-		Long:  "Checks everything in the files that can be checked without state and hosts, and reports all mistakes at once.",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Checks everything in the files that can be checked without state and hosts, and reports all mistakes at once. What depends
+on variables without a default is checked only when they are given a value.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.runValidate(dirArg(args), o, asJSON)
 		},
@@ -171,6 +172,7 @@ func (a *App) validateCommand() *cobra.Command {
 }
 
 func (a *App) runValidate(dir string, o projectOptions, asJSON bool) error {
+	o.anyValue = true
 	s, err := a.parse(dir, o)
 	if err != nil {
 		return err

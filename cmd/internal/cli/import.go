@@ -128,8 +128,8 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	for _, f := range found {
 		a.printer().Note(fmt.Sprintf("%s: %s on host %s", f.addr, f.id, f.host))
 	}
-	for _, left := range w.left {
-		a.printer().Note(left + ".")
+	if len(w.left) > 0 {
+		a.printer().Warn("Not all of the guests is described", strings.Join(w.left, "\n"))
 	}
 	a.printer().Note(fmt.Sprintf("Wrote %s. To see what taking this over means: vmplan plan", o.write))
 	return nil

@@ -192,9 +192,16 @@ func (w *importWriter) vm(f *found, vm *resource.VM) {
 		case n.User != nil && *n.User:
 			set(f.block, at+".user", true)
 		default:
-			w.left = append(w.left, fmt.Sprintf("%s: the nic %s is on no network or bridge: it is left as it is", f.addr, n.Label))
+			w.leave(f, "The nic %s is on no network or bridge: it is left as it is", n.Label)
 		}
 	}
+}
+
+// leave notes, in the block too, what of the guest no block says.
+func (w *importWriter) leave(f *found, format string, args ...any) {
+	text := fmt.Sprintf(format, args...) + "."
+	f.block.Comment(text)
+	w.left = append(w.left, fmt.Sprintf("%s: %s", f.addr, text))
 }
 
 // disk describes a disk: as the vm's own when nothing else uses it.
@@ -204,7 +211,7 @@ func (w *importWriter) disk(f *found, d resource.Disk) {
 	live := w.in.Hosts[f.host].Observed.Objects["volume/"+d.Source]
 	if !ok || live == nil {
 		if d.Source != "" {
-			w.left = append(w.left, fmt.Sprintf("%s: the disk %s (%s) lies in no active pool: it is left as it is", f.addr, d.Label, d.Source))
+			w.leave(f, "The disk %s (%s) lies in no active pool: it is left as it is", d.Label, d.Source)
 		}
 		return
 	}

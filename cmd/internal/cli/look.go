@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -82,13 +83,20 @@ func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.O
 	if err != nil {
 		return nil, nil, err
 	}
+	objects, err := s.look(ctx, sel)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, objects, nil
+}
+
+func (s *session) look(ctx context.Context, sel []resource.Addr) ([]view.Object, error) {
 	if err := s.connect(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	in, err := s.observe(ctx, planner.Options{})
 	if err != nil {
-		s.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	var out []view.Object
 	for _, rec := range s.state.Sorted() {
@@ -100,10 +108,9 @@ func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.O
 		out = append(out, view.Object{Record: rec, Live: live})
 	}
 	if len(sel) > 0 && len(out) == 0 {
-		s.Close()
-		return nil, nil, fmt.Errorf("%s is not in the state: see vmplan state list", sel[0])
+		return nil, fmt.Errorf("%s is not in the state: see vmplan state list", sel[0])
 	}
-	return s, out, nil
+	return out, nil
 }
 
 // normalized is r as its host's driver would name it, or r itself.

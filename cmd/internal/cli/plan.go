@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -106,7 +107,13 @@ func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 	if err != nil {
 		return fmt.Errorf("save the plan: %w", err)
 	}
-	p.Inputs = planner.Inputs{Vars: map[string]string{}, VarFiles: o.varFiles}
+	p.Inputs = planner.Inputs{Dir: s.dir, Vars: map[string]string{}}
+	for _, file := range o.varFiles {
+		if abs, err := filepath.Abs(file); err == nil {
+			file = abs
+		}
+		p.Inputs.VarFiles = append(p.Inputs.VarFiles, file)
+	}
 	for name, value := range s.vars {
 		if !s.project.Sensitive(name) {
 			p.Inputs.Vars[name] = value

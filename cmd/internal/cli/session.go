@@ -40,6 +40,7 @@ type session struct {
 type projectOptions struct {
 	vars     []string
 	varFiles []string
+	anyValue bool // variables may lack a value
 }
 
 func (o *projectOptions) addTo(f *pflag.FlagSet) {
@@ -101,7 +102,7 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 		}
 		vars[name] = value
 	}
-	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes})
+	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes, AnyValue: o.anyValue})
 	return &session{app: a, dir: dir, vars: vars, project: project, parsed: diags}, nil
 }
 
@@ -209,11 +210,21 @@ func (s *session) connect() error {
 	for label, h := range hosts {
 		d, err := s.app.Drivers.Open(h, drivers.Env{Dir: s.dir, Images: images, Log: slog.Default()})
 		if err != nil {
-			return fmt.Errorf("host.%s: %w", label, err)
+			return s.app.lacks(h, fmt.Errorf("host.%s: %w", label, err))
 		}
 		s.drivers[label] = d
 	}
 	return nil
+}
+
+// lacks adds to the error of opening a host why this build cannot, where that is so.
+func (a *App) lacks(h *resource.Host, err error) error {
+	scheme, _, _ := strings.Cut(h.URI, ":")
+	scheme, _, _ = strings.Cut(scheme, "+")
+	if why := a.Absent[scheme]; why != "" {
+		return advise(err, why)
+	}
+	return err
 }
 
 // named gives what a name of the catalogue stands for.

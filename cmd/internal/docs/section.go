@@ -160,7 +160,7 @@ func typeName(a resource.Attr) string {
 	case len(a.Refs) > 0:
 		kinds := make([]string, len(a.Refs))
 		for i, k := range a.Refs {
-			kinds[i] = article(string(k))
+			kinds[i] = k.WithArticle()
 		}
 		return "reference to " + strings.Join(kinds, " or ")
 	case a.Type == reflect.TypeFor[[]resource.Addr]():
@@ -171,13 +171,6 @@ func typeName(a resource.Attr) string {
 		panic(fmt.Sprintf("docs: attribute %s has type %v, which has no name", a.Name, a.Type))
 	}
 	return name
-}
-
-func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeiou") {
-		return "an " + noun
-	}
-	return "a " + noun
 }
 
 // labelDoc is the text of the field that holds a block's label.
