@@ -36,7 +36,7 @@ func (p *Printer) graph(g *graph) error {
 	return err
 }
 
-// StepGraph prints the plan's steps in DOT, with edges from each to those that wait for it.
+// StepGraph prints the plan's steps in DOT, with edges from each to those that wait for it, dashed to what runs if it fails.
 func (p *Printer) StepGraph(plan *planner.Plan) error {
 	g := newGraph()
 	for _, s := range plan.Steps {
@@ -50,6 +50,9 @@ func (p *Printer) StepGraph(plan *planner.Plan) error {
 		g.node(s.ID, color)
 		for _, d := range s.DependsOn {
 			g.edge(d, s.ID)
+		}
+		for _, d := range s.Rescue {
+			fmt.Fprintf(&g.b, "  %s -> %s [style = dashed]\n", strconv.Quote(d), strconv.Quote(s.ID))
 		}
 	}
 	return p.graph(g)

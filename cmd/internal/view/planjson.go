@@ -64,6 +64,7 @@ type stepJSON struct {
 	Host      string         `json:"host,omitempty"`
 	Cause     string         `json:"cause"`
 	DependsOn []string       `json:"depends_on"`
+	Rescue    []string       `json:"rescue,omitempty"`
 	Impact    drivers.Impact `json:"impact"`
 	Loses     []string       `json:"loses"`
 }
@@ -80,7 +81,7 @@ func (v *PlanView) JSON() error {
 	for _, s := range p.Steps {
 		out.Steps = append(out.Steps, stepJSON{
 			ID: s.ID, Op: s.Op.Verb(), Addr: s.Addr.String(), Host: s.Host, Cause: s.Cause,
-			DependsOn: list(s.DependsOn), Impact: s.Impact, Loses: list(s.Loses),
+			DependsOn: list(s.DependsOn), Rescue: s.Rescue, Impact: s.Impact, Loses: list(s.Loses),
 		})
 	}
 	for i, d := range diagnosticList(FindingDiagnostics(p.Findings, v.src), nil) {

@@ -36,6 +36,7 @@ const (
 	noteGrow   = "grown in place; the guest's partitions and file systems are the guest's to grow"
 	noteShrink = "a disk cannot shrink"
 	noteBase   = "another image under the disk"
+	noteMade   = "read only when the disk is made"
 	noteShape  = "the host's kernel shapes the traffic, with its modules sch_htb, sch_sfq and act_police"
 	noteHosts  = "the network's own server is told; guests are not touched"
 )
@@ -119,6 +120,9 @@ var follows = slices.Concat(
 		Rule{Path: "disk.*.format", Impact: replace, When: "of the disk"},
 		Rule{Path: "disk.*.pool", Impact: replace, When: "of the disk"},
 		Rule{Path: "disk.*.image", Impact: replace, When: "of the disk", Note: noteBase},
+		Rule{Path: "clone_mode", Impact: drivers.ImpactRecord, Note: noteMade},
+		Rule{Path: "disk.*.clone", Impact: drivers.ImpactRecord, Note: noteMade},
+		Rule{Path: "disk.*.clone_mode", Impact: drivers.ImpactRecord, Note: noteMade},
 		Rule{Path: "disk.*.on_delete", Impact: drivers.ImpactRecord},
 		Rule{Path: "disk.*.volume", Impact: live, When: "for a cdrom", holds: never},
 		Rule{Path: "disk.*.volume", Impact: restart},
@@ -127,7 +131,8 @@ var follows = slices.Concat(
 	),
 	kind(resource.KindNetwork, Rule{Path: "host", Impact: replace}),
 	kind(resource.KindPool, Rule{Path: "host", Impact: replace}),
-	kind(resource.KindVolume, Rule{Path: "host", Impact: replace}, Rule{Path: "pool", Impact: replace}, Rule{Path: "image", Impact: replace, Note: noteBase}),
+	kind(resource.KindVolume, Rule{Path: "host", Impact: replace}, Rule{Path: "pool", Impact: replace}, Rule{Path: "image", Impact: replace, Note: noteBase},
+		Rule{Path: "clone", Impact: drivers.ImpactRecord, Note: noteMade}, Rule{Path: "clone_mode", Impact: drivers.ImpactRecord, Note: noteMade}),
 	kind(resource.KindImage,
 		Rule{Path: "host", Impact: replace},
 		Rule{Path: "pool", Impact: replace},
