@@ -14,6 +14,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -173,6 +174,15 @@ type Bits struct {
 	// SourceDigest is "sha256:HEX" of the file as it is at its source: packed, an archive. Resolved is where exactly that file
 	// is when the image's source may move to another (a tag, a name); else empty.
 	SourceDigest, Resolved string
+}
+
+// CachedBits are the bits of an image that an image store keeps.
+type CachedBits struct {
+	Digest   string    `json:"digest"` // "sha256:HEX"
+	Size     int64     `json:"size"`   // bytes
+	Since    time.Time `json:"since"`
+	Sources  []string  `json:"sources"`             // where they came from, without secrets
+	NeededBy []string  `json:"needed_by,omitempty"` // folders of the projects of this machine whose images they are
 }
 
 // Env is what a driver is given of its surroundings.

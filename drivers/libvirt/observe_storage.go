@@ -221,7 +221,7 @@ func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
 		r = &resource.Seed{PoolName: pool, File: live.name}
 	}
 	r.Base().Addr, r.Base().Name = want.Base().Addr, want.Base().Name
-	o.add(&drivers.Object{Resource: r, Path: live.path})
+	o.add(&drivers.Object{Resource: r, Path: live.path, Taken: live.taken})
 	return nil
 }
 
@@ -231,7 +231,8 @@ type liveVolume struct {
 	probed             string // the format that libvirt sees in it
 	kind               string // "file", "dir", …
 	size               resource.Size
-	backing            string // path of the backing file, or empty
+	taken              resource.Size // in the pool
+	backing            string        // path of the backing file, or empty
 }
 
 func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
@@ -246,7 +247,7 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	}
 	live := &liveVolume{
 		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
-		kind: def.attr("type"), size: sizeOf(def.get("capacity")), backing: def.get("backingStore", "path").value(),
+		kind: def.attr("type"), size: sizeOf(def.get("capacity")), taken: sizeOf(def.get("allocation")), backing: def.get("backingStore", "path").value(),
 	}
 	live.probed = live.format
 	live.distrust(def.get("physical"))

@@ -182,7 +182,7 @@ func (v *view) network(name string, n *Network, addr resource.Addr) *drivers.Obj
 func (v *view) storage(want resource.Resource, vol *Volume) *drivers.Object {
 	pool, file, _ := strings.Cut(resource.VolumeID(want), "/")
 	meta := resource.Meta{Addr: want.Base().Addr, Name: want.Base().Name}
-	o := &drivers.Object{Power: drivers.PowerOff, Path: path.Join(v.Pools[pool].Path, file)}
+	o := &drivers.Object{Power: drivers.PowerOff, Path: path.Join(v.Pools[pool].Path, file), Taken: vol.use()}
 	switch want := want.(type) {
 	case *resource.Image:
 		o.Resource = &resource.Image{Meta: meta, PoolName: pool, File: file, Source: want.Source, Checksum: want.Checksum, Format: vol.Format}

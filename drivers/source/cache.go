@@ -26,6 +26,7 @@ import (
 //	    versions.json      what was got from there
 //	    part, part.json    a download that is not complete, and of what
 //	    work/              what is being unpacked, extracted or converted
+//	needs/ID.json          which blobs a project of this machine needs
 //
 // Everything but blobs/ and versions.json may be deleted at any time when nothing runs.
 

@@ -124,6 +124,15 @@ type ImageStore interface {
 	// Imported gives the pin of the version that the bits with the image's Digest are of, as far as that is known; its
 	// Revision is 0.
 	Imported(img *resource.Image) (pin resource.Pin, ok bool)
+
+	// Locked gives the digest of what the cache has of the version that the image is held to.
+	Locked(img *resource.Image) (digest string, ok bool)
+	// Need notes which bits, by digest, a project of this machine needs from now on: those the cache is not cleared of.
+	Need(lineage, dir string, digests []string) error
+	// Cached lists what the cache holds, in order of digest.
+	Cached() ([]drivers.CachedBits, error)
+	// Drop removes bits from the cache.
+	Drop(digest string) error
 	// Held gives the bits of a digest, if the cache has them.
 	Held(digest string) (bits drivers.Bits, ok bool)
 	// Scratch makes a file where there is room for bits on their way; the caller removes it.

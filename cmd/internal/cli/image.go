@@ -10,6 +10,6 @@ func (a *App) imageCommand() *cobra.Command {
 		Use:   "image",
 		Short: "Look at images, get and share them, and move them to newer versions",
 	}
-	c.AddCommand(a.imageListCommand(), a.imagePullCommand(), a.imagePushCommand(), a.imageUpdateCommand())
+	c.AddCommand(a.imageListCommand(), a.imagePullCommand(), a.imagePushCommand(), a.imageUpdateCommand(), a.imagePruneCommand())
 	return c
 }

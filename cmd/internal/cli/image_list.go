@@ -6,8 +6,11 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/planner"
 )
 
 type imageListOptions struct {
@@ -21,11 +24,20 @@ func (a *App) imageListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the images, or the names that sources can be",
-		Long: `With --catalogue lists the names that can stand for a source, such as debian:12: those that come with vmplan, and those of
+		Short:   "List the images and who uses them, or the names that sources can be",
+		Long: `Lists the images that are on the hosts: where their bases are, how much room they take, to which version they are locked and
+whether their source has a newer one, and what stands on them, through any number of backing files. Of images without a user
+and of what the cache holds, vmplan image prune tells.
+
+With --catalogue lists the names that can stand for a source, such as debian:12: those that come with vmplan, and those of
 the project's own *.vmcatalog.json files.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runImageList(c.Context(), o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.catalogue {
+				return a.listCatalogue(o)
+			}
+			return a.runImageList(c.Context(), o)
+		},
 	}
 	f := c.Flags()
 	o.projectOptions.addTo(f)
@@ -34,8 +46,47 @@ the project's own *.vmcatalog.json files.`,
 	return c
 }
 
-func (a *App) runImageList(_ context.Context, o imageListOptions) error {
-	return a.listCatalogue(o)
+func (a *App) runImageList(ctx context.Context, o imageListOptions) error {
+	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	in, err := s.observeAll(ctx)
+	if err != nil {
+		return err
+	}
+	uses := planner.ImageUses(in)
+	out := make([]view.Image, len(uses))
+	var group errgroup.Group
+	group.SetLimit(asking)
+	for i := range uses {
+		group.Go(func() error {
+			out[i] = s.listed(ctx, &uses[i])
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them fails
+	return a.printer().Images(out, o.json)
+}
+
+// listed is an image as it is listed.
+func (s *session) listed(ctx context.Context, u *planner.ImageUse) view.Image {
+	img := u.Image
+	out := view.Image{
+		Addr: img.Addr, Host: u.Host, Source: resource.Redact(img.Source), Volume: resource.VolumeID(img), Digest: img.Digest,
+		Present: u.Live != nil, Wanted: u.Wanted, Users: append([]string{}, u.Users...),
+	}
+	if u.Live != nil {
+		out.Path, out.Taken = u.Live.Path, u.Live.Taken
+	}
+	if pin, ok := s.project.Lock().Of(img); ok && u.Wanted {
+		out.Locked, out.Revision = pin.Digest, pin.Revision
+		if newer, err := s.images.Newer(ctx, img); err == nil {
+			out.Newer = &newer
+		}
+	}
+	return out
 }
 
 // listCatalogue needs no state and no hosts, and the project's files only where they add names.

@@ -119,8 +119,9 @@ func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
 	return true
 }
 
-// pin locks what was imported and is in no lock yet. That moves nothing.
+// pin locks what was imported and is in no lock yet, which moves nothing; and lets the cache know what is needed of it.
 func (s *session) pin() error {
+	s.noteNeeds()
 	if s.live.Destroy || s.config == nil {
 		return nil
 	}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vmplan.dev/vmplan/cmd/internal/view"
+	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/state"
+)
+
+type imagePruneOptions struct {
+	projectOptions
+	lock      lockOptions
+	remove    bool
+	cache     bool
+	olderThan time.Duration
+	json      bool
+}
+
+func (a *App) imagePruneCommand() *cobra.Command {
+	o := imagePruneOptions{}
+	c := &cobra.Command{
+		Use:   "prune",
+		Short: "Delete bases that nothing uses, and what the cache holds for nothing",
+		Long: `Lists what could be deleted, and with --delete deletes it:
+
+- bases of this project that the files no longer have, such as those that on_image_change = "ignore" left behind, as soon as no
+  disk stands on them any more, not even one of somebody else;
+- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again.
+
+What bears no record of this project is never touched on a host.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runImagePrune(c.Context(), o) },
+	}
+	f := c.Flags()
+	o.projectOptions.addTo(f)
+	o.lock.addTo(f)
+	f.BoolVar(&o.remove, "delete", false, "delete what is listed")
+	f.BoolVar(&o.cache, "cache", false, "only the cache; needs no project")
+	f.DurationVar(&o.olderThan, "older-than", 0, "of the cache only what was got longer ago than `TIME`, such as 720h")
+	f.BoolVar(&o.json, "json", false, "print JSON; not with --delete")
+	return c
+}
+
+func (a *App) runImagePrune(ctx context.Context, o imagePruneOptions) error {
+	if o.json && o.remove {
+		return errors.New("--json lists; it does not go with --delete")
+	}
+	if o.cache {
+		images, err := a.Images(ImageSettings{Dir: "."})
+		if err != nil {
+			return err
+		}
+		return a.prune(ctx, nil, images, o)
+	}
+	if o.remove {
+		o.lock.operation = "image prune"
+	}
+	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := s.observeAll(ctx); err != nil {
+		return err
+	}
+	s.noteNeeds()
+	return a.prune(ctx, s, s.images, o)
+}
+
+// prune deletes or lists; without a session only what the cache holds.
+func (a *App) prune(ctx context.Context, s *session, images ImageStore, o imagePruneOptions) error {
+	var list []view.Prunable
+	plan := &planner.Plan{}
+	if s != nil {
+		uses := planner.ImageUses(s.live)
+		plan = planner.PruneImages(s.live, uses)
+		for i := range uses {
+			if u := &uses[i]; u.Unused() {
+				list = append(list, view.Prunable{What: u.Image.Addr.String(), Where: "host." + u.Host + " " + resource.VolumeID(u.Image), Size: int64(u.Live.Taken), Source: resource.Redact(u.Image.Source)})
+			}
+		}
+	}
+	cached, err := unneeded(images, o.olderThan)
+	if err != nil {
+		return err
+	}
+	for _, c := range cached {
+		list = append(list, view.CachedPrunable(c))
+	}
+	if err := a.printer().Prunables(list, o.remove, o.json); err != nil || !o.remove {
+		return err
+	}
+	for _, c := range cached {
+		if err := images.Drop(c.Digest); err != nil {
+			return err
+		}
+	}
+	if len(plan.Steps) == 0 {
+		return nil
+	}
+	return s.runSteps(ctx, plan)
+}
+
+// unneeded gives what the cache holds and no project of this machine has on a host.
+func unneeded(images ImageStore, olderThan time.Duration) ([]drivers.CachedBits, error) {
+	all, err := images.Cached()
+	if err != nil {
+		return nil, err
+	}
+	var out []drivers.CachedBits
+	for _, c := range all {
+		if len(c.NeededBy) == 0 && time.Since(c.Since) >= olderThan {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// noteNeeds tells the cache which bits the project's images are, so that it is not cleared of them.
+func (s *session) noteNeeds() {
+	var digests []string
+	for _, rec := range s.state.Records {
+		if img, ok := rec.Object.(*resource.Image); ok && rec.Status == state.StatusReady && img.Digest != "" {
+			digests = append(digests, img.Digest)
+		}
+	}
+	for img := range resource.Of[*resource.Image](s.config.Set) {
+		if digest, ok := s.images.Locked(img); ok {
+			digests = append(digests, digest)
+		}
+	}
+	if err := s.images.Need(s.state.Lineage, s.dir, digests); err != nil {
+		slog.Warn("what the project needs of the image cache could not be noted; "+config.LockName+" is not concerned", "error", err)
+	}
+}

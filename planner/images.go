@@ -1,0 +1,104 @@
+package planner
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// ImageUse is an image that is recorded, and what stands on its base.
+type ImageUse struct {
+	Image  *resource.Image
+	Host   string
+	Status state.Status
+	Live   *drivers.Object // nil when the base is not on the host
+	// Wanted tells that the files have this very base: a replaced image leaves one that they do not have, as long as disks
+	// stay upon it.
+	Wanted bool
+	// Users are all that stand on the base through any number of backing files, and the vms of those: the addresses of what is
+	// recorded, "vm NAME" and "volume POOL/FILE" for what is not ours. In order.
+	Users []string
+
+	record *state.Record
+}
+
+// ImageUses lists the recorded images in order of address. Hosts must have been observed whole.
+func ImageUses(in Input) []ImageUse {
+	ours := map[place]resource.Addr{}
+	for addr, rec := range in.State.Records {
+		ours[recordedAt(in, rec)] = addr
+	}
+	var out []ImageUse
+	for _, addr := range slices.SortedFunc(maps.Keys(in.State.Records), resource.Compare) {
+		rec := in.State.Records[addr]
+		img, ok := rec.Object.(*resource.Image)
+		if !ok {
+			continue
+		}
+		at := recordedAt(in, rec)
+		u := ImageUse{Image: img, Host: at.host, Status: rec.Status, record: rec}
+		if want, ok := in.Desired.Get(addr).(*resource.Image); ok {
+			u.Wanted = resource.VolumeID(want) == resource.VolumeID(img) && want.Host == img.Host
+		}
+		if h, ok := in.Hosts[at.host]; ok {
+			u.Live = h.Observed.Objects[at.key]
+			u.Users = standOn(h.Observed.Objects, at, ours)
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+// standOn names all that uses the object at a place, through backing files.
+func standOn(objects map[string]*drivers.Object, at place, ours map[place]resource.Addr) []string {
+	seen := map[string]bool{at.key: true}
+	var names []string
+	for next := []string{at.key}; len(next) > 0; next = next[1:] {
+		live := objects[next[0]]
+		if live == nil {
+			continue
+		}
+		for _, user := range live.Users {
+			if seen[user] {
+				continue
+			}
+			seen[user] = true
+			next = append(next, user)
+			if addr, ok := ours[place{at.host, user}]; ok {
+				names = append(names, addr.String())
+			} else {
+				names = append(names, strings.Replace(user, "/", " ", 1))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Unused tells whether the base can go: it is ours, the files do not have it, and nothing at all stands on it.
+func (u *ImageUse) Unused() bool {
+	return u.Live != nil && !u.Wanted && u.Image.IsManaged() && u.Status != state.StatusReleased && len(u.Users) == 0 && len(u.Live.Users) == 0
+}
+
+// PruneImages makes the plan that deletes those of the images that are Unused.
+func PruneImages(in Input, uses []ImageUse) *Plan {
+	p := &Plan{Lineage: in.State.Lineage, Serial: in.State.Serial}
+	for i := range uses {
+		u := &uses[i]
+		if !u.Unused() {
+			continue
+		}
+		intent := *u.record
+		intent.Status = state.StatusDeleting
+		addr := u.Image.Addr
+		p.Steps = append(p.Steps, Step{
+			ID: "delete " + addr.String(), Op: drivers.Encoded{Op: drivers.NewDelete(u.Image)}, Addr: addr, Host: u.Host,
+			Cause: "nothing uses it", Group: addr.Owner(), Impact: drivers.ImpactDestroy, Intent: &intent,
+		})
+	}
+	return p
+}
