@@ -8,7 +8,7 @@ GOTESTSUM := $(GO) run gotest.tools/gotestsum@v1.13.0 --format standard-quiet
 GOLANGCI  := bin/golangci-lint-v2.11.0
 export GOFLAGS
 
-.PHONY: build setup test soak demo bench lint fmt docs fuzz clean
+.PHONY: build setup test demo bench lint fmt docs fuzz clean
 
 build: ## bin/vmplan
 	$(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION:v%=%))' -o bin/vmplan ./cmd/vmplan
@@ -21,9 +21,6 @@ test: ## everything, real guests included, with what it takes installed; what wa
 	sh .ci/check
 	@# Two packages at a time: at most two of them boot guests, which is what two cores can take.
 	$(GOTESTSUM) -- -p 2 -timeout 15m ./...
-
-soak: setup ## the long runs on real hosts: random edits and random kills, which do not all pass yet
-	$(GO) test -tags "$(TAGS) soak" -timeout 60m -run "Converges|KilledAtAnyMoment" ./cmd/vmplan
 
 demo: setup build ## plan, apply, log in, plan again and destroy, on a real guest
 	sh .ci/demo

@@ -1,4 +1,4 @@
-//go:build !nolibvirt
+//go:build linux && !nolibvirt
 
 package main
 
@@ -21,7 +21,7 @@ import (
 
 // TestConvergesOnLibvirtsTestHost does as much with libvirt's own make-believe host, in a daemon of its own.
 func TestConvergesOnLibvirtsTestHost(t *testing.T) {
-	t.Setenv("VMPLAN_CACHE", t.TempDir())
+	t.Parallel()
 	host := libvirttest.Start(t)
 	uri := strings.Replace(host.URI, "qemu+unix:///system", "test+unix:///default", 1)
 	g := newLibvirtGround(t, host, uri)
@@ -36,7 +36,7 @@ func TestConvergesOnLibvirtsTestHost(t *testing.T) {
 
 // TestConvergesOnQEMU does as much with real guests: what is edited by hand is edited by virsh.
 func TestConvergesOnQEMU(t *testing.T) {
-	t.Setenv("VMPLAN_CACHE", t.TempDir())
+	t.Parallel()
 	host := libvirttest.Start(t)
 	g := newLibvirtGround(t, host, host.URI)
 	tell(t, func(seed uint64) *story {

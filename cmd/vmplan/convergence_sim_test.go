@@ -22,7 +22,7 @@ import (
 
 // TestConvergesOnASimulatedHost: random projects, edited in their files and behind vmplan's back, 10,000 times.
 func TestConvergesOnASimulatedHost(t *testing.T) {
-	t.Setenv("VMPLAN_CACHE", t.TempDir())
+	t.Parallel()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each of thousands of runs leaves its garbage
 	tell(t, func(seed uint64) *story {
 		return &story{

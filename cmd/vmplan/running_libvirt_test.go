@@ -67,7 +67,7 @@ vm "web" {
 // TestAGuestThatRunsIsRepairedWhileItRuns: people take from a guest, from its definition, or from both. The plan names just that,
 // apply gives it back, and the guest does not restart.
 func TestAGuestThatRunsIsRepairedWhileItRuns(t *testing.T) {
-	t.Setenv("VMPLAN_CACHE", t.TempDir())
+	t.Parallel()
 	host := libvirttest.Start(t)
 	s := &story{
 		seed: seedOf(t), most: 3, ctx: t.Context(), log: &bytes.Buffer{},

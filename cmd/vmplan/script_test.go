@@ -26,7 +26,20 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"vmplan": main})
+	testscript.Main(ownCache{m}, map[string]func(){"vmplan": main})
+}
+
+// ownCache gives the tests a cache of images of their own.
+type ownCache struct{ m *testing.M }
+
+func (o ownCache) Run() int {
+	dir, err := os.MkdirTemp("", "vmplan-cache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv("VMPLAN_CACHE", dir)
+	return o.m.Run()
 }
 
 // TestScript runs the stories in testdata/script: what a user types and sees, on simulated hosts.
