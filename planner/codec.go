@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -66,32 +65,20 @@ func Decode(r io.Reader) (*Plan, error) {
 		return nil, fmt.Errorf("%w: format version %d, this one reads %d", ErrNewer, head.Version, fileVersion)
 	}
 	var f file
-	if err := strictDecode(text, &f); err != nil {
+	if err := resource.DecodeStrict(text, &f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if sum := sha256.Sum256(f.Plan); f.Sum != hex.EncodeToString(sum[:]) {
 		return nil, fmt.Errorf("%w: its checksum differs", ErrCorrupt)
 	}
 	p := &Plan{}
-	if err := strictDecode(f.Plan, p); err != nil {
+	if err := resource.DecodeStrict(f.Plan, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return p, nil
-}
-
-func strictDecode(text []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more after the end")
-	}
-	return nil
 }
 
 // check refuses what New does not make and an executor would stumble over.

@@ -159,16 +159,8 @@ func (p *planner) stray(o *object) bool {
 // search finds recorded vms by the mark they bear, where there is none of the recorded name: they were renamed, by hand or by
 // a run that was cut short.
 func (p *planner) search() {
-	var lost map[resource.Addr]*object
-	for _, o := range p.sorted {
-		if o.kind == resource.KindVM && o.rec != nil && o.live == nil {
-			if lost == nil {
-				lost = map[resource.Addr]*object{}
-			}
-			lost[cmp.Or(o.from, o.addr)], lost[o.addr] = o, o
-		}
-	}
-	if lost == nil {
+	lost := p.lost()
+	if len(lost) == 0 {
 		return
 	}
 	for _, h := range p.sortedHosts() {
@@ -180,18 +172,35 @@ func (p *planner) search() {
 			if live.Mark == nil || live.Mark.Lineage != p.in.State.Lineage || live.Resource.Kind() != resource.KindVM {
 				continue
 			}
-			o, at := lost[live.Mark.Addr], place{h.label, key}
-			if o == nil || o.live != nil || o.at.host != h.label || uuidOf(o.was) != uuidOf(live.Resource) {
-				continue
+			if o := lost[live.Mark.Addr]; o != nil {
+				p.recognise(o, live, place{h.label, key})
 			}
-			if taken := p.atPlace[at]; taken != nil && taken.rec != nil && taken.addr == live.Mark.Addr {
-				continue
-			}
-			if p.atPlace[o.at] == o {
-				delete(p.atPlace, o.at)
-			}
-			o.at, o.live = at, live
-			p.atPlace[at] = o
 		}
 	}
+}
+
+// lost gives the recorded vms that are not where they are recorded, by the addresses that their marks may have.
+func (p *planner) lost() map[resource.Addr]*object {
+	lost := map[resource.Addr]*object{}
+	for _, o := range p.sorted {
+		if o.kind == resource.KindVM && o.rec != nil && o.live == nil {
+			lost[cmp.Or(o.from, o.addr)], lost[o.addr] = o, o
+		}
+	}
+	return lost
+}
+
+// recognise takes live for the lost vm, if it is that and nobody else's.
+func (p *planner) recognise(o *object, live *drivers.Object, at place) {
+	if o.live != nil || o.at.host != at.host || uuidOf(o.was) != uuidOf(live.Resource) {
+		return
+	}
+	if taken := p.atPlace[at]; taken != nil && taken.rec != nil && taken.addr == live.Mark.Addr {
+		return
+	}
+	if p.atPlace[o.at] == o {
+		delete(p.atPlace, o.at)
+	}
+	o.at, o.live = at, live
+	p.atPlace[at] = o
 }

@@ -151,7 +151,7 @@ func decodeFile(data []byte) (*fileV1, error) {
 		return nil, fmt.Errorf("%w: there is no format %d", ErrCorrupt, *v)
 	}
 	f := &fileV1{}
-	if err := strictJSON(data, f); err != nil {
+	if err := resource.DecodeStrict(data, f); err != nil {
 		return nil, corruptJSON(data, err)
 	}
 	if f.Lineage == "" || f.Records == nil {

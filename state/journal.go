@@ -138,7 +138,7 @@ func decodeJournalHead(line []byte) (*journalHead, error) {
 	if head.Version > journalVersion {
 		return nil, fmt.Errorf("%w: its journal is of format %d, and this one reads up to %d", ErrNewer, head.Version, journalVersion)
 	}
-	if err := strictJSON(line, &head); err != nil || head.Version < 1 || head.Lineage == "" {
+	if err := resource.DecodeStrict(line, &head); err != nil || head.Version < 1 || head.Lineage == "" {
 		return nil, fmt.Errorf("%w: the head of its journal is not one", ErrCorrupt)
 	}
 	return &head, nil
@@ -146,7 +146,7 @@ func decodeJournalHead(line []byte) (*journalHead, error) {
 
 func (j *Journal) add(line []byte) error {
 	var raw []entryJSON
-	if err := strictJSON(line, &raw); err != nil {
+	if err := resource.DecodeStrict(line, &raw); err != nil {
 		return err
 	}
 	for _, e := range raw {

@@ -24,7 +24,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler. A record without an object or with an unknown status is an error.
 func (r *Record) UnmarshalJSON(data []byte) error {
 	var raw recordJSON
-	if err := strictJSON(data, &raw); err != nil {
+	if err := resource.DecodeStrict(data, &raw); err != nil {
 		return err
 	}
 	*r = Record{Object: raw.Object.Resource, Status: raw.Status, DependsOn: raw.DependsOn, Power: raw.Power}

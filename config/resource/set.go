@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -129,9 +128,7 @@ func (e *Encoded) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	// An attribute this version does not know is refused: dropping it would lose what a newer version recorded.
-	spec := json.NewDecoder(bytes.NewReader(raw.Spec))
-	spec.DisallowUnknownFields()
-	if err := spec.Decode(r); err != nil {
+	if err := DecodeStrict(raw.Spec, r); err != nil {
 		return fmt.Errorf("%s: %w", raw.Addr, err)
 	}
 	r.Base().Addr = raw.Addr

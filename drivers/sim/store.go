@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -203,9 +202,10 @@ func (s *store) load(base os.FileInfo) error {
 		if err != nil {
 			return err
 		}
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(data); err != nil && !(errors.Is(err, io.EOF) && len(text) == 0) {
+		if len(text) > 0 {
+			err = resource.DecodeStrict(text, data)
+		}
+		if err != nil {
 			return err
 		}
 	}

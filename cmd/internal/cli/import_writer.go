@@ -50,18 +50,8 @@ func (w *importWriter) find(kind resource.Kind, glob string) ([]*found, error) {
 	}
 	managed := 0
 	for _, label := range slices.Sorted(maps.Keys(w.in.Hosts)) {
-		objects := w.in.Hosts[label].Observed.Objects
-		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			id, ok := strings.CutPrefix(key, string(kind)+"/")
-			if hit, err := path.Match(glob, id); !ok || err != nil || !hit || w.only != "" && w.only != label {
-				continue
-			}
-			o := objects[key]
-			if _, ours := w.named[label+" "+key]; ours || o.Mark != nil && !o.Mark.Released {
-				managed++
-				continue
-			}
-			w.found = append(w.found, &found{host: label, id: id, live: o})
+		if w.only == "" || w.only == label {
+			managed += w.findOn(label, kind, glob)
 		}
 	}
 	if len(w.found) == 0 {
@@ -72,14 +62,37 @@ func (w *importWriter) find(kind resource.Kind, glob string) ([]*found, error) {
 		w.named[f.host+" "+string(kind)+"/"+f.id] = f.addr
 		f.block = config.NewBlock(f.live.Resource, f.addr.Name)
 		if vm, ok := f.live.Resource.(*resource.VM); ok {
-			for _, d := range vm.Disks {
-				if pool, _, ok := strings.Cut(d.Source, "/"); ok && pool != "" && pool != implicitPool {
-					w.pools[f.host] = true
-				}
-			}
+			w.notePools(vm, f.host)
 		}
 	}
 	return w.found, nil
+}
+
+// findOn does that on one host, and counts what matches but is managed already.
+func (w *importWriter) findOn(label string, kind resource.Kind, glob string) (managed int) {
+	objects := w.in.Hosts[label].Observed.Objects
+	for _, key := range slices.Sorted(maps.Keys(objects)) {
+		id, ok := strings.CutPrefix(key, string(kind)+"/")
+		if hit, err := path.Match(glob, id); !ok || err != nil || !hit {
+			continue
+		}
+		o := objects[key]
+		if _, ours := w.named[label+" "+key]; ours || o.Mark != nil && !o.Mark.Released {
+			managed++
+			continue
+		}
+		w.found = append(w.found, &found{host: label, id: id, live: o})
+	}
+	return managed
+}
+
+// notePools remembers that disks of the vm are in other pools than the one that is used when none is declared.
+func (w *importWriter) notePools(vm *resource.VM, host string) {
+	for _, d := range vm.Disks {
+		if pool, _, ok := strings.Cut(d.Source, "/"); ok && pool != "" && pool != implicitPool {
+			w.pools[host] = true
+		}
+	}
 }
 
 // implicitPool is the pool that is used when none is declared.
@@ -288,23 +301,8 @@ func (w *importWriter) learn(p *planner.Plan) (left []string) {
 	w.learned = nil
 	for _, f := range w.found {
 		for _, c := range p.Changes {
-			if c.Addr.Owner() != f.addr {
-				continue
-			}
-			if c.Power == "start" && c.Addr == f.addr {
-				w.note(f, "running", false)
-				continue
-			}
-			for _, field := range c.Fields {
-				if field.Impact == drivers.ImpactRecord || field.Note == planner.NoteRunning {
-					continue // nothing of the definition changes
-				}
-				if why := w.learnField(f, c, field); why != "" {
-					left = append(left, why)
-				}
-			}
-			if c.Action != planner.ActionAdopt && len(c.Fields) == 0 {
-				left = append(left, fmt.Sprintf("%s: %s: %s", c.Addr, c.Action, c.Cause))
+			if c.Addr.Owner() == f.addr {
+				left = append(left, w.learnChange(f, c)...)
 			}
 		}
 		for _, finding := range p.Findings {
@@ -312,6 +310,25 @@ func (w *importWriter) learn(p *planner.Plan) (left []string) {
 				left = append(left, fmt.Sprintf("%s: %s", finding.Addr, finding.Detail))
 			}
 		}
+	}
+	return left
+}
+
+func (w *importWriter) learnChange(f *found, c planner.Change) (left []string) {
+	if c.Power == "start" && c.Addr == f.addr {
+		w.note(f, "running", false)
+		return nil
+	}
+	for _, field := range c.Fields {
+		if field.Impact == drivers.ImpactRecord || field.Note == planner.NoteRunning {
+			continue // nothing of the definition changes
+		}
+		if why := w.learnField(f, c, field); why != "" {
+			left = append(left, why)
+		}
+	}
+	if c.Action != planner.ActionAdopt && len(c.Fields) == 0 {
+		left = append(left, fmt.Sprintf("%s: %s: %s", c.Addr, c.Action, c.Cause))
 	}
 	return left
 }
