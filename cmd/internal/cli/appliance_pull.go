@@ -59,20 +59,21 @@ func (a *App) runAppliancePull(ctx context.Context, ref, dir string) error {
 	return a.declareAppliance(dir, u)
 }
 
-// writeParcel writes the files into a new folder, and none outside of it.
+// writeParcel writes the files into a new folder, and none outside of it. The folder is there with all of them, or not at all.
 func writeParcel(dir string, p drivers.Parcel) (err error) {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return errors.New("it exists already, and is not overwritten; name another folder with --write")
-		}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return errors.New("it exists already, and is not overwritten; name another folder with --write")
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), ".vmplan-pull-*")
+	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, os.RemoveAll(fresh))
 		}
 	}()
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(fresh)
 	if err != nil {
 		return err
 	}
@@ -81,16 +82,14 @@ func writeParcel(dir string, p drivers.Parcel) (err error) {
 		if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(name)), 0o755); err != nil {
 			return err
 		}
-		f, err := root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(p.Files[name])
-		if err := errors.Join(err, f.Close()); err != nil {
+		if err := root.WriteFile(filepath.FromSlash(name), p.Files[name], 0o644); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := os.Chmod(fresh, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(fresh, dir)
 }
 
 // declareAppliance writes the block by which the project knows the appliance, unless there is a file of that name, and says how

@@ -51,7 +51,7 @@ func Start(t testing.TB, o Options) *Registry {
 func Run(ctx context.Context, dir string, o Options) (r *Registry, stop func(), err error) {
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
-		return nil, nil, errors.New("docker-registry is not installed (make setup installs it)")
+		return nil, nil, errors.New("docker-registry is not installed (.ci/setup test installs it)")
 	}
 	login, stopLogin, err := o.login(dir)
 	if err != nil {
