@@ -74,6 +74,9 @@ func (p *placement) ownDisk(o *object, vm *resource.VM, d *resource.Disk) (*reso
 		Size: d.Size, Format: d.Format, Image: d.Image, Clone: d.Clone, CloneMode: d.CloneMode, OnDelete: d.OnDelete,
 		Pool: pool.Addr, PoolName: pool.Name, File: vm.Name + "-" + d.Label + "." + d.Format,
 	}
+	if !d.Image.IsZero() {
+		v.OnImageChange = vm.OnImageChange
+	}
 	p.keepFile(v)
 	v.Backing = p.backing(o, path+".image", d.Image)
 	return v, pool

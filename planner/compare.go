@@ -14,6 +14,9 @@ import (
 func (p *planner) compare(o *object) {
 	p.keepOrigin(o)
 	ignored := ignoredPaths(o)
+	if p.staysUpon(o) {
+		ignored = append(slices.Clone(ignored), "backing")
+	}
 	name := p.stageName(o)
 	live := o.liveResource()
 	o.before, o.after = resource.Overlay(o.want, o.was, live)

@@ -39,8 +39,9 @@ type labVM struct {
 	Orphan, Listen bool
 	Called, At     string // on the host, and in the files, when that is not Name
 	Update         string
-	Trigger        bool // replaced with the image or when the db grows
-	Found          bool // on the host already, and imported
+	Trigger        bool   // replaced with the image or when the db grows
+	Found          bool   // on the host already, and imported
+	Stay           string // on_image_change
 }
 
 // set writes the lab as config would.
@@ -101,7 +102,7 @@ func (l lab) addVM(t testing.TB, set *resource.Set, lan *resource.Network, v lab
 	}
 	root := &resource.Volume{}
 	if !v.Found {
-		root.Image, root.Backing = addr(t, "image.os"), "default/os-"+l.Image+".qcow2"
+		root.Image, root.Backing, root.OnImageChange = addr(t, "image.os"), "default/os-"+l.Image+".qcow2", v.Stay
 	}
 	own("root", v.Root, root)
 	if v.Data > 0 {
@@ -146,7 +147,7 @@ func randomLab(r *rand.Rand) lab {
 			Name: name, Root: pick(r, 10, 10, 20), Data: pick(r, 0, 1, 2), DataKeep: r.IntN(4) == 0, DB: r.IntN(3) == 0,
 			Seed: pick(r, "", "x", "y"), Memory: pick(r, 1, 1, 2), CPUs: pick(r, 1, 1, 2), Machine: pick(r, "q35", "q35", "pc"),
 			Running: pick(r, "true", "true", "false", "null"), Title: pick(r, "", "t"), NIC: r.IntN(3) > 0, After: r.IntN(4) == 0,
-			Orphan: r.IntN(8) == 0, Listen: r.IntN(3) == 0,
+			Orphan: r.IntN(8) == 0, Listen: r.IntN(3) == 0, Stay: pick(r, "", "", "ignore", "warn"),
 		})
 	}
 	return l

@@ -13,6 +13,9 @@ import (
 func (p *planner) emit(o *object) {
 	p.emitMove(o)
 	p.emitTriggered(o)
+	if o.yielded != nil {
+		p.leave(o, o.yielded)
+	}
 	switch o.fate {
 	case fateCreate:
 		p.emitCreate(o)
@@ -20,7 +23,7 @@ func (p *planner) emit(o *object) {
 		p.emitKeep(o)
 	case fateReplace:
 		if o.deferred {
-			p.leaveBehind(o)
+			p.leave(o, p.behind(o))
 		} else {
 			p.emitDelete(o)
 		}
@@ -224,15 +227,14 @@ func (o *object) lossName() string {
 	return "volume " + o.addr.Name + o.addr.Key
 }
 
-// leaveBehind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run
-// that was cut short may have done that already.
-func (p *planner) leaveBehind(o *object) {
+// behind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run that was
+// cut short may have done that already.
+func (p *planner) behind(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {
 		if done := p.objects[addr]; done.rec != nil && done.leftBehindBy(o) && done.at == o.at {
 			done.chosen, done.fate, done.cause = false, fateNone, o.cause
-			p.leave(o, done)
-			return
+			return done
 		}
 		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
 		addr.Part = strings.TrimPrefix(addr.Part, ".")
@@ -249,10 +251,10 @@ func (p *planner) leaveBehind(o *object) {
 	p.objects[addr] = old
 	old.set = p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
 	old.set.Record = old.rec
-	p.leave(o, old)
+	return old
 }
 
-// leave deletes old, unless a guest runs with it.
+// leave deletes old, unless a guest runs with it or disks stay upon it.
 func (p *planner) leave(o, old *object) {
 	o.old = old
 	if o.postponed {

@@ -26,7 +26,7 @@ func (p *planner) finish() {
 			}))
 		}
 		if len(o.steps) > 0 && o.fate != fateNone {
-			p.plan.Changes = append(p.plan.Changes, o.summary())
+			p.plan.Changes = append(p.plan.Changes, p.summary(o))
 		}
 	}
 	p.touch()
@@ -60,7 +60,7 @@ func (p *planner) drift(o *object, c Change) {
 }
 
 // summary is what the plan does to the object.
-func (o *object) summary() Change {
+func (p *planner) summary(o *object) Change {
 	c := o.change(Change{Cause: o.cause, MovedFrom: o.from})
 	switch o.fate {
 	case fateCreate:
@@ -74,7 +74,7 @@ func (o *object) summary() Change {
 		for i := range c.Fields {
 			c.Fields[i].Impact = min(c.Fields[i].Impact, c.Impact)
 		}
-		c.Loses = o.loses()
+		c.Loses, c.Keeps = o.loses(), p.keptBase(o)
 	case fateDelete:
 		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
 		if o.abandoned() {

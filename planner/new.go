@@ -115,6 +115,7 @@ type object struct {
 	deferred  bool
 	postponed bool // the old one stays until the guest that runs with it stops
 	old       *object
+	yielded   *object   // with fateKeep: what had taken the place of this, and goes
 	former    *object   // the one that this takes over from, left behind by a replacement that was cut short
 	occupant  *object   // who has the goal now, and goes
 	guarded   []*step   // the steps that are taken back when one fails

@@ -14,7 +14,9 @@ func (p *planner) refuse() {
 	for _, o := range p.sorted {
 		if o.fate == fateDelete || o.fate == fateReplace {
 			p.refuseProtected(o)
-			p.refuseInUse(o)
+			if !o.postponed {
+				p.refuseInUse(o)
+			}
 		}
 		if o.fate == fateCreate || o.fate == fateReplace || o.renamed() {
 			p.refuseOccupied(o)

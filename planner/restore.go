@@ -18,7 +18,7 @@ func (p *planner) restore(o *object) bool {
 		return false
 	}
 	if o.live != nil {
-		p.leaveBehind(o)
+		o.yielded = p.behind(o)
 	}
 	o.former = former
 	o.was = resource.Clone(former.was)

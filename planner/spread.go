@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -180,19 +181,30 @@ func (o *object) clings(key string) bool {
 	return o.impact < drivers.ImpactRestart && uses(guest, key)
 }
 
-// postpone leaves an old seed where it is as long as a guest runs with it: some later plan deletes it.
+// postpone leaves an old seed where it is as long as a guest runs with it, and the old base of an image as long as disks stay
+// upon it: some later plan deletes it.
 func (p *planner) postpone(o *object) {
+	if o.yielded != nil {
+		o.postponed = slices.ContainsFunc(p.users(o.yielded), func(u *object) bool { return p.holds(u, o.yielded) })
+		return
+	}
 	if o.kind == resource.KindVolume || !o.stored() || o.fate != fateDelete && !o.deferred {
 		return
 	}
-	for _, u := range p.users(o) {
-		if u.kind == resource.KindVM && (u.fate == fateKeep || u.fate == fateNone) && u.live != nil && u.clings(o.at.key) {
-			if o.fate == fateDelete {
-				o.fate = fateNone
-			}
-			o.postponed = true
-		}
+	if o.postponed = slices.ContainsFunc(p.users(o), func(u *object) bool { return p.holds(u, o) }); o.postponed && o.fate == fateDelete {
+		o.fate = fateNone
 	}
+}
+
+// holds tells whether u goes on using what o is now after this plan.
+func (p *planner) holds(u, o *object) bool {
+	switch u.kind {
+	case resource.KindVM:
+		return (u.fate == fateKeep || u.fate == fateNone) && u.live != nil && u.clings(o.at.key)
+	case resource.KindVolume:
+		return p.holdsBase(u, o)
+	}
+	return false
 }
 
 // users gives the objects known to the plan that use o on the host. The vms of a pool stand on it by their volumes.

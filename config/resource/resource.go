@@ -158,13 +158,14 @@ func (*Image) Kind() Kind { return KindImage }
 // Volume is a storage volume: of a block of its own, or a disk that a vm owns (Addr.Part "disk.LABEL").
 type Volume struct {
 	Meta
-	Size      Size   `json:"size,omitzero" doc:"Virtual size. May grow later; shrinking replaces the volume. With an image, at least the image's."`
-	Format    string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 (default) or raw."`
-	Pool      Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool it lives in."`
-	Image     Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"Start as a copy-on-write overlay of this image."`
-	Clone     Addr   `json:"clone,omitzero" schema:"local,ref=volume|disk" doc:"Start with all that this volume or disk of a vm holds (volume.x, vm.a.disk.root). It is read only when the volume is made; afterwards the two have nothing to do with one another."`
-	CloneMode string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"full (default): clone copies. overlay: copy-on-write over what is cloned, which must then stay as it is: no running guest may write to it."`
-	OnDelete  string `json:"on_delete,omitzero" schema:"local,enum=delete|retain" doc:"delete (default), or retain: leave the volume on the host when it goes from the files."`
+	Size          Size   `json:"size,omitzero" doc:"Virtual size. May grow later; shrinking replaces the volume. With an image, at least the image's."`
+	Format        string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 (default) or raw."`
+	Pool          Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool it lives in."`
+	Image         Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"Start as a copy-on-write overlay of this image."`
+	Clone         Addr   `json:"clone,omitzero" schema:"local,ref=volume|disk" doc:"Start with all that this volume or disk of a vm holds (volume.x, vm.a.disk.root). It is read only when the volume is made; afterwards the two have nothing to do with one another."`
+	CloneMode     string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"full (default): clone copies. overlay: copy-on-write over what is cloned, which must then stay as it is: no running guest may write to it."`
+	OnDelete      string `json:"on_delete,omitzero" schema:"local,enum=delete|retain" doc:"delete (default), or retain: leave the volume on the host when it goes from the files."`
+	OnImageChange string `json:"on_image_change,omitzero" schema:"local,enum=replace|ignore|warn" doc:"When the image changes: replace (default), ignore or warn, as with a vm."`
 	// PoolName and File place the volume on the host.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The volume's name in the pool."`

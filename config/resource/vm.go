@@ -35,6 +35,7 @@ type VM struct {
 	Autostart       *bool    `json:"autostart,omitzero" doc:"Whether the host starts the guest when it boots. Default false."`
 	ShutdownTimeout Duration `json:"shutdown_timeout,omitzero" schema:"local" doc:"How long a graceful shutdown may take before the guest is switched off. Default 60s."`
 	OnDelete        string   `json:"on_delete,omitzero" schema:"local,enum=cascade|orphan" doc:"cascade (default): what the vm owns goes with it. orphan: when the block goes, the guest is left running and no longer managed."`
+	OnImageChange   string   `json:"on_image_change,omitzero" schema:"local,enum=replace|ignore|warn" doc:"When the image under a disk of the vm changes: replace (default), the disk and with it the vm is made anew; ignore, the disk stays upon the old base, which is kept as long as a disk stands on it; warn, the same, and each plan says so."`
 	Update          string   `json:"update,omitzero" schema:"local,enum=live|stage|restart" doc:"How changes reach a running guest. live (default): while it runs where that is possible, else by a restart. stage: never by a restart; what needs one is written and waits for the next start. restart: by a restart, so that the guest sees all as at boot."`
 	Protect         *Protect `json:"protect,omitzero" schema:"local" doc:"What protects the vm from changes that go wrong."`
 	Ready           *Ready   `json:"ready,omitzero" schema:"local" doc:"What apply waits for after it has started the guest."`

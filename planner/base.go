@@ -1,0 +1,63 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/state"
+)
+
+// staysUpon tells whether a volume that is there stays upon the base that it was made with, although the files have another
+// image under it by now: on_image_change says so. A volume that is made anew has the new one.
+func (p *planner) staysUpon(o *object) bool {
+	want, ok := o.want.(*resource.Volume)
+	was, recorded := o.was.(*resource.Volume)
+	if !ok || !recorded || o.rec.Status != state.StatusReady || !stays(want) || want.Backing == was.Backing || was.Backing == "" {
+		return false
+	}
+	live, ok := o.live.Resource.(*resource.Volume)
+	if !ok || live.Backing != was.Backing {
+		return false
+	}
+	if want.OnImageChange == "warn" {
+		whole := o.addr.Owner()
+		p.find(Finding{Severity: SeverityWarning, Addr: whole, Path: "on_image_change", Summary: "the image has changed", Detail: fmt.Sprintf(
+			"%s stays upon %s, and %s is %s by now. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, was.Backing, want.Image, want.Backing, whole)})
+	}
+	return true
+}
+
+func stays(v *resource.Volume) bool { return v.OnImageChange == "ignore" || v.OnImageChange == "warn" }
+
+// holdsBase tells whether the volume u goes on standing on the base o. What is left behind of a replaced image is needed by
+// every volume that is not taken away, whatever else becomes of it.
+func (p *planner) holdsBase(u, o *object) bool {
+	if o.kind != resource.KindImage {
+		return false
+	}
+	switch u.fate {
+	case fateKeep:
+		return uses(u.after, o.at.key)
+	case fateNone, fateRelease:
+		v, ok := u.was0().(*resource.Volume)
+		return isLeftBehind(o.addr) || ok && stays(v)
+	}
+	return false
+}
+
+// keptBase says which base of a replaced image stays, and for whom.
+func (p *planner) keptBase(o *object) []string {
+	if !o.postponed || o.kind != resource.KindImage || o.old == nil {
+		return nil
+	}
+	var names []string
+	for _, u := range p.users(o.old) {
+		if p.holds(u, o.old) {
+			names = append(names, u.addr.String())
+		}
+	}
+	slices.Sort(names)
+	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.old.was), strings.Join(names, ", "))}
+}
