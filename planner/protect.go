@@ -24,9 +24,16 @@ func (o *object) leftGuard() bool {
 	return o.live != nil && slices.ContainsFunc(o.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == guardName })
 }
 
+// guardsEarly tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.
+// What the guest writes until it is off is then not in it.
+func (p *planner) guardsEarly(o *object) bool {
+	vm := o.before.(*resource.VM)
+	return o.on() && p.in.checkSnapshot(vm, false, false) != nil && p.in.checkSnapshot(vm, true, false) == nil
+}
+
 // refuseUnguarded refuses a change that is to be protected where the host cannot.
 func (p *planner) refuseUnguarded(o *object) {
-	if !p.guards(o) {
+	if !p.guards(o) || p.guardsEarly(o) {
 		return
 	}
 	if err := p.in.checkSnapshot(o.before.(*resource.VM), false, false); err != nil {
@@ -35,7 +42,7 @@ func (p *planner) refuseUnguarded(o *object) {
 	}
 }
 
-// emitGuard takes the snapshot, while the guest is off.
+// emitGuard takes the snapshot: of the disks alone.
 func (p *planner) emitGuard(o *object) {
 	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
 	s.KeepRecord = true
@@ -56,6 +63,9 @@ func (p *planner) emitRescue(o *object, risky []*step) {
 		start := p.step(o, drivers.NewStart(was), o.at.host, drivers.ImpactLive)
 		start.Record = o.recordNow()
 		start.Record.Power = state.PowerOn
+		if recorded, ok := start.Record.Object.(*resource.VM); ok && recorded.Ready != nil {
+			start.Record.Power = state.PowerStarting // the next apply sees whether it is ready
+		}
 		last = start
 	}
 	drop := p.step(o, drivers.NewDropSnapshot(was, guardName), o.at.host, drivers.ImpactLive)

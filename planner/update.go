@@ -17,6 +17,11 @@ func (p *planner) emitKeep(o *object) {
 	if !o.from.IsZero() {
 		p.emitForgetOld(o)
 	}
+	guarded := updates && p.guards(o)
+	early := guarded && p.guardsEarly(o)
+	if early {
+		p.emitGuard(o)
+	}
 	if o.stop {
 		rec := o.recordNow()
 		if !updates {
@@ -29,8 +34,7 @@ func (p *planner) emitKeep(o *object) {
 		}
 		p.emitStop(o, o.before.(*resource.VM), rec, impact)
 	}
-	guarded := updates && p.guards(o)
-	if guarded {
+	if guarded && !early {
 		p.emitGuard(o)
 	}
 	risky := len(o.steps)

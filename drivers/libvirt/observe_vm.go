@@ -172,17 +172,23 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 		o.mu.Unlock()
 	}
 	if states.snapshots[name] {
-		s, err := o.foldSnapshots(dom, object)
-		if err != nil {
-			return err
-		}
-		object.Kept = append(s.names, object.Kept...)
-		if object.Snapshots, err = listSnapshots(dom); err != nil {
+		if err := o.addSnapshots(dom, object); err != nil {
 			return err
 		}
 	}
 	o.add(object)
 	return nil
+}
+
+// addSnapshots tells of the snapshots of a domain, and makes of it what it is without external ones.
+func (o *observation) addSnapshots(dom *libvirt.Domain, object *drivers.Object) error {
+	s, err := o.foldSnapshots(dom, object)
+	if err != nil {
+		return err
+	}
+	object.Kept = append(s.names, object.Kept...)
+	object.Snapshots, err = listSnapshots(dom)
+	return err
 }
 
 func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error) {

@@ -166,22 +166,21 @@ func qmpSnapshot(dom *libvirt.Domain, nodes []string, name string) error {
 	}
 	var actions []action
 	for _, n := range nodes {
-		_, _ = qmp(dom, "blockdev-snapshot-delete-internal-sync", data{n, name})
+		_ = qmp(dom, "blockdev-snapshot-delete-internal-sync", data{n, name})
 		actions = append(actions, action{"blockdev-snapshot-internal-sync", data{n, name}})
 	}
-	_, err := qmp(dom, "transaction", map[string]any{"actions": actions})
-	return err
+	return qmp(dom, "transaction", map[string]any{"actions": actions})
 }
 
 // qmp has QEMU execute a command of its monitor protocol.
-func qmp(dom *libvirt.Domain, command string, args any) (string, error) {
+func qmp(dom *libvirt.Domain, command string, args any) error {
 	text, err := json.Marshal(map[string]any{"execute": command, "arguments": args})
 	if err != nil {
-		return "", err
+		return err
 	}
 	answer, err := dom.QemuMonitorCommand(string(text), 0)
 	if err != nil {
-		return "", fail(err, "ask QEMU to %s", command)
+		return fail(err, "ask QEMU to %s", command)
 	}
 	var failed struct {
 		Error *struct {
@@ -189,12 +188,12 @@ func qmp(dom *libvirt.Domain, command string, args any) (string, error) {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal([]byte(answer), &failed); err != nil {
-		return "", fmt.Errorf("QEMU's answer to %s: %w", command, err)
+		return fmt.Errorf("QEMU's answer to %s: %w", command, err)
 	}
 	if failed.Error != nil {
-		return "", fmt.Errorf("QEMU: %s: %s", command, failed.Error.Desc)
+		return fmt.Errorf("QEMU: %s: %s", command, failed.Error.Desc)
 	}
-	return answer, nil
+	return nil
 }
 
 func (c *call) restoreSnapshot(vm *resource.VM, name string, with bool) error {

@@ -54,7 +54,7 @@ func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 		err = c.copyInto(pool, v, live)
 	}
 	if errors.Is(err, drivers.ErrUnavailable) {
-		return fmt.Errorf("create volume %s as a copy of %s: the connection was lost meanwhile, so apply again: %v", id, v.CopyOf, err)
+		return errors.New("create volume " + id + " as a copy of " + v.CopyOf + ": the connection was lost meanwhile, so apply again: " + err.Error())
 	}
 	if err != nil {
 		return fmt.Errorf("create volume %s as a copy of %s: %w", id, v.CopyOf, err)

@@ -53,21 +53,11 @@ func (a *App) runClone(ctx context.Context, from, name string, o cloneOptions) e
 	if !config.ValidLabel(name) {
 		return fmt.Errorf("%q cannot be the name of a block: it takes letters, digits, - and _, and begins with a letter", name)
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	s, in, err := a.openLive(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	in, err := s.observe(ctx, planner.Options{})
-	if err != nil {
-		return err
-	}
 	b, err := cloneBlock(in, addr, name)
 	if err != nil {
 		return err

@@ -242,27 +242,35 @@ A run that was cut short is finished by the next apply; whether the disks were b
 	return c
 }
 
+// openLive opens the project, evaluates its files and looks at the hosts.
+func (a *App) openLive(ctx context.Context, o projectOptions, lock lockOptions) (*session, planner.Input, error) {
+	s, err := a.open(ctx, ".", o, lock)
+	if err != nil {
+		return nil, planner.Input{}, err
+	}
+	if err = s.load(); err == nil {
+		err = s.connect()
+	}
+	if err == nil {
+		var in planner.Input
+		if in, err = s.observe(ctx, planner.Options{}); err == nil {
+			return s, in, nil
+		}
+	}
+	return nil, planner.Input{}, errors.Join(err, s.Close())
+}
+
 // runAside carries out a plan beside what the files say, and then what they say of the same object.
 func (a *App) runAside(ctx context.Context, arg string, o applyOptions, make func(planner.Input, resource.Addr) (*planner.Plan, error)) error {
 	addr, err := parseVMAddr(arg)
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	s, in, err := a.openLive(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	in, err := s.observe(ctx, planner.Options{})
-	if err != nil {
-		return err
-	}
 	p, err := make(in, addr)
 	if err != nil {
 		return err
