@@ -29,12 +29,16 @@ func (e *evaluator) convert(a *attrSpec, v cty.Value) decoded {
 	failed := decoded{state: attrFailed}
 	rng := a.expr.Range()
 	plain, marks := v.UnmarkDeep()
+	known := plain.IsWhollyKnown()
+	if len(a.attr.Refs) > 0 { // which object it is counts, and not what is known of that or secret in it
+		known, marks = plain.IsKnown(), v.Marks()
+	}
 	_, secret := marks[sensitive]
 	if secret && a.attr.Type != secretType && !a.attr.Sealed {
 		e.rep.addFirst(mistake(rng, "Sensitive value in the open", "%s would be shown in plans and recorded, and this comes from a sensitive value. Only fields that are sensitive themselves, such as user_data, may hold one.", a.path))
 		return failed
 	}
-	if !plain.IsWhollyKnown() {
+	if !known {
 		if nic, ok := guestOnly(v); ok {
 			e.rep.addFirst(guestMistake(rng, nic))
 		}

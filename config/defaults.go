@@ -326,7 +326,7 @@ func (e *evaluator) checkVM(o *object, vm *resource.VM) {
 	if ci := vm.CloudInit; ci != nil && ci.Hostname != "" && !goodHostname(ci.Hostname) {
 		e.rep.addFirst(mistake(o.at("cloud_init.hostname"), "Bad host name", "%q is not a host name: letters, digits and - are allowed, with dots between its parts, such as \"web-1\".", ci.Hostname))
 	}
-	if len(vm.Disks) == 0 && vm.Image.IsZero() && !o.bad["image"] {
+	if len(vm.Disks) == 0 && vm.Image.IsZero() && !o.bad["image"] && !o.bad["clone"] {
 		e.rep.addFirst(mistake(o.block.header, "Nothing to boot from", "%s has neither image nor disk. Set image, or write disk \"root\" { … }.", o.addr))
 		o.fail("image")
 	}

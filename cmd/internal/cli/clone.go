@@ -155,6 +155,9 @@ var notCloned = []string{"host", "name", "uuid", "managed", "depends_on", "image
 func clonedValue(vm *resource.VM, f resource.Field) (any, bool) {
 	first, rest, _ := strings.Cut(f.Path, ".")
 	label, field, _ := strings.Cut(rest, ".")
+	if a, ok := f.Value.(resource.Addr); ok && first == "nic" && a.Module != "" {
+		return nil, false // the instance's of an appliance: nobody else can name it, but a clone takes it over
+	}
 	switch {
 	case slices.Contains(notCloned, first) || first == "lifecycle" || f.Class == resource.ClassInput:
 		return nil, false
