@@ -1,6 +1,8 @@
 package oci_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +18,7 @@ import (
 
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/source/oci"
 	"vmplan.dev/vmplan/drivers/source/oci/ocitest"
 )
@@ -102,6 +106,39 @@ func TestALayerThatBreaksOffIsContinuedWhereItBroke(t *testing.T) {
 	newUser(t).mustGet("oci://"+way.host()+"/x:v1", disk)
 	if got := way.blobs(); !slices.Equal(got, []string{"GET", "GET bytes=2097152-"}) {
 		t.Errorf("blobs were asked for with %q", got)
+	}
+}
+
+func TestADownloadThatIsStoppedGoesOnInAnotherRun(t *testing.T) {
+	reg := ocitest.Start(t, ocitest.Options{})
+	disk := bits(4<<20, "disk")
+	layer := ocitest.Tar(t, "disk/disk.img", disk)
+	reg.ContainerDisk(t, "x", "v1", runtime.GOARCH, layer)
+	ctx, stop := context.WithCancel(t.Context())
+	way := before(t, reg, func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		if !isBlob(r) || r.Header.Get("Range") != "" {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(layer)))
+		w.Write(layer[:2<<20]) // the rest does not come
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	})
+	u := newUser(t)
+	at := "oci://" + way.host() + "/x:v1"
+	halfway := func(p drivers.Progress) {
+		if p.Done > 1<<20 {
+			stop()
+		}
+	}
+	if _, err := u.fetch(ctx, at, halfway); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want that it was stopped", err)
+	}
+	u.mustGet(at, disk)
+	got := way.blobs()
+	if len(got) != 2 || got[0] != "GET" || !strings.HasPrefix(got[1], "GET bytes=") {
+		t.Errorf("blobs were asked for with %q, want the second time only the rest", got)
 	}
 }
 

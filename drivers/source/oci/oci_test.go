@@ -2,6 +2,7 @@ package oci_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"log/slog"
 	"os"
@@ -47,6 +48,10 @@ func (u *user) source() *oci.Source {
 
 // get fetches an image as a plan would.
 func (u *user) get(location string) (drivers.Bits, error) {
+	return u.fetch(u.t.Context(), location, nil)
+}
+
+func (u *user) fetch(ctx context.Context, location string, report func(drivers.Progress)) (drivers.Bits, error) {
 	src := u.source()
 	store, err := source.NewStore(source.Options{
 		Sources:  source.Registry{oci.Scheme: src, oci.SchemePlain: src},
@@ -57,7 +62,7 @@ func (u *user) get(location string) (drivers.Bits, error) {
 	}
 	img := &resource.Image{Source: location}
 	img.Addr = resource.Addr{Kind: resource.KindImage, Name: "debian"}
-	return store.Fetch(u.t.Context(), img, nil)
+	return store.Fetch(ctx, img, report)
 }
 
 func (u *user) mustGet(location string, want []byte) drivers.Bits {
