@@ -31,10 +31,10 @@ func TestConvergesOnLibvirtsTestHost(t *testing.T) {
 			can:  abilities{uri: uri, poolPath: filepath.Join(host.Dir, "pools"), running: 4, memory: []int{512, 1024, 2048}},
 			open: func(string) (ground, error) { return g, nil },
 		}
-	}, 300, 1, false)
+	}, 250, 1, false)
 }
 
-// TestConvergesOnQEMU does as much with real guests: what is edited by hand is edited by virsh.
+// TestConvergesOnQEMU does as much with QEMU, where some of the vms run.
 func TestConvergesOnQEMU(t *testing.T) {
 	t.Parallel()
 	host := libvirttest.Start(t)
