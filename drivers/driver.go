@@ -164,6 +164,24 @@ type ImageStore interface {
 	Fetch(ctx context.Context, img *resource.Image, report func(Progress)) (Bits, error)
 }
 
+// EagerStore is an ImageStore that gives bits to who cannot wait for them to be checked.
+type EagerStore interface {
+	ImageStore
+
+	// Begin is as Fetch, but may return while a file of this machine is still being checked: Path, Format and the sizes count
+	// then, and what is made of them only once wait has said that all is well, and given the rest. wait must be called, once or more.
+	Begin(ctx context.Context, img *resource.Image, report func(Progress)) (early Bits, wait func() (Bits, error), err error)
+}
+
+// BeginFetch is Begin where the store has it, and else Fetch.
+func BeginFetch(ctx context.Context, store ImageStore, img *resource.Image, report func(Progress)) (Bits, func() (Bits, error), error) {
+	if eager, ok := store.(EagerStore); ok {
+		return eager.Begin(ctx, img, report)
+	}
+	bits, err := store.Fetch(ctx, img, report)
+	return bits, func() (Bits, error) { return bits, err }, err
+}
+
 // Bits is a fetched image.
 type Bits struct {
 	Path        string        // of the local file

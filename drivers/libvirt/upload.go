@@ -4,6 +4,7 @@ package libvirt
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
@@ -22,6 +24,8 @@ import (
 const (
 	chunkSize = 256 << 10 // what libvirt sends in one message
 	headSize  = 64 << 10  // what is uploaded last, as the sign that the rest is there
+	// flushEvery is after how many bytes the disk is set to work: at the end all must be on it.
+	flushEvery = 16 << 20
 )
 
 // createSeed writes the seed's ISO into its pool.
@@ -71,11 +75,13 @@ func (c *call) importImage(img *resource.Image) (drivers.Result, error) {
 	if c.env.Images == nil {
 		return drivers.Result{}, fmt.Errorf("import image %s: there is no image store: %w", id, drivers.ErrUnsupported)
 	}
-	file, err := c.env.Images.Fetch(c.ctx, img, c.report)
+	file, wait, err := drivers.BeginFetch(c.ctx, c.env.Images, img, c.report)
 	if err != nil {
 		return drivers.Result{}, fmt.Errorf("import image %s: %w", id, err)
 	}
-	if err := c.putImage(img, file); err != nil {
+	err = c.putImage(img, file, func() error { _, err := wait(); return err })
+	file, waitErr := wait()
+	if err = cmp.Or(waitErr, err); err != nil {
 		return drivers.Result{}, fmt.Errorf("import image %s: %w", id, err)
 	}
 	done := resource.Clone(img)
@@ -83,7 +89,8 @@ func (c *call) importImage(img *resource.Image) (drivers.Result, error) {
 	return drivers.Result{Object: done}, nil
 }
 
-func (c *call) putImage(img *resource.Image, file drivers.Bits) error {
+// putImage puts the file into the image's pool. It becomes the image only when check says that the file is right.
+func (c *call) putImage(img *resource.Image, file drivers.Bits, check func() error) error {
 	if strings.HasSuffix(img.File, "."+formatRaw) && file.Format != formatRaw {
 		return fmt.Errorf("its source is named as a raw image, and is %s: set format = %q", file.Format, file.Format)
 	}
@@ -97,8 +104,11 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits) error {
 		return err
 	}
 	defer source.Close()
-	bits := upload{name: img.File, content: source, size: file.Size, capacity: uint64(file.VirtualSize), format: file.Format, mode: 0o444, report: c.report}
+	bits := upload{name: img.File, content: source, size: file.Size, capacity: uint64(file.VirtualSize), format: file.Format, mode: 0o444, report: c.report, check: check}
 	if done, err := c.hasBits(pool, bits, min(headSize, file.Size)); err != nil || done {
+		return err
+	}
+	if err := hasRoom(pool, source); err != nil {
 		return err
 	}
 	folder, err := c.folderOf(pool)
@@ -114,6 +124,23 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits) error {
 	return c.upload(pool, bits)
 }
 
+// hasRoom refuses a file that does not fit into the pool, before anything is written. Its holes take no room.
+func hasRoom(pool *libvirt.StoragePool, file *os.File) error {
+	info, err := pool.GetInfo()
+	if err != nil {
+		return fail(err, "read the pool's free space")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return err
+	}
+	if need := uint64(min(st.Size, st.Blocks*512)); need > info.Available && info.Capacity > 0 {
+		return fmt.Errorf("%w: the image takes %s, and the pool has %s free: make room there, or put it into another pool",
+			drivers.ErrNoSpace, resource.Size(need), resource.Size(info.Available))
+	}
+	return nil
+}
+
 // upload is a file on its way into a pool.
 type upload struct {
 	name     string
@@ -123,6 +150,14 @@ type upload struct {
 	format   string
 	mode     os.FileMode
 	report   func(drivers.Progress) // may be nil
+	check    func() error           // says at the end whether the content is right; may be nil
+}
+
+func (u *upload) checked() error {
+	if u.check == nil {
+		return nil
+	}
+	return u.check()
 }
 
 func (u *upload) progress(done int64) {
@@ -215,12 +250,7 @@ func (c *call) upload(pool *libvirt.StoragePool, u upload) error {
 	if c.test {
 		return nil
 	}
-	head := min(u.size, headSize)
-	err = c.send(vol, u, head, u.size)
-	if err == nil {
-		err = c.send(vol, u, 0, head)
-	}
-	if err != nil {
+	if err := c.fill(pool, vol, u); err != nil {
 		if removeErr := vol.Delete(0); removeErr != nil && !missing(removeErr) {
 			c.env.Log.Warn("an incomplete volume could not be removed", "volume", u.name, "error", removeErr)
 		}
@@ -231,6 +261,26 @@ func (c *call) upload(pool *libvirt.StoragePool, u upload) error {
 		return fail(err, "read the pool's name")
 	}
 	return c.refreshInTurn(pool, name)
+}
+
+// fill gives a new volume its content: straight into its file where that is seen here, which the new volume may be the first
+// to tell, and through libvirt where it is not.
+func (c *call) fill(pool *libvirt.StoragePool, vol *libvirt.StorageVol, u upload) error {
+	folder, err := c.folderOf(pool)
+	if err != nil {
+		return err
+	}
+	if folder != "" {
+		return writeInto(folder, u.name, u.mode, func(f *os.File) error { return u.copyTo(c, f) })
+	}
+	head := min(u.size, headSize)
+	if err := c.send(vol, u, head, u.size); err != nil {
+		return err
+	}
+	if err := u.checked(); err != nil {
+		return err
+	}
+	return c.send(vol, u, 0, head)
 }
 
 // permissions asks for the mode where the daemon runs as root and may write to what nobody else may.
@@ -276,16 +326,29 @@ func (c *call) send(vol *libvirt.StorageVol, u upload, begin, end int64) error {
 
 // copyTo writes the bits to a file of this machine, leaving holes where there is nothing.
 func (u *upload) copyTo(c *call, f *os.File) error {
+	if shareBlocks(f, u.content) {
+		u.progress(u.size)
+		return u.checked()
+	}
 	if err := f.Truncate(u.size); err != nil {
 		return err
 	}
-	return u.chunks(c, 0, u.size, func(at int64, chunk []byte, zero bool) error {
+	flushed := int64(0)
+	err := u.chunks(c, 0, u.size, func(at int64, chunk []byte, zero bool) error {
 		if zero {
 			return nil
+		}
+		if at-flushed >= flushEvery {
+			beginFlush(f, flushed, at-flushed)
+			flushed = at
 		}
 		_, err := f.WriteAt(chunk, at)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return u.checked()
 }
 
 // chunks reads the content piece by piece and tells of each whether it is all zeros.

@@ -43,6 +43,9 @@ type version struct {
 	Digest     string            `json:"digest"`              // sha256:HEX of the unpacked bits
 	Size       int64             `json:"size"`                // of the unpacked bits
 	ModTime    time.Time         `json:"mod_time"`            // of the file that holds them
+	// Boot is the machine's boot in which the bits were written, when nothing made sure that they reached the disk: after a
+	// crash of the machine they are looked at again. Waiting for that disk would take as long as all the rest.
+	Boot string `json:"boot,omitempty"`
 	shape
 }
 
@@ -160,26 +163,32 @@ func (v version) isCalled(pick string) bool {
 }
 
 func (e *entry) newest(match func(version) bool) *version {
-	for _, v := range slices.Backward(e.Versions) {
-		if v.isCalled(e.pick) && match(v) && e.intact(v) {
-			return &v
+	for i, v := range slices.Backward(e.Versions) {
+		if v.isCalled(e.pick) && match(v) && e.intact(&e.Versions[i]) {
+			return &e.Versions[i]
 		}
 	}
 	return nil
 }
 
-// intact tells whether the version's bits are what was recorded. Size and time of the file are enough; when they differ,
-// the digest decides.
-func (e *entry) intact(v version) bool {
-	info, err := os.Stat(e.path(v))
+// intact tells whether the version's bits are what was recorded. Size and time of the file are enough; when they differ, or
+// the machine was started anew since, the digest decides.
+func (e *entry) intact(v *version) bool {
+	info, err := os.Stat(e.path(*v))
 	if err != nil || info.Size() != v.Size {
 		return false
 	}
-	if info.ModTime().Equal(v.ModTime) {
+	if info.ModTime().Equal(v.ModTime) && (v.Boot == "" || v.Boot == bootID()) {
 		return true
 	}
-	digest, err := hashFile(e.path(v))
-	return err == nil && digest == v.Digest
+	digest, err := hashFile(e.path(*v))
+	if err != nil || digest != v.Digest {
+		return false
+	}
+	if v.ModTime, v.Boot = info.ModTime(), ""; e.lock != nil {
+		err = e.save() // so that nobody looks again
+	}
+	return err == nil
 }
 
 // add records a version, in place of the same one recorded before, and of those whose bits are gone.
@@ -193,14 +202,17 @@ func (e *entry) add(v *version) error {
 	return e.save()
 }
 
-// install moves a complete file of the entry's folder among the blobs and records it. The file is on disk before it gets its name.
+// install moves a complete file of the entry's folder among the blobs and records it. Where the system does not tell its boots
+// apart, the file is on disk before it gets its name.
 func (e *entry) install(from string, v *version) error {
 	f, err := os.OpenFile(from, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Sync(), f.Chmod(0o400), f.Close())
-	if err != nil {
+	if v.Boot = bootID(); v.Boot == "" {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Chmod(0o400), f.Close()); err != nil {
 		return err
 	}
 	blob := e.blob(v.Digest)

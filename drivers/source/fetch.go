@@ -55,6 +55,7 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.announce(file, info)
 	sums := newSums(f.want, digest)
 	body := &meteredReader{ctx: ctx, r: file, meter: f.progress, phase: "checking", total: info.Size}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{sums}, body, make([]byte, copyBuffer)); err != nil {
@@ -65,6 +66,22 @@ func (f *fetcher) local(ctx context.Context, info Info) (*version, error) {
 		return nil, err
 	}
 	return f.take(ctx, file, info, v)
+}
+
+// announce gives out a file that is to be used where it is, before it is checked, to who wants it so.
+func (f *fetcher) announce(file *os.File, info Info) {
+	early := f.progress.early
+	if early == nil || f.alone {
+		return
+	}
+	w := &wrapped{f: f, file: file, kind: info.Contents}
+	if plain, err := w.isPlain(); err != nil || !plain {
+		return
+	}
+	if is, err := inspect(file, info.Size); err == nil {
+		f.progress.early = nil
+		early(drivers.Bits{Path: info.Path, Format: is.Format, Size: info.Size, VirtualSize: is.VirtualSize})
+	}
 }
 
 // keep turns a complete download into a blob.

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -52,7 +53,7 @@ type limits struct {
 }
 
 var (
-	_ drivers.ImageStore = (*Store)(nil)
+	_ drivers.EagerStore = (*Store)(nil)
 
 	defaultLimits = limits{tries: 6, firstWait: 500 * time.Millisecond, mostWait: 15 * time.Second, bombSize: 4 << 30, bombRatio: 1000}
 )
@@ -90,7 +91,36 @@ func NewStore(o Options) (*Store, error) {
 
 // Fetch implements drivers.ImageStore.
 func (s *Store) Fetch(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Bits, error) {
-	bits, err := s.fetch(ctx, img, newMeter(report))
+	return s.fetch(ctx, img, newMeter(report))
+}
+
+// Begin implements drivers.EagerStore: an image that lies on this machine as it is to be used is given out before it is
+// hashed, which takes as long as copying it.
+func (s *Store) Begin(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Bits, func() (drivers.Bits, error), error) {
+	type answer struct {
+		bits drivers.Bits
+		err  error
+	}
+	early, done := make(chan drivers.Bits, 1), make(chan answer, 1)
+	progress := newMeter(report)
+	progress.early = func(bits drivers.Bits) {
+		progress.report = func(drivers.Progress) {} // who has the bits reports from now on
+		early <- bits
+	}
+	go func() {
+		bits, err := s.fetch(ctx, img, progress)
+		done <- answer{bits, err}
+	}()
+	select {
+	case bits := <-early:
+		return bits, sync.OnceValues(func() (drivers.Bits, error) { a := <-done; return a.bits, a.err }), nil
+	case a := <-done:
+		return a.bits, func() (drivers.Bits, error) { return a.bits, a.err }, a.err
+	}
+}
+
+func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
+	bits, err := s.find(ctx, img, progress)
 	if err != nil {
 		err = fmt.Errorf("get %s: %w", Display(img.Source), err)
 		if !img.Addr.IsZero() {
@@ -101,7 +131,7 @@ func (s *Store) Fetch(ctx context.Context, img *resource.Image, report func(driv
 	return bits, nil
 }
 
-func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
+func (s *Store) find(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
 	e, err := s.errand(ctx, img, s.limits.tries)
 	if err != nil {
 		return drivers.Bits{}, err
@@ -230,6 +260,7 @@ func (s *Store) noSpace(err error) error {
 // meter passes progress on, ten times a second at most.
 type meter struct {
 	report func(drivers.Progress)
+	early  func(drivers.Bits) // is given bits that are not checked yet; nil: nobody wants them
 	last   time.Time
 	phase  string
 }

@@ -181,6 +181,18 @@ func (w *wrapped) unwrap(ctx context.Context) ([]piece, error) {
 	return []piece{{path: w.file.Name(), digest: "sha256:" + w.about.Sums["sha256"]}}, nil
 }
 
+// isPlain tells whether the file is the disk itself, as it is to be used.
+func (w *wrapped) isPlain() (bool, error) {
+	head := make([]byte, headerRead)
+	n, err := w.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	head = head[:n]
+	suffix, err := compressionOf(fileName(w.f.location), head)
+	return suffix == "" && !w.isTar(head) && !isZip(head) && !ovf.IsDescriptor(head) && !isVMDK(head), err
+}
+
 func (w *wrapped) isTar(head []byte) bool {
 	return isTar(head) && w.kind != ContentsDisk || w.kind == ContentsContainerDisk
 }

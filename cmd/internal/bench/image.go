@@ -18,7 +18,7 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
-const imageSize = 640 << 20 // bytes, and nothing that could be packed or left out
+const imageSize = 960 << 20 // bytes, and nothing that could be packed or left out
 
 // images measures how long an image takes from its source into a pool, beside a bare copy of the same bytes, and beside
 // qemu-img: all of them until the bytes are on disk.
@@ -87,7 +87,7 @@ func (b *bench) image(h *libvirttest.Host, name, source string, floor copying) e
 		took = append(took, one)
 	}
 	mine, theirs := median(took), median(bare)
-	fmt.Fprintf(b.table, "image import, 640 MiB by %s (floor: %s)\t%.3f s\t%.3f s\t%.2f\tspeed >= 0.8\n",
+	fmt.Fprintf(b.table, "image import, 960 MiB by %s (floor: %s)\t%.3f s\t%.3f s\t%.2f\tspeed >= 0.8\n",
 		name, floor.name, mine.Seconds(), theirs.Seconds(), float64(theirs)/float64(mine))
 	return nil
 }
