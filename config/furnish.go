@@ -257,6 +257,8 @@ func (b *block) checkInstance(r reference, steps hcl.Traversal) (d *hcl.Diagnost
 	}
 	known, ok := names[word]
 	switch {
+	case !ok && b.group && len(names[vmWord]) == 0:
+		return quiet, true // that the appliance has no vm has been said
 	case !ok && b.group:
 		return mistake(r.rng, "Unknown attribute", "%s has several vms: say which one, such as %s.%s, or name an output of it, %s.output.NAME.", r, r, b.vmLabels()[0], r), true
 	case !ok:
