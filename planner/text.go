@@ -31,6 +31,9 @@ func (p *Plan) String() string {
 		if len(s.DependsOn) > 0 {
 			fmt.Fprintf(&b, " <- %s", strings.Join(s.DependsOn, ", "))
 		}
+		if len(s.Rescue) > 0 {
+			fmt.Fprintf(&b, " if it fails: %s", strings.Join(s.Rescue, ", "))
+		}
 		b.WriteByte('\n')
 	}
 	for _, f := range p.Findings {
