@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,8 +107,6 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 		e.inCatalogue(o, img)
 	case !isURL && !filepath.IsAbs(img.Source):
 		img.Source = e.fromRoot(o.scope, img.Source)
-	case hasPassword(img.Source):
-		e.rep.addFirst(warning(o.at("source"), "Password in a URL", "Plans show this URL and the state records it, with the password. Fetch the image beforehand and name the file, or give it from a server that asks for none."))
 	}
 	if sum := img.Checksum; sum != "" && !o.bad["checksum"] && !goodChecksum(sum) {
 		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
@@ -130,15 +127,6 @@ func (e *evaluator) inCatalogue(o *object, img *resource.Image) {
 	}
 	e.rep.addFirst(mistake(o.at("source"), "Unknown image name", "%s", detail))
 	o.fail("source")
-}
-
-func hasPassword(location string) bool {
-	u, err := url.Parse(location)
-	if err != nil || u.User == nil {
-		return false
-	}
-	_, has := u.User.Password()
-	return has
 }
 
 // fromRoot makes a path that is relative to the folder of a module relative to the project's.

@@ -170,7 +170,7 @@ func (x labelIndex) find(label string) reflect.Value {
 func equalLeaf(x, y reflect.Value) bool {
 	switch x.Kind() {
 	case reflect.String:
-		return x.String() == y.String()
+		return x.String() == y.String() || WithoutPassword(x.String()) == WithoutPassword(y.String())
 	case reflect.Pointer:
 		return x.IsNil() == y.IsNil() && (x.IsNil() || x.Elem().Equal(y.Elem()))
 	case reflect.Struct:
@@ -314,8 +314,14 @@ func shares(t reflect.Type) bool {
 	return false
 }
 
-// Secrets collects the texts of all secrets of r that are known in clear, by hash.
+// Secrets collects the texts of all secrets of r that are known in clear, by hash, and locations with a password by what is
+// recorded of them.
 func Secrets(r Resource, into map[string]string) {
+	for _, location := range locations(r) {
+		if recorded := WithoutPassword(*location); recorded != *location {
+			into[recorded] = *location
+		}
+	}
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
 		if s.clear != nil {
 			into[s.hash] = *s.clear
@@ -325,6 +331,11 @@ func Secrets(r Resource, into map[string]string) {
 
 // Reveal gives decoded secrets of r their texts again, by hash, and lists the hashes it has no text for.
 func Reveal(r Resource, texts map[string]string) (missing []string) {
+	for _, location := range locations(r) {
+		if text, ok := texts[*location]; ok {
+			*location = text
+		}
+	}
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
 		switch text, ok := texts[s.hash]; {
 		case s.hash == "":
@@ -336,6 +347,14 @@ func Reveal(r Resource, texts map[string]string) (missing []string) {
 		}
 	})
 	return missing
+}
+
+// locations are the fields of r that may hold a password, as part of a URL.
+func locations(r Resource) []*string {
+	if img, ok := r.(*Image); ok {
+		return []*string{&img.Source, &img.Checksum}
+	}
+	return nil
 }
 
 func eachSecret(v reflect.Value, do func(*Secret)) {
@@ -361,13 +380,16 @@ func eachSecret(v reflect.Value, do func(*Secret)) {
 	}
 }
 
-// Format writes a field's value for people: sizes with a unit, texts quoted, secrets as "(sensitive)", nil as "(not set)".
+// Format writes a field's value for people: sizes with a unit, texts quoted and URLs without passwords and tokens, secrets as "(sensitive)", nil as "(not set)".
 func Format(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "(not set)"
 	case string:
-		return fmt.Sprintf("%q", v)
+		if strings.HasPrefix(v, "http") {
+			return fmt.Sprintf("%q", Redact(v))
+		}
+		return fmt.Sprintf("%q", WithoutPassword(v))
 	case []string, map[string]string:
 		text, _ := json.Marshal(v)
 		return string(text)

@@ -1,6 +1,9 @@
 package resource
 
-import "net/url"
+import (
+	"net/url"
+	"strings"
+)
 
 // Pin is what a lock file says of a source of images: the one version of it that everybody gets.
 type Pin struct {
@@ -12,6 +15,21 @@ type Pin struct {
 	Validator string
 	// Revision counts how often the source was moved to another version since it was first pinned.
 	Revision int
+}
+
+// WithoutPassword gives a location as it is recorded: who may fetch it changes nothing about what it is.
+func WithoutPassword(location string) string {
+	if !strings.Contains(location, "@") || !strings.Contains(location, "://") {
+		return location
+	}
+	u, err := url.Parse(location)
+	if err != nil || u.User == nil {
+		return location
+	}
+	if _, has := u.User.Password(); !has {
+		return location
+	}
+	return u.Redacted()
 }
 
 // Redact gives a location fit for messages, logs and lock files: without password and query, where tokens travel.

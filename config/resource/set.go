@@ -106,7 +106,14 @@ func (e Encoded) MarshalJSON() ([]byte, error) {
 	if e.Resource == nil {
 		return []byte("null"), nil
 	}
-	spec, err := json.Marshal(e.Resource)
+	r := e.Resource
+	if len(locations(r)) > 0 {
+		r = Clone(r)
+		for _, location := range locations(r) {
+			*location = WithoutPassword(*location)
+		}
+	}
+	spec, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
