@@ -97,7 +97,7 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 	scheme, _, isURL := strings.Cut(img.Source, "://")
 	schemes := e.project.opts.Schemes
 	switch {
-	case hasPassword(img.Source) && strings.HasPrefix(scheme, "oci"):
+	case resource.WithoutPassword(img.Source) != img.Source && strings.HasPrefix(scheme, "oci"):
 		e.rep.addFirst(mistake(o.at("source"), "Password in a URL", "Plans would show it and the state would record it. Log in with docker login or podman login: their logins are used."))
 		o.fail("source")
 	case isURL && schemes != nil && !slices.Contains(schemes, scheme):
