@@ -173,7 +173,7 @@ func decided(r resource.Resource, path string) bool {
 	if r == nil {
 		return false
 	}
-	if _, ok := r.(*resource.VM); ok && strings.HasPrefix(path, "nic.") && strings.HasSuffix(path, ".mac") {
+	if _, ok := r.(*resource.VM); ok && (path == "uuid" || strings.HasPrefix(path, "nic.") && strings.HasSuffix(path, ".mac")) {
 		return true
 	}
 	t := reflect.TypeOf(r).Elem()
