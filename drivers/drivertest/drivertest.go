@@ -57,6 +57,8 @@ const (
 	ReadVolumes Ability = "read volumes"
 	// Flatten: volumes are cut loose from what they stand on.
 	Flatten Ability = "flatten"
+	// Build: images are made from what is on the host.
+	Build Ability = "build"
 	// GuestFacts: the host tells what guests can have.
 	GuestFacts Ability = "guest facts"
 )
@@ -77,7 +79,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Listing != nil {
 		listed = h.Listing(t)
 	}
-	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, snapshotScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
+	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, buildScenarios, snapshotScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
 	t.Run("scenarios", func(t *testing.T) {
 		others := newSuite(t, h).foreigners()
 		for _, sc := range scenarios {

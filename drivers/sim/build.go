@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -63,7 +66,7 @@ func (d *driver) clearBuild(img *resource.Image) error {
 	return nil
 }
 
-// build pretends to run what a guest would.
+// build pretends to run what a guest would. A command that is "exit N" fails with that code, if it is one.
 func (d *driver) build(ctx context.Context, img *resource.Image, report func(drivers.Progress)) error {
 	phases, err := buildPhases(img)
 	if err != nil {
@@ -73,7 +76,10 @@ func (d *driver) build(ctx context.Context, img *resource.Image, report func(dri
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		report(drivers.Progress{Phase: phase})
+		report(drivers.Progress{Phase: phase.name})
+		if phase.code != 0 {
+			return errors.Join(&drivers.BuildError{Step: phase.name, Code: phase.code}, d.clearBuild(img))
+		}
 	}
 	return d.change(func(t *tx) error {
 		base := img.Origin
@@ -88,9 +94,15 @@ func (d *driver) build(ctx context.Context, img *resource.Image, report func(dri
 	})
 }
 
+// buildPhase is one thing that the guest is at, and the exit code it has.
+type buildPhase struct {
+	name string
+	code int
+}
+
 // buildPhases lists what the guest is at, one after the other. What it is to do must be known in clear.
-func buildPhases(img *resource.Image) ([]string, error) {
-	var phases []string
+func buildPhases(img *resource.Image) ([]buildPhase, error) {
+	var phases []buildPhase
 	if b := img.Build; b != nil {
 		for _, f := range b.Files {
 			if _, ok := f.Content.Clear(); !ok {
@@ -98,14 +110,19 @@ func buildPhases(img *resource.Image) ([]string, error) {
 			}
 		}
 		for _, c := range b.Commands {
-			if _, ok := c.Clear(); !ok {
+			text, ok := c.Clear()
+			if !ok {
 				return nil, fmt.Errorf("command %s is known only by its hash", c.Number)
 			}
-			phases = append(phases, "run "+c.Number)
+			phase := buildPhase{name: "run " + c.Number}
+			if code, err := strconv.Atoi(strings.TrimPrefix(text, "exit ")); err == nil {
+				phase.code = code
+			}
+			phases = append(phases, phase)
 		}
 	}
 	if img.Seal != nil {
-		phases = append(phases, "seal")
+		phases = append(phases, buildPhase{name: "seal"})
 	}
 	return phases, nil
 }
