@@ -29,7 +29,7 @@ var bootstrapScript string
 var mainScript string
 
 // builderConfig keeps cloud-init from making the guest that builds another one than it was.
-const builderConfig = "#cloud-config\npreserve_hostname: true\nssh_deletekeys: false\nssh_genkeytypes: []\nusers: []\n"
+const builderConfig = "#cloud-config\npreserve_hostname: true\nssh_deletekeys: false\nusers: []\n"
 
 // Building is what a guest that builds an image is given.
 type Building struct {

@@ -129,7 +129,7 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 	if err := w.startVM(vm); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	return w.watch(vm, &work)
+	return w.watch(vm)
 }
 
 // furnish makes the disks of the guest that builds, and gives its definition.
@@ -181,7 +181,7 @@ func (w *workshop) vm() (*resource.VM, error) {
 }
 
 // watch waits until the guest is off, tells what it is at, and finds out how it ended.
-func (w *workshop) watch(vm *resource.VM, work *guest.Building) error {
+func (w *workshop) watch(vm *resource.VM) error {
 	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.img.Builder.Timeout))
 	defer cancel()
 	dom, err := w.domain(vm)
