@@ -81,7 +81,7 @@ func (s *Source) Open(ctx context.Context, location string, from source.Position
 func (s *Source) find(ctx context.Context, location string) (*service, *images.Image, error) {
 	at, err := parse(location)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", drivers.ErrUnusable, err)
 	}
 	svc, err := s.service(ctx, at)
 	if err != nil {
