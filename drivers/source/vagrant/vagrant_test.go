@@ -1,6 +1,7 @@
 package vagrant_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	nethttp "net/http"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"crypto/sha256"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
