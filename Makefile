@@ -19,8 +19,8 @@ setup: ## install what building and trying out take, if it is missing
 test: ## everything, real guests included, with what it takes installed; what was skipped and why is listed at the end
 	sh .ci/setup test
 	sh .ci/check
-	@# Two packages at a time: at most two of them boot guests, which is what two cores can take.
-	$(GOTESTSUM) -- -p 2 -timeout 15m ./...
+	@# Two packages at a time, and two stories of a package: few guests boot at once, which is what two cores can take.
+	$(GOTESTSUM) -- -p 2 -parallel 2 -timeout 60m ./...
 
 demo: setup build ## plan, apply, log in, plan again and destroy, on a real guest
 	sh .ci/demo

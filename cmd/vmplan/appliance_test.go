@@ -127,6 +127,7 @@ vm "shop_it" {
 // TestAnApplianceIsUsedTwiceSharedAndUsedElsewhere: an appliance is in use twice, is put into a registry, and comes out of it into
 // an empty project on another host, where it boots from the same bits.
 func TestAnApplianceIsUsedTwiceSharedAndUsedElsewhere(t *testing.T) {
+	t.Parallel()
 	reg := ocitest.Start(t, ocitest.Options{})
 	script := &fstest.MapFile{Data: []byte("#!/bin/sh\necho this is ${site} > /srv/site\n")}
 	here := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(sharedProject + twoShops)}, "files/web.sh": script})

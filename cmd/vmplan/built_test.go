@@ -68,6 +68,7 @@ vm "web" {
 // TestASealedImageGivesGuestsOfTheirOwn: a vm is provisioned, its disk built upon and sealed; guests from that have what the vm
 // and the build left, and a machine id and ssh host keys that nobody else has.
 func TestASealedImageGivesGuestsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{
 		"main.hcl": {Data: []byte(builtProject)}, "site/index.html": {Data: []byte("hello\n")},
 		"site/bin/tool": {Data: []byte("#!/bin/sh\necho tool runs\n"), Mode: 0o755},
@@ -99,6 +100,7 @@ func TestASealedImageGivesGuestsOfTheirOwn(t *testing.T) {
 // TestABuildThatFailsAndOneThatIsKilled: the error says which step failed and why, and nothing is left of it; and after kill -9 in
 // the middle of a build the next apply builds from the beginning, and leaves just the image.
 func TestABuildThatFailsAndOneThatIsKilled(t *testing.T) {
+	t.Parallel()
 	host, image := libvirttest.Start(t), libvirttest.Guest(t)
 	before := hostSnapshot(t, host)
 	project := func(run string) string {

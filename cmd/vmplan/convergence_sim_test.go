@@ -24,6 +24,10 @@ import (
 func TestConvergesOnASimulatedHost(t *testing.T) {
 	t.Parallel()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each of thousands of runs leaves its garbage
+	edits := 10_000
+	if testing.Short() {
+		edits = 1_000
+	}
 	tell(t, func(seed uint64) *story {
 		return &story{
 			seed: seed, rounds: roundsOf(20), most: 8,
@@ -33,7 +37,7 @@ func TestConvergesOnASimulatedHost(t *testing.T) {
 				return simGround{host}, host.Edit(func(d *sim.Data) { d.Pools[theirPool] = &sim.Pool{} })
 			},
 		}
-	}, 10_000, 2, true)
+	}, edits, 2, true)
 }
 
 func roundsOf(n int) []uint64 {

@@ -61,6 +61,7 @@ func (p *example) noted(vm, want string) {
 
 // TestASnapshotBringsBackWhatAGuestHad: of its disks while it runs, with its memory, and while it is off.
 func TestASnapshotBringsBackWhatAGuestHad(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(copiesProject)}})
 	empty := p.snapshot()
 	p.vmplan(0, "apply", "--auto-approve")
@@ -98,6 +99,7 @@ func TestASnapshotBringsBackWhatAGuestHad(t *testing.T) {
 // TestACloneIsAGuestOfItsOwn: it has what the other wrote, and its own name and address; then the other may go, and so may the
 // image below a disk that was cut loose while its guest ran.
 func TestACloneIsAGuestOfItsOwn(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(copiesProject)}})
 	empty := p.snapshot()
 	p.vmplan(0, "apply", "--auto-approve")
@@ -127,6 +129,7 @@ func TestACloneIsAGuestOfItsOwn(t *testing.T) {
 
 // TestAProtectedChangeIsTakenBack: a guest that does not come up with less memory is brought back with what it had.
 func TestAProtectedChangeIsTakenBack(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(copiesProject)}})
 	p.edit(edit("# hardware", "protect { snapshot = true }\n  # hardware"))
 	p.vmplan(0, "apply", "--auto-approve")

@@ -59,6 +59,7 @@ var rootSize = regexp.MustCompile(`(?m)^ *(\d+)M$`)
 // TestARealCloudInit: what the language says of cloud_init and ready holds for a Debian guest with the real cloud-init: when apply
 // returns, all of the seed is done, the nic has its name and address, and the root file system is as large as the disk.
 func TestARealCloudInit(t *testing.T) {
+	t.Parallel()
 	image := libvirttest.Debian(t)
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(debianProject)}})
 	p.env = append(p.env, "VMPLAN_VAR_image="+image.Disk)

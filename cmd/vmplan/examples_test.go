@@ -51,6 +51,7 @@ var examples = map[string][]inGuest{
 // TestExamples plans and applies each example on real QEMU, looks into its guests, plans again, which must find nothing to do,
 // and destroys, after which the host must be as it was before.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	folders, err := os.ReadDir("../../examples")
 	if err != nil {
 		t.Fatal(err)

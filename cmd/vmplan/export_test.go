@@ -47,6 +47,7 @@ vm "shop" {
 // TestAVMGoesOutAndComesInAgain: out to an OVA and a folder, destroyed, in again from each, and it boots as the guest that it
 // was, with all that was on its disks.
 func TestAVMGoesOutAndComesInAgain(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(shopHost)}, "shop.hcl": {Data: []byte(shopProject)}})
 	ssh := func(command string) string {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 // What libvirt keeps beside a vm (snapshots, checkpoints, saved memory, the firmware's memory) never stands in the way of a change
 // or of the end of the vm.
 func TestNothingKeptBlocksAChange(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(liveProject)}})
 	empty := p.snapshot()
 	p.vmplan(0, "apply", "--auto-approve")
@@ -82,6 +83,7 @@ func (p *example) virsh(args ...string) {
 // An external snapshot lets the guest write to a new volume over each disk. The vm goes on as if that were its disk; when it goes,
 // the plan names what is lost, and neither these volumes nor the state of its TPM stay behind.
 func TestExternalSnapshotsAndTheTPMGoWithTheVM(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(liveProject)}})
 	empty := p.snapshot()
 	p.edit(edit("# virtual hardware", "tpm {}\n  # virtual hardware"))

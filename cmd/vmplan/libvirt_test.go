@@ -47,6 +47,7 @@ vm "node" {
 // TestTheDaemonDiesInTheMiddleOfAnApply: libvirtd is killed while an apply is at work. Either the driver gets over it, or the
 // error names an object and says what happened; the next apply finishes, and destroy leaves the host as it was.
 func TestTheDaemonDiesInTheMiddleOfAnApply(t *testing.T) {
+	t.Parallel()
 	host := libvirttest.Start(t)
 	before := hostSnapshot(t, host)
 	w := newWorkdir(t, fleetProject+"-- vmplan.vmvars.hcl --\nuri = \""+host.URI+"\"\n")
@@ -84,6 +85,7 @@ func TestTheDaemonDiesInTheMiddleOfAnApply(t *testing.T) {
 // TestABridgeThatWasLeftBehind: a daemon that died while it started a network leaves a bridge of that name, which libvirt neither
 // uses nor removes. The next apply gets over it.
 func TestABridgeThatWasLeftBehind(t *testing.T) {
+	t.Parallel()
 	host := libvirttest.Start(t)
 	w := newWorkdir(t, "-- main.hcl --\n"+`
 host "lab" { uri = "`+host.URI+`" }
@@ -148,6 +150,7 @@ func TestWithoutTheLibvirtLibrary(t *testing.T) {
 
 // TestLibvirtsTestDriver needs no daemon: a quick way to see a plan against libvirt itself. It forgets everything with the process.
 func TestLibvirtsTestDriver(t *testing.T) {
+	t.Parallel()
 	w := newWorkdir(t, `
 -- main.hcl --
 host "lab" {
@@ -185,6 +188,7 @@ func hostSnapshot(t *testing.T, host *libvirttest.Host) libvirttest.Snapshot {
 // TestEightAppliesAtOnceOnOneHost: eight runs of one project, each of which wants another title, end in one whole project, of which
 // destroy leaves nothing.
 func TestEightAppliesAtOnceOnOneHost(t *testing.T) {
+	t.Parallel()
 	host := libvirttest.Start(t)
 	before := hostSnapshot(t, host)
 	project := strings.ReplaceAll(fleetProject, "  running = false\n", "  running = false\n  title   = var.who\n") + "-- who.hcl --\nvariable \"who\" {}\n"

@@ -204,6 +204,7 @@ var liveRows = []liveRow{
 // TestLiveChanges edits the files of a guest that runs: for each change the plan says what it will do to the guest, apply does
 // just that, and the guest itself shows it, with the boot id it had before or, after a restart, a new one.
 func TestLiveChanges(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(liveProject)}})
 	empty := p.snapshot()
 	p.vmplan(0, "apply", "--auto-approve")

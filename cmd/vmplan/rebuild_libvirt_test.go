@@ -69,6 +69,7 @@ vm "off" {
 // TestALostStateComesBackFromQEMU: the state file is gone, and what it said of vms, networks, images, volumes and seeds comes back
 // from what is on the host. The guest that runs does not notice, and all can be deleted as before.
 func TestALostStateComesBackFromQEMU(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(rebuiltProject)}})
 	empty := p.snapshot()
 	p.vmplan(0, "apply", "--auto-approve")

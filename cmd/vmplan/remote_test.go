@@ -43,6 +43,7 @@ vm "node" {
 // TestHostsThroughTheNetwork: a host that ssh, TLS or TCP leads to is worked on like one of this machine, and its bits go through
 // the connection. Who is not let in is told so, and what to try.
 func TestHostsThroughTheNetwork(t *testing.T) {
+	t.Parallel()
 	keys := t.TempDir()
 	certify(t, keys)
 	host := libvirttest.Start(t, libvirttest.Listening(keys))

@@ -79,6 +79,7 @@ const handMadeNetwork = `<network><name>office</name><bridge stp='off' delay='0'
 // TestImportTakesOverWhatRuns: what was made by hand is described, adopted, and from then on planned to nothing, while the
 // guest runs on in the same process.
 func TestImportTakesOverWhatRuns(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, fstest.MapFS{
 		"main.hcl":    {Data: []byte("variable \"uri\" {\n  type = string\n}\n\nhost \"lab\" {\n  uri = var.uri\n}\n")},
 		"domain.xml":  {Data: []byte(handMade)},
