@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -122,6 +124,9 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 			plan = a.plan
 		}
 		a.plan = plan
+		if err := in.snapshotted(v); err != nil {
+			return nil, err
+		}
 		a.flatten(v)
 	}
 	if plan == nil {
@@ -143,6 +148,19 @@ func (a *aside) flatten(v *resource.Volume) {
 	rec.DependsOn = slices.DeleteFunc(slices.Clone(rec.DependsOn), func(d resource.Addr) bool { return d == v.Image || d == v.Clone })
 	a.step(drivers.NewFlatten(v), drivers.ImpactLive).Record = &rec
 	a.change(Change{Action: ActionFlatten, Impact: drivers.ImpactLive, Cause: "it takes in what it has of " + v.Backing})
+}
+
+// snapshotted refuses to change what v stands on when the vm that has it as a disk has snapshots, which stand on that too.
+func (in *Input) snapshotted(v *resource.Volume) error {
+	objects := in.Hosts[v.Host].Observed.Objects
+	for _, key := range slices.Sorted(maps.Keys(objects)) {
+		vm, ok := objects[key].Resource.(*resource.VM)
+		if snaps := objects[key].Snapshots; ok && len(snaps) > 0 && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(v) }) {
+			owner := cmp.Or(vm.Addr.String(), vm.Name)
+			return fmt.Errorf("%s cannot be flattened: snapshot %s of %s stands on %s too. Delete it first: vmplan snapshot delete '%[3]s' %[2]s", v.Addr, snaps[0].Name, owner, v.Backing)
+		}
+	}
+	return nil
 }
 
 // aside is a plan that is made beside what the files say, about one object at a time.
