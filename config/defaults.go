@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,7 +97,11 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 	}
 	scheme, _, isURL := strings.Cut(img.Source, "://")
 	schemes := e.project.opts.Schemes
+	_, err := url.Parse(img.Source)
 	switch {
+	case isURL && err != nil && strings.Contains(img.Source, "@"):
+		e.rep.addFirst(mistake(o.at("source"), "Bad URL", "%s is no URL. In a password write %%23 for #, %%25 for %%, %%2F for / and %%40 for @.", resource.Redact(img.Source)))
+		o.fail("source")
 	case resource.WithoutPassword(img.Source) != img.Source && strings.HasPrefix(scheme, "oci"):
 		e.rep.addFirst(mistake(o.at("source"), "Password in a URL", "Plans would show it and the state would record it. Log in with docker login or podman login: their logins are used."))
 		o.fail("source")

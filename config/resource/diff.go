@@ -386,7 +386,7 @@ func Format(v any) string {
 	case nil:
 		return "(not set)"
 	case string:
-		if strings.HasPrefix(v, "http") {
+		if strings.HasPrefix(strings.TrimPrefix(v, "vagrant+"), "http") {
 			return fmt.Sprintf("%q", Redact(v))
 		}
 		return fmt.Sprintf("%q", WithoutPassword(v))

@@ -35,11 +35,25 @@ func WithoutPassword(location string) string {
 // Redact gives a location fit for messages, logs and lock files: without password and query, where tokens travel.
 func Redact(location string) string {
 	u, err := url.Parse(location)
-	if err != nil || u.Scheme == "" {
+	if err != nil {
+		return broken(location)
+	}
+	if u.Scheme == "" {
 		return location
 	}
 	if u.RawQuery != "" {
 		u.RawQuery = "…"
 	}
 	return u.Redacted()
+}
+
+// broken is what can be shown of a location that is no URL: mostly one with a # or % in its password.
+func broken(location string) string {
+	scheme, rest, ok := strings.Cut(location, "://")
+	at := strings.LastIndexByte(rest, '@')
+	if !ok || at < 0 {
+		return location
+	}
+	host, _, _ := strings.Cut(rest[at+1:], "?")
+	return scheme + "://xxxxx@" + host
 }

@@ -35,7 +35,7 @@ func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report 
 	return content, nil
 }
 
-func (c *call) readOut(id string, w io.Writer) (drivers.Content, error) {
+func (c *call) readOut(id string, w io.Writer) (content drivers.Content, err error) {
 	if c.test {
 		return drivers.Content{}, fmt.Errorf("%w: a test host has no bits in its volumes", drivers.ErrUnsupported)
 	}
@@ -52,10 +52,15 @@ func (c *call) readOut(id string, w io.Writer) (drivers.Content, error) {
 	if err := c.checkStill(live); err != nil {
 		return drivers.Content{}, err
 	}
+	defer func() {
+		if err == nil { // nobody keeps a guest from being started meanwhile
+			err = c.checkStill(live)
+		}
+	}()
 	if live.format == formatRaw {
 		return drivers.Content{Format: formatRaw, VirtualSize: live.size}, c.sendOut(pool, live.name, w)
 	}
-	content := drivers.Content{Format: formatQCOW2, VirtualSize: live.size}
+	content = drivers.Content{Format: formatQCOW2, VirtualSize: live.size}
 	alone, err := c.standsAlone(pool, live)
 	if err != nil {
 		return drivers.Content{}, err
@@ -145,9 +150,11 @@ func (c *call) sendOut(pool *libvirt.StoragePool, file string, w io.Writer) erro
 	if err != nil {
 		return err
 	}
-	if f, err := os.Open(filepath.Join(folder, file)); folder != "" && err == nil {
-		defer f.Close()
-		return out.copyFile(c.ctx, f)
+	if folder != "" {
+		if f, err := os.Open(filepath.Join(folder, file)); err == nil {
+			defer f.Close()
+			return out.copyFile(c.ctx, f)
+		}
 	}
 	return c.downloadTo(vol, out)
 }

@@ -130,6 +130,9 @@ const (
 	typeDisk     = 17
 )
 
+// most is how many files, disks or parts a machine may have; real ones have a few dozen.
+const most = 1000
+
 func (e *envelope) appliance() (*Appliance, error) {
 	systems := slices.Concat(e.Systems, e.Collection)
 	if len(systems) != 1 {
@@ -150,6 +153,9 @@ func (e *envelope) appliance() (*Appliance, error) {
 		}
 	}
 	items := slices.Concat(s.Hardware.Items, s.Hardware.Storage, s.Hardware.Ethernet)
+	if len(items) > most || len(e.Disks) > most || len(e.Files) > most {
+		return nil, fmt.Errorf("it has more than %d files, disks or parts", most)
+	}
 	for _, it := range items {
 		if err := a.add(it); err != nil {
 			return nil, err
@@ -278,8 +284,8 @@ func quantity(number, units string, unit int64) (resource.Size, error) {
 			return 0, fmt.Errorf("%w: it is in units of %q", errQuantity, units)
 		}
 	}
-	const most = 1 << 50
-	if n > most/unit {
+	const largest = 1 << 50
+	if n > largest/unit {
 		return 0, fmt.Errorf("%w: %s × %q", errQuantity, number, units)
 	}
 	return resource.Size(n * unit), nil

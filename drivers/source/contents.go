@@ -34,6 +34,7 @@ type piece struct {
 type catch struct {
 	kind  Contents
 	texts map[string][]byte
+	size  int // of all texts
 	files map[string]piece
 	asked map[string]bool // files that a descriptor names
 }
@@ -83,12 +84,12 @@ func (c *catch) mayBeDisk(name string) bool {
 
 // read keeps a descriptor. That of an appliance stands before its disks, as a rule, so that they are known when they come.
 func (c *catch) read(m member) error {
-	text, err := io.ReadAll(io.LimitReader(m.body, textLimit+1))
+	text, err := io.ReadAll(io.LimitReader(m.body, int64(textLimit-c.size)+1))
 	if err != nil {
 		return err
 	}
-	if len(text) > textLimit {
-		return fmt.Errorf("is larger than %d MiB", textLimit>>20)
+	if c.size += len(text); c.size > textLimit {
+		return fmt.Errorf("descriptors and manifests are larger than %d MiB", textLimit>>20)
 	}
 	c.texts[m.name] = text
 	if path.Ext(m.name) != ".ovf" {
@@ -249,13 +250,23 @@ func (c *catch) box(descriptor string) ([]piece, error) {
 
 // checkManifests compares what was taken out with the sums in the archive, where it has some.
 func (c *catch) checkManifests() error {
+	type said struct {
+		file string
+		sum  sum
+	}
+	done := map[said]bool{} // a manifest may say the same a thousand times
 	for name, text := range c.texts {
 		if path.Ext(name) != ".mf" {
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
 			want, file := parseSumLine(strings.TrimSpace(line))
-			got, err := c.sumOf(path.Join(path.Dir(name), file), want.Algo)
+			is := said{path.Join(path.Dir(name), file), want}
+			if done[is] {
+				continue
+			}
+			done[is] = true
+			got, err := c.sumOf(is.file, want.Algo)
 			if err != nil {
 				return err
 			}

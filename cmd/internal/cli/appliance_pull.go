@@ -52,6 +52,7 @@ func (a *App) runAppliancePull(ctx context.Context, ref, dir string) error {
 	if dir == "" {
 		dir = u.Name
 	}
+	dir = filepath.Clean(dir)
 	if err := writeParcel(dir, p); err != nil {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}

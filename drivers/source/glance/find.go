@@ -61,6 +61,8 @@ func refused(what string, err error) error {
 	var request *url.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, drivers.ErrUnusable) && errors.As(err, &request):
+		return fmt.Errorf("%s: %w", what, request.Err)
 	case errors.As(err, &code):
 		status := fmt.Errorf("%s: the server answers %d %s", what, code.Actual, http.StatusText(code.Actual))
 		switch {

@@ -57,7 +57,7 @@ func (s *Source) connect(ctx context.Context, at location) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: cloud %q has no auth_url that is one", drivers.ErrUnusable, at.cloud)
 	}
-	provider.HTTPClient = http.Client{Transport: transport}
+	provider.HTTPClient = http.Client{Transport: transport, CheckRedirect: keepLogin}
 	auth.AllowReauth = true // tokens expire, also in the middle of a download
 	if err := openstack.Authenticate(ctx, provider, auth); err != nil {
 		return nil, refused("log in to "+host(auth.IdentityEndpoint), err)
@@ -69,6 +69,15 @@ func (s *Source) connect(ctx context.Context, at location) (*service, error) {
 	svc := &service{client: client}
 	svc.readBits(s.options, transport)
 	return svc, nil
+}
+
+// keepLogin refuses redirects to other servers, and from https to http: password and token would go along.
+func keepLogin(req *http.Request, via []*http.Request) error {
+	from := via[len(via)-1].URL
+	if req.URL.Hostname() != from.Hostname() || from.Scheme == "https" && req.URL.Scheme != "https" || len(via) >= 10 {
+		return fmt.Errorf("%w: the server sends us on to %s://%s, where a login does not go", drivers.ErrUnusable, req.URL.Scheme, req.URL.Host)
+	}
+	return nil
 }
 
 func (s *Source) anonymous(endpoint string) *service {

@@ -138,8 +138,12 @@ func parseLocation(location string) (*url.URL, wish, error) {
 	return u, w, nil
 }
 
-// pin is the location that always means this box.
+// pin is the location that always means this box. There is none when a login or a token is in the catalogue's location: it
+// would be written into the lock.
 func pin(catalogue *url.URL, w wish) string {
+	if catalogue.User != nil || catalogue.RawQuery != "" {
+		return ""
+	}
 	u := *catalogue
 	query := u.Query()
 	for key, value := range map[string]string{"version": w.version, "provider": w.provider, "architecture": w.architecture} {
