@@ -79,8 +79,11 @@ func standOn(objects map[string]*drivers.Object, at place, ours map[place]resour
 	return names
 }
 
-// Unused tells whether the base can go: it is ours, the files do not have it, and nothing at all stands on it.
+// Unused tells whether the base can go: it is ours and not protected, the files do not have it, and nothing at all stands on it.
 func (u *ImageUse) Unused() bool {
+	if l := u.Image.Lifecycle; l != nil && l.PreventDestroy {
+		return false
+	}
 	return u.Live != nil && !u.Wanted && u.Image.IsManaged() && u.Status != state.StatusReleased && len(u.Users) == 0 && len(u.Live.Users) == 0
 }
 
