@@ -44,6 +44,7 @@ func ImageUses(in Input) []ImageUse {
 		if want, ok := in.Desired.Get(addr).(*resource.Image); ok {
 			u.Wanted = resource.VolumeID(want) == resource.VolumeID(img) && want.Host == img.Host
 		}
+		u.Wanted = u.Wanted || in.keeps(addr)
 		if h, ok := in.Hosts[at.host]; ok {
 			u.Live = h.Observed.Objects[at.key]
 			u.Users = standOn(h.Observed.Objects, at, ours)
@@ -51,6 +52,12 @@ func ImageUses(in Input) []ImageUse {
 		out = append(out, u)
 	}
 	return out
+}
+
+// keeps tells whether the files say of what is recorded at addr that it has another address now, or that it stays on its host.
+func (in *Input) keeps(addr resource.Addr) bool {
+	return slices.ContainsFunc(in.Moves, func(m resource.Move) bool { return m.From == addr }) ||
+		slices.ContainsFunc(in.Removed, func(r resource.Removal) bool { return !r.Cascade && r.From.Contains(addr) })
 }
 
 // standOn names all that uses the object at a place, through backing files.
