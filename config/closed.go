@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"vmplan.dev/vmplan/config/catalogue"
+	"vmplan.dev/vmplan/config/function"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -52,7 +53,7 @@ func (l *loader) readAppliance(a *appliance, m *module, b *hclsyntax.Block, sour
 			found = inner
 		case inner.Type == applianceBlock:
 		case slices.Contains(besideAppliance, inner.Type):
-			l.harmless(inner)
+			l.harmless(dir, inner)
 			l.declare(a.shared, inner)
 		default:
 			l.rep.add(mistake(inner.TypeRange, "Appliance of a folder", "The folder of an appliance holds an appliance block, and of other blocks only %s.", strings.Join(besideAppliance, ", ")))
@@ -66,7 +67,7 @@ func (l *loader) readAppliance(a *appliance, m *module, b *hclsyntax.Block, sour
 		l.rep.add(mistake(found.Body.Attributes[sourceName].NameRange, "Appliance of a folder", "An appliance that is in a folder of its own cannot lead to another one."))
 	case found != nil:
 		for _, inner := range found.Body.Blocks {
-			l.harmless(inner)
+			l.harmless(dir, inner)
 		}
 		l.fillAppliance(a, found)
 	}
@@ -84,8 +85,8 @@ func blockRange(b *hclsyntax.Block) *hcl.Range {
 }
 
 // harmless refuses what would take something of the host or of this machine that is not the appliance's: volumes and images
-// that exist already, files of this machine as images.
-func (l *loader) harmless(b *hclsyntax.Block) {
+// that exist already, files outside of its folder dir as images, ports that others reach.
+func (l *loader) harmless(dir string, b *hclsyntax.Block) {
 	refuse := func(rng hcl.Range, format string, args ...any) {
 		l.rep.add(mistake(rng, "Not for an appliance of a folder", format+" An appliance in a folder of its own may come from anybody; to do this, write it into the project's own files.", args...))
 	}
@@ -94,11 +95,26 @@ func (l *loader) harmless(b *hclsyntax.Block) {
 		refuse(attr.NameRange, "It would use %s that exists already.", article(b.Type))
 	}
 	if kind == resource.KindImage {
-		l.harmlessImage(b, refuse)
+		l.harmlessImage(dir, b, refuse)
+	}
+	for _, nic := range innerBlocks(b, "nic") {
+		for _, forward := range innerBlocks(nic, "port_forward") {
+			attr := forward.Body.Attributes["address"]
+			if attr == nil {
+				continue
+			}
+			if address, ok := literal(attr.Expr); !ok || address != "127.0.0.1" {
+				refuse(attr.Expr.Range(), "Others than this machine would reach the guest through the host.")
+			}
+		}
 	}
 }
 
-func (l *loader) harmlessImage(b *hclsyntax.Block, refuse func(hcl.Range, string, ...any)) {
+func innerBlocks(b *hclsyntax.Block, kind string) []*hclsyntax.Block {
+	return slices.DeleteFunc(slices.Clone(b.Body.Blocks), func(inner *hclsyntax.Block) bool { return inner.Type != kind })
+}
+
+func (l *loader) harmlessImage(dir string, b *hclsyntax.Block, refuse func(hcl.Range, string, ...any)) {
 	for _, inner := range b.Body.Blocks {
 		if inner.Type == "build" || inner.Type == "seal" {
 			refuse(inner.TypeRange, "It would build an image.")
@@ -115,8 +131,15 @@ func (l *loader) harmlessImage(b *hclsyntax.Block, refuse func(hcl.Range, string
 	}
 	location, ok := literal(attr.Expr)
 	scheme, _, isURL := strings.Cut(location, "://")
-	local := !isURL && (catalogue.IsName(location) || filepath.IsLocal(location))
+	local := !isURL && (catalogue.IsName(location) || isIn(dir, location))
 	if !ok || isURL && !slices.Contains(closedSchemes, scheme) || !isURL && !local {
 		refuse(attr.Expr.Range(), "The source of an image is a plain text here, of a registry (oci://), the web (https://), the catalogue, or a file of the folder.")
 	}
+}
+
+// isIn tells whether the location is a file of the folder, and one disk: a descriptor could name others.
+func isIn(folder, location string) bool {
+	file, _, _ := strings.Cut(location, "#")
+	_, err := function.Within(folder, file)
+	return err == nil && filepath.IsLocal(file) && !strings.EqualFold(filepath.Ext(file), ".ovf")
 }

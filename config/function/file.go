@@ -78,6 +78,9 @@ func (d dir) resolve(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
+// Within gives the full path of a file of a folder, links followed; one that lies elsewhere is an error.
+func Within(folder, path string) (string, error) { return dir{folder, true}.within(path) }
+
 // within is resolve for a folder that keeps to itself, links included.
 func (d dir) within(path string) (string, error) {
 	outside := fmt.Errorf("%s is outside of the appliance's folder, and an appliance reads only what is in its own", path)

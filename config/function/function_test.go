@@ -1,6 +1,7 @@
 package function_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -274,6 +275,20 @@ func TestAClosedFolderKeepsToItselfAlsoWhereLinksLead(t *testing.T) {
 	for _, path := range []string{"link", "../secret", "up/secret"} {
 		if v, err := table["fileexists"].Call([]cty.Value{cty.StringVal(path)}); err == nil && v.True() {
 			t.Errorf("fileexists(%q) tells of what is outside", path)
+		}
+	}
+}
+
+// TestWithin: a link out of the folder is as much outside as .. is.
+func TestWithin(t *testing.T) {
+	folder, other := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(folder, "in.img"), nil, 0o600), os.WriteFile(filepath.Join(other, "out.img"), nil, 0o600),
+		os.Symlink("in.img", filepath.Join(folder, "link.img")), os.Symlink(filepath.Join(other, "out.img"), filepath.Join(folder, "trap.img"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"in.img": true, "link.img": true, "trap.img": false, "../x": false, "/etc/passwd": false, "~/x": false} {
+		if _, err := function.Within(folder, name); err == nil != want {
+			t.Errorf("%s: %v, want it allowed: %v", name, err, want)
 		}
 	}
 }
