@@ -79,17 +79,23 @@ func TestAVMGoesOutAndComesInAgain(t *testing.T) {
 
 	// In again, out of the OVA. Its cards are on the project's network of the same name, with the MACs they had.
 	p.vmplan(0, "import-ova", "shop.ova", "--write", "shop.hcl")
-	p.awaitSSH("shop.hcl")
+	p.add("shop.hcl", "running = false")
+	p.vmplan(0, "apply", "--auto-approve")
+	p.vmplan(0, "export", "vm.shop", "--out", "second")
+	p.same("first/shop-stock.qcow2", "second/shop-stock.qcow2")
+	p.same("first/shop-till.raw", "second/shop-till.qcow2")
+	p.same("first/shop-root.qcow2", "second/shop-root.qcow2")
+	p.vmplan(0, "destroy", "--auto-approve")
+	if err := os.Remove(filepath.Join(p.dir, "shop.hcl")); err != nil {
+		t.Fatal(err)
+	}
+	p.vmplan(0, "import-ova", "shop.ova", "--write", "shop.hcl")
+	p.add("shop.hcl", "ready {\n    ssh {}\n  }")
 	p.vmplan(0, "apply", "--auto-approve")
 	p.vmplan(0, "plan", "--detailed-exitcode")
 	if after := identity(); after != before {
 		t.Errorf("out of the OVA the guest is\n%s\nand was\n%s", after, before)
 	}
-	p.vmplan(0, "stop", "vm.shop")
-	p.vmplan(0, "export", "vm.shop", "--out", "second")
-	p.same("first/shop-stock.qcow2", "second/shop-stock.qcow2")
-	p.same("first/shop-till.raw", "second/shop-till.qcow2")
-	p.same("first/shop-root.qcow2", "second/shop-root.qcow2")
 	p.vmplan(0, "destroy", "--auto-approve")
 
 	// In again, out of the folder: also its address and its seed are as they were.
@@ -115,14 +121,14 @@ func TestAVMGoesOutAndComesInAgain(t *testing.T) {
 	}
 }
 
-// awaitSSH adds to the vm in a file that apply is to wait for its guest.
-func (p *example) awaitSSH(file string) {
+// add writes more into the vm in a file.
+func (p *example) add(file, more string) {
 	p.t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.dir, file))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.write(file, strings.Replace(string(text), "vm \"shop\" {\n", "vm \"shop\" {\n  ready {\n    ssh {}\n  }\n", 1))
+	p.write(file, strings.Replace(string(text), "vm \"shop\" {\n", "vm \"shop\" {\n  "+more+"\n", 1))
 }
 
 // same looks that two images hold the same disk, to the byte.

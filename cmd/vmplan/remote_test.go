@@ -50,7 +50,7 @@ func TestHostsThroughTheNetwork(t *testing.T) {
 	startSSHServer(t, host, keys)
 	ssh := fmt.Sprintf("qemu+ssh://root@127.0.0.1:2222/system?socket=%s/sock/libvirt-sock&no_verify=1&no_tty=1&keyfile=%s/", host.Dir, keys)
 	for _, c := range []struct{ name, uri, refused, why string }{
-		{"ssh", ssh + "key", ssh + "stranger", "Permission denied"},
+		{"ssh", ssh + "key", ssh + "stranger", "Cannot recv data"},
 		{"tls", "qemu+tls://127.0.0.1/system?pkipath=" + keys, "qemu+tls://127.0.0.1/system?pkipath=" + keys + "/others", "ertificate"},
 		{"tcp", "qemu+tcp://127.0.0.1/system", "qemu+tcp://127.0.0.1:1/system", "Connection refused"},
 	} {
