@@ -98,11 +98,11 @@ func (o *object) fresh() bool { return o.recordedPower() == state.PowerStarting 
 // lendAgain settles which guests come up before they are shut down for an image, once their power is decided.
 func (p *planner) lendAgain(o *object) {
 	switch {
-	case len(o.lends) == 0 || o.stop && o.fate == fateKeep:
+	case len(o.lends) == 0:
 	case o.fate == fateCreate, o.fate == fateReplace:
 		o.again = o.start
 	case o.fate == fateKeep:
-		o.again = o.fresh() && (o.on() || o.start)
+		o.again = o.fresh() && (o.start || o.on() && !o.stop)
 	}
 }
 

@@ -35,7 +35,7 @@ func (p *planner) keepOrigin(o *object) {
 		return
 	}
 	kept := resource.Clone(want)
-	same := want.Image == was.Image && want.Clone == was.Clone
+	same := (want.Image == was.Image || stays(want)) && want.Clone == was.Clone
 	switch {
 	case want.CopyOf != "" && want.CopyOf == was.Backing:
 		kept.Backing, kept.CopyOf = was.Backing, ""
@@ -133,10 +133,15 @@ func writes(r resource.Resource, key string) bool {
 // linkCopy lets the copy wait until nobody writes to what is copied, and the guests until it is made.
 func (o *object) linkCopy() {
 	for _, u := range o.writers {
-		o.made.after(u.off)
-		if o.made != nil {
-			u.up.after(o.made)
+		if o.made == nil {
+			continue
 		}
+		off, on := u.off, u.up
+		if u.again {
+			off, on = u.rest, u.wake
+		}
+		o.made.after(off)
+		on.after(o.made)
 	}
 }
 

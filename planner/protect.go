@@ -10,7 +10,7 @@ import (
 )
 
 // guardName is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
-// which was cut short is of before that run, and the next one keeps it.
+// which was cut short amid its change is of before that run, and the next one keeps it.
 const guardName = "vmplan-protect"
 
 // guards tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
@@ -42,8 +42,17 @@ func (p *planner) refuseUnguarded(o *object) {
 	}
 }
 
+// staleGuard tells whether the snapshot of an earlier run is no longer of what a change has to come back to: that run was done
+// with its change, or the guest has run since. What it has written would be lost.
+func (o *object) staleGuard() bool {
+	return o.leftGuard() && (o.on() || o.rec == nil || o.rec.Status == state.StatusReady)
+}
+
 // emitGuard takes the snapshot: of the disks alone.
 func (p *planner) emitGuard(o *object) {
+	if o.staleGuard() {
+		p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
+	}
 	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
 	s.KeepRecord = true
 }
@@ -58,6 +67,9 @@ func (p *planner) emitRescue(o *object, risky []*step) {
 	restore.Record = o.recordNow()
 	restore.Record.Power = o.nextPower()
 	restore.deps = nil
+	intent := *risky[0].Intent // a restore that fails half way must not be taken for one that was done: the snapshot is needed still
+	intent.Power = o.nextPower()
+	restore.Intent = &intent
 	last := restore
 	if o.on() {
 		start := p.step(o, drivers.NewStart(was), o.at.host, drivers.ImpactLive)

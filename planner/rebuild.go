@@ -87,6 +87,7 @@ func (b *rebuild) take(r resource.Resource, at place, status state.Status, why s
 			resource.Keep(obj, before, c.Path)
 		}
 	}
+	cutLoose(obj, b.normal(r))
 	rec := &state.Record{Object: obj, Status: status, DependsOn: standsOn(obj)}
 	if obj.Kind() == resource.KindVM && live.Power != drivers.PowerOff {
 		rec.Power = state.PowerOn
@@ -94,6 +95,16 @@ func (b *rebuild) take(r resource.Resource, at place, status state.Status, why s
 	b.taken[at] = true
 	b.out.Records[obj.Base().Addr] = rec
 	b.out.Taken = append(b.out.Taken, b.claim(obj, at, why))
+}
+
+// cutLoose makes of a volume that stands on nothing any more, although the files want it upon a base, a copy of that: as one
+// that was flattened is recorded. A plan would take it for something else otherwise, and make it anew.
+func cutLoose(found, wanted resource.Resource) {
+	vol, ok := found.(*resource.Volume)
+	want, same := wanted.(*resource.Volume)
+	if ok && same && want.Backing != "" && vol.Backing == "" {
+		vol.CopyOf = want.Backing
+	}
 }
 
 func (b *rebuild) leave(r resource.Resource, at place, why string) {

@@ -28,6 +28,9 @@ func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan
 	if slices.ContainsFunc(a.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == name }) {
 		return nil, fmt.Errorf("%s has a snapshot %s already: choose another name, or delete it first: vmplan snapshot delete '%s' %s", addr, name, addr, name)
 	}
+	if name == guardName {
+		return nil, fmt.Errorf("%s: snapshot %s is what protect takes, and the next apply deletes it: choose another name", addr, name)
+	}
 	if err := in.checkSnapshot(vm, a.live.Power != drivers.PowerOff, memory); err != nil {
 		return nil, fmt.Errorf("%s: %w", addr, err)
 	}
