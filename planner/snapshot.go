@@ -89,6 +89,9 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := in.checkRestore(vm); err != nil {
+		return nil, err
+	}
 	change := Change{Action: ActionRestore, Impact: drivers.ImpactLive, Cause: fmt.Sprintf("to snapshot %s of %s", name, snap.Created.Format("2006-01-02 15:04:05"))}
 	rec := *a.rec
 	if a.live.Power != drivers.PowerOff {
@@ -109,6 +112,22 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 	a.step(drivers.NewRestore(vm, name, false), change.Impact).Record = &after
 	a.change(change)
 	return a.plan, nil
+}
+
+// checkRestore refuses to bring disks back that others stand on: what these show would change under them.
+func (in *Input) checkRestore(vm *resource.VM) error {
+	for _, d := range vm.Disks {
+		live := in.Hosts[vm.Host].Observed.Objects[string(resource.KindVolume)+"/"+d.Source]
+		if live == nil || d.ReadOnly != nil && *d.ReadOnly {
+			continue
+		}
+		for _, user := range live.Users {
+			if over, ok := strings.CutPrefix(user, string(resource.KindVolume)+"/"); ok {
+				return fmt.Errorf("%s is not restored: volume %s stands on its disk %s, and what it holds would be ruined. Cut that loose first: vmplan flatten", vm.Addr, over, d.Label)
+			}
+		}
+	}
+	return nil
 }
 
 // Flatten makes the plan that cuts a volume, or the disks of a vm, loose from what they stand on.
