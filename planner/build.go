@@ -18,6 +18,8 @@ type lending struct {
 	again bool
 	rest  *step // it is off for the copy
 	wake  *step // and started again
+	// takers are the steps that copy from its disks while it is off.
+	takers []*step
 }
 
 // builds gives the image that is made of another disk by this plan, or nil.
@@ -157,7 +159,24 @@ func (p *planner) linkLent(u *object) {
 		}
 		o.taken.after(off)
 		on.after(o.taken)
+		if on != nil {
+			u.takers = append(u.takers, o.taken)
+		}
 	}
+}
+
+// wakeAnyway starts a guest that was shut down for copies also when one of them fails: it waits for nothing else of theirs.
+func (p *planner) wakeAnyway(u *object) {
+	if len(u.takers) == 0 {
+		return
+	}
+	off, on := u.between()
+	s := p.step(u, on.Op.Op, on.Host, drivers.ImpactLive)
+	u.steps = u.steps[:len(u.steps)-1] // nothing of the vm waits for it
+	record := *on.Record
+	s.Record, s.deps, s.saves = &record, nil, u.takers
+	s.after(off)
+	s.Cause = "what it was off for has failed"
 }
 
 // between gives the steps between which the vm is off, if it comes up in this plan; else the first is its last.

@@ -142,6 +142,9 @@ func (o *object) linkCopy() {
 		}
 		o.made.after(off)
 		on.after(o.made)
+		if on != nil {
+			u.takers = append(u.takers, o.made)
+		}
 	}
 }
 

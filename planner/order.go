@@ -18,6 +18,9 @@ func (p *planner) link() {
 		o.linkCopy()
 		p.linkLent(o)
 	}
+	for _, o := range p.sorted {
+		p.wakeAnyway(o)
+	}
 	for _, old := range p.left {
 		p.linkUsers(old.gone, old, old.leans)
 	}
