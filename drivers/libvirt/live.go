@@ -3,6 +3,7 @@
 package libvirt
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ const (
 	unplugEvery   = 5 * time.Second
 	// balloonTimeout is how long a guest may take to change its size.
 	balloonTimeout = 60 * time.Second
+	// balloonRest is how long a size that does not change is no longer on its way: QEMU tells of changes once a second.
+	balloonRest = 1500 * time.Millisecond
 )
 
 // applyLive makes those changes on the running guest that can be made there. Each may have been made already.
@@ -105,6 +108,24 @@ func (e *edit) awaitBalloon(dom *libvirt.Domain) error {
 			return err
 		}
 	}
+}
+
+// balloonAtRest is the memory of a guest that has more than it is meant to have: one that has just booted is giving it back.
+func balloonAtRest(ctx context.Context, dom *libvirt.Domain, now resource.Size) (resource.Size, error) {
+	begin := time.Now()
+	for since := begin; time.Since(since) < balloonRest && time.Since(begin) < balloonTimeout; {
+		if err := pause(ctx, powerPoll); err != nil {
+			return 0, err
+		}
+		live, err := domainTree(dom, 0)
+		if err != nil {
+			return 0, err
+		}
+		if next := (poolIndex{}).readVM(live, nil).Memory; next != now {
+			now, since = next, time.Now()
+		}
+	}
+	return now, nil
 }
 
 func (e *edit) liveDisk(dom *libvirt.Domain, name string) error {

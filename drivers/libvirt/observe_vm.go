@@ -44,7 +44,7 @@ func (o *observation) readDomains(ctx context.Context) error {
 		}
 	}
 	return each(ctx, len(domains), func(i int) error {
-		err := o.readDomain(domains[i], states)
+		err := o.readDomain(ctx, domains[i], states)
 		if missing(err) {
 			return nil // gone since it was listed
 		}
@@ -114,7 +114,7 @@ func (o *observation) domainStates() (st domainStates, err error) {
 	return st, nil
 }
 
-func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error {
+func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, states domainStates) error {
 	name, err := dom.GetName()
 	if err != nil {
 		return fail(err, "read a domain's name")
@@ -155,6 +155,11 @@ func (o *observation) readDomain(dom *libvirt.Domain, states domainStates) error
 		if running.Memory == running.MaxMemory {
 			// A guest begins with all it can have, and gives back what is not meant for it once its balloon driver is there.
 			running.Memory = min(vm.Memory, running.MaxMemory)
+		}
+		if running.Memory > vm.Memory {
+			if running.Memory, err = balloonAtRest(ctx, dom, running.Memory); err != nil {
+				return err
+			}
 		}
 		if err := o.readOpenForwards(dom, live, running, vm); err != nil {
 			return err
