@@ -154,7 +154,11 @@ func writableNodes(dom *libvirt.Domain) ([]string, error) {
 	return nodes, nil
 }
 
-// qmpSnapshot takes the snapshot of all disks at once. What a run that was cut short has left of it is replaced.
+// ownSnapshots begin the names of snapshots that vmplan takes for itself.
+const ownSnapshots = "vmplan-"
+
+// qmpSnapshot takes the snapshot of all disks at once. What a run that was cut short has left of one of vmplan's own is replaced;
+// of another name it may be somebody's, whom libvirt does not know of.
 func qmpSnapshot(dom *libvirt.Domain, nodes []string, name string) error {
 	type data struct {
 		Device string `json:"device"`
@@ -166,10 +170,16 @@ func qmpSnapshot(dom *libvirt.Domain, nodes []string, name string) error {
 	}
 	var actions []action
 	for _, n := range nodes {
-		_ = qmp(dom, "blockdev-snapshot-delete-internal-sync", data{n, name})
+		if strings.HasPrefix(name, ownSnapshots) {
+			_ = qmp(dom, "blockdev-snapshot-delete-internal-sync", data{n, name})
+		}
 		actions = append(actions, action{"blockdev-snapshot-internal-sync", data{n, name}})
 	}
-	return qmp(dom, "transaction", map[string]any{"actions": actions})
+	err := qmp(dom, "transaction", map[string]any{"actions": actions})
+	if err != nil && strings.Contains(err.Error(), "already exists") {
+		return fmt.Errorf("%w: a disk has a snapshot %s that libvirt does not know of: choose another name (%w)", drivers.ErrConflict, name, err)
+	}
+	return err
 }
 
 // qmp has QEMU execute a command of its monitor protocol.

@@ -34,6 +34,7 @@ func TestTheDisksOfAUEFIGuestHaveSnapshots(t *testing.T) {
 	do(t, d, drivers.NewStart(vm))
 	refused(true)
 	do(t, d, drivers.NewSnapshot(vm, "disks", false))
+	refuseTheirs(t, d, vm)
 	do(t, d, drivers.NewStop(vm, true))
 	do(t, d, drivers.NewRestore(vm, "disks", false))
 	o, err := d.Observe(t.Context(), drivers.Selection{Want: []resource.Resource{vm}})
@@ -46,4 +47,22 @@ func TestTheDisksOfAUEFIGuestHaveSnapshots(t *testing.T) {
 	do(t, d, drivers.NewStop(vm, true))
 	do(t, d, drivers.NewDropSnapshot(vm, "disks"))
 	do(t, d, drivers.NewDelete(vm))
+}
+
+// refuseTheirs: a snapshot that somebody has in the disk behind libvirt's back stays, and its name is not taken.
+func refuseTheirs(t *testing.T, d *driver, vm *resource.VM) {
+	t.Helper()
+	s, err := d.session(t.Context())
+	check(t, err)
+	dom, err := s.conn.LookupDomainByName(vm.Name)
+	check(t, err)
+	defer freeDomain(dom)
+	nodes, err := writableNodes(dom)
+	check(t, err)
+	theirs := map[string]any{"device": nodes[0], "name": "theirs"}
+	check(t, qmp(dom, "blockdev-snapshot-internal-sync", theirs))
+	if _, err := d.Do(t.Context(), drivers.NewSnapshot(vm, "theirs", false), nil); !errors.Is(err, drivers.ErrConflict) {
+		t.Errorf("a snapshot called as another that libvirt does not know of: %v", err)
+	}
+	check(t, qmp(dom, "blockdev-snapshot-delete-internal-sync", theirs)) // it is still there
 }
