@@ -27,8 +27,12 @@ func forwardsNode(vm *resource.VM) *node {
 	for _, nic := range vm.NICs {
 		for _, f := range nic.PortForwards {
 			all.kids = append(all.kids, &node{name: markPrefix + ":forward", attrs: []attr{
-				{"nic", nic.Label}, {"name", f.Name}, {"protocol", f.Protocol}, {"address", f.Address},
-				{"host-port", strconv.Itoa(f.HostPort)}, {"guest-port", strconv.Itoa(f.GuestPort)},
+				{"nic", nic.Label},
+				{"name", f.Name},
+				{"protocol", f.Protocol},
+				{"address", f.Address},
+				{"host-port", strconv.Itoa(f.HostPort)},
+				{"guest-port", strconv.Itoa(f.GuestPort)},
 			}})
 		}
 	}
