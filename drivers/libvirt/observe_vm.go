@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -52,15 +53,22 @@ func (o *observation) readDomains(ctx context.Context) error {
 	})
 }
 
+// startTimeout is how long a host may take to set up a guest's process before it lets it run.
+const startTimeout = 2 * time.Minute
+
 // awaitStarts waits for wanted guests that the host is just starting, for a run that was killed: they count as paused until
-// then, and may still fail.
+// then, and may still fail. A libvirtd that was killed in that moment may leave one that no libvirtd brings to an end.
 func (o *observation) awaitStarts(ctx context.Context, paused map[string]bool) (waited bool, err error) {
 	for name := range paused {
 		if o.want[string(resource.KindVM)+"/"+name] == nil {
 			continue
 		}
+		deadline := time.Now().Add(startTimeout)
 		for starting := true; starting; {
 			starting, err = o.starting(name)
+			if err == nil && starting && time.Now().After(deadline) {
+				return waited, fmt.Errorf("%w: libvirt has been starting domain %s for %s: its daemon is stuck. End the guest's QEMU process on the host, and restart the daemon", drivers.ErrTimeout, name, startTimeout)
+			}
 			if err == nil && starting {
 				waited, err = true, pause(ctx, powerPoll)
 			}
