@@ -16,6 +16,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	_ "vmplan.dev/vmplan/drivers/libvirt/internal/symbols" // libvirt is called from several goroutines
 )
 
 // driver is one libvirt host.
