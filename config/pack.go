@@ -203,6 +203,7 @@ func (k *packer) disk(b *hclwrite.Block, addr resource.Addr) {
 		k.rep.add(mistake(k.a.header, "Not in the appliance", "%s has count or for_each; only single images go along.", addr))
 		return
 	}
+	breakUp(b.Body())
 	for _, name := range originOf {
 		b.Body().RemoveAttribute(name)
 	}
@@ -213,6 +214,20 @@ func (k *packer) disk(b *hclwrite.Block, addr resource.Addr) {
 	}
 	b.Body().SetAttributeValue(sourceName, cty.StringVal(diskSource+addr.Name))
 	k.parcel.Disks[addr.Name] = addr
+}
+
+// breakUp gives the attribute of a block that is written on one line a line of its own: hclwrite would add the next one behind it.
+func breakUp(body *hclwrite.Body) {
+	attrs := body.Attributes()
+	isNewline := func(t *hclwrite.Token) bool { return t.Type == hclsyntax.TokenNewline }
+	if len(body.Blocks()) > 0 || slices.ContainsFunc(body.BuildTokens(nil), isNewline) {
+		return
+	}
+	body.Clear()
+	body.AppendNewline()
+	for name, attr := range attrs { // there is one at most
+		body.SetAttributeRaw(name, attr.Expr().BuildTokens(nil))
+	}
 }
 
 // finish writes the parcel's file.
