@@ -41,8 +41,11 @@ var exitCodesHelp = map[string]string{
 	"ssh":   "ssh's, which are those of the command run; 255 or 1 error",
 }
 
-// describe completes a command's long help, and has errors about its arguments say how it is used.
+// describe completes a command's long help, and has errors about what it is given say how it is used.
 func describe(c *cobra.Command) {
+	if c.HasParent() && c.HasSubCommands() {
+		c.Args, c.RunE = onlySubcommands, func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 	if c.Long == "" {
 		c.Long = c.Short + "."
 	}
@@ -51,9 +54,13 @@ func describe(c *cobra.Command) {
 		codes = exitCodesHelp[""]
 	}
 	c.Long += "\n\nExit codes: " + codes + "."
-	if check := c.Args; check != nil {
+	if check := c.Args; check != nil && !c.HasSubCommands() {
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
+			err := check(c, args)
+			if err == nil {
+				err = c.ValidateRequiredFlags()
+			}
+			if err != nil {
 				return advise(err, "Usage: "+c.UseLine())
 			}
 			return nil
@@ -62,6 +69,27 @@ func describe(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		describe(sub)
 	}
+}
+
+// onlySubcommands refuses what is no command of a group of commands, with what may have been meant.
+func onlySubcommands(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "What there is: " + c.CommandPath() + " --help"
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("Did you mean %s? %s", strings.Join(near, " or "), hint)
+	}
+	return advise(fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath()), hint)
+}
+
+// noArgs is for commands that take no arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and %q is one", c.CommandPath(), args[0])
+	}
+	return nil
 }
 
 // App is what the command line works with. main fills it in.

@@ -31,7 +31,7 @@ and of what the cache holds, vmplan image prune tells.
 
 With --catalogue lists the names that can stand for a source, such as debian:12: those that come with vmplan, and those of
 the project's own *.vmcatalog.json files.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.catalogue {
 				return a.listCatalogue(o)

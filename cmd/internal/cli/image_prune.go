@@ -37,7 +37,7 @@ func (a *App) imagePruneCommand() *cobra.Command {
 - what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again.
 
 What bears no record of this project is never touched on a host.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runImagePrune(c.Context(), o) },
 	}
 	f := c.Flags()

@@ -36,7 +36,7 @@ and that bears no mark. What they use besides is referred to with managed = fals
 written, so that the plan adopts the objects and changes nothing about them; the guests keep running.
 
 Nothing is taken over before vmplan apply. After that the import blocks can be removed.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runImport(c.Context(), o) },
 	}
 	f := c.Flags()

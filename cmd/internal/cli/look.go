@@ -22,7 +22,7 @@ func (a *App) listCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the vms with their power state and addresses",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, objects, err := a.look(c.Context(), nil)
 			if err != nil {

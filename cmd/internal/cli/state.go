@@ -16,8 +16,6 @@ func (a *App) stateCommand() *cobra.Command {
 		Use:   "state",
 		Short: "The recorded state",
 		Long:  "Looks at and changes what is recorded. Of the objects on the hosts it changes nothing but the mark of what is renamed.",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.statePullCommand(), a.statePushCommand(),
 		a.stateUnlockCommand(), a.stateRebuildCommand())

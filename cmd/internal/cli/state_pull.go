@@ -14,7 +14,7 @@ func (a *App) statePullCommand() *cobra.Command {
 		Use:   "pull",
 		Short: "Print the state",
 		Long:  "Prints the state as the state file holds it, with what the journal adds, for state push to read.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return a.runStatePull(c.Context()) },
 	}
 }

@@ -34,7 +34,7 @@ the files no longer have them, with the disks that the vms own; and the volumes,
 use. It says of each why it is taken, and what it leaves: that can be taken with an import block. No host is changed.
 
 A state that has records is never replaced: move it away first.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runStateRebuild(c.Context(), o) },
 	}
 	o.projectOptions.addTo(c.Flags())
