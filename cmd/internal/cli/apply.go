@@ -144,7 +144,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 		return errors.Join(s.pin(), s.showOutputs(o))
 	}
 	if !o.autoApprove {
-		if err := a.approve(ctx, o); err != nil {
+		if err := a.approve(ctx, !o.destroy); err != nil {
 			return err
 		}
 	}
@@ -246,11 +246,11 @@ func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
 	return nil
 }
 
-// approve asks on the terminal. Anything but yes is a no.
-func (a *App) approve(ctx context.Context, o applyOptions) error {
+// approve asks on the terminal. Anything but yes is a no. savable: the plan can also be saved, and then be applied without asking.
+func (a *App) approve(ctx context.Context, savable bool) error {
 	pr := a.printer()
 	switch {
-	case !a.Streams.Interactive && o.destroy:
+	case !a.Streams.Interactive && !savable:
 		return errors.New("there is no terminal to ask on: add --auto-approve")
 	case !a.Streams.Interactive:
 		return errors.New("there is no terminal to ask on: add --auto-approve, or save the plan with plan --out and apply the file")

@@ -106,13 +106,17 @@ func (s *session) checkExtra(text []byte, o projectOptions) error {
 // cloneBlock writes down what the object at from is, as the block name that is made from it.
 func cloneBlock(in planner.Input, from resource.Addr, name string) (*config.Block, error) {
 	r := in.Desired.Get(from)
-	if r == nil {
-		return nil, fmt.Errorf("%s is not in the files: see vmplan list", from)
-	}
 	to := from
 	to.Module, to.Name, to.Key, to.Part = "", name, "", ""
-	if in.Desired.Get(to) != nil || from.Module != "" {
-		return nil, fmt.Errorf("%s: the project has that already, or %s is in a module, whose objects cannot be referred to from outside", to, from)
+	switch {
+	case from.Kind != resource.KindVM && from.Kind != resource.KindVolume:
+		return nil, fmt.Errorf("%s: only vms and volumes are cloned", from)
+	case r == nil:
+		return nil, fmt.Errorf("%s is not in the files: see vmplan list", from)
+	case from.Module != "":
+		return nil, fmt.Errorf("%s is in a module, whose objects cannot be referred to from outside: write the clone into the module", from)
+	case in.Desired.Get(to) != nil:
+		return nil, fmt.Errorf("the project has %s already: call the clone otherwise", to)
 	}
 	b := config.NewBlock(r, name)
 	set(b, "clone", from)
@@ -125,8 +129,6 @@ func cloneBlock(in planner.Input, from resource.Addr, name string) (*config.Bloc
 			return nil, fmt.Errorf("%s: name the vm to clone all of it; for a disk alone write volume %q { clone = %s }", from, name, from)
 		}
 		set(b, "size", sizeOf(in, r))
-	default:
-		return nil, fmt.Errorf("%s: only vms and volumes are cloned", from)
 	}
 	return b, nil
 }

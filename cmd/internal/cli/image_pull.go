@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
@@ -72,11 +74,13 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 		if err != nil {
 			return nil, nil, err
 		}
-		if strings.Contains(what, "/") {
-			what = location(what)
+		if catalogue.IsName(what) {
+			if _, err := s.project.Catalogue().Find(what); err != nil {
+				return nil, nil, advise(err, "What there is: vmplan image list --catalogue. A file is written with its folder: ./"+what)
+			}
 		}
 		images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
-		return &resource.Image{Source: what}, images, err
+		return &resource.Image{Source: sourceOf(what)}, images, err
 	}
 	s, err := a.open(ctx, ".", o, lockOptions{})
 	if err != nil {
@@ -87,10 +91,30 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 	}
 	img, ok := s.config.Set.Get(addr).(*resource.Image)
 	if !ok {
-		return nil, nil, fmt.Errorf("there is no %s in the files", addr)
+		return nil, nil, fmt.Errorf("there is no %s in the files%s", addr, knownImages(s.config.Set))
 	}
 	images, err := a.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of, Named: s.named})
 	return img, images, err
+}
+
+// knownImages ends a message about an image that is not there with those that are.
+func knownImages(set *resource.Set) string {
+	var known []string
+	for img := range resource.Of[*resource.Image](set) {
+		known = append(known, img.Addr.String())
+	}
+	if len(known) == 0 {
+		return ", nor any other image"
+	}
+	return "; they have " + strings.Join(known, ", ")
+}
+
+// sourceOf is an argument as the source of an image: what has a folder and is no file is in a registry.
+func sourceOf(what string) string {
+	if _, err := os.Stat(what); err == nil || !strings.Contains(what, "/") || filepath.IsAbs(what) || strings.HasPrefix(what, ".") {
+		return what
+	}
+	return location(what)
 }
 
 // copySparse copies a file, and leaves holes where there are only zeros.

@@ -64,7 +64,11 @@ func (a *App) runImagePush(ctx context.Context, name, ref string) (err error) {
 	at, err := s.pushDisk(ctx, r, location(ref), show.Report)
 	show.Close()
 	if err != nil {
-		return fmt.Errorf("%s: push to %s: %w", addr, ref, err)
+		err = fmt.Errorf("%s: push to %s: %w", addr, ref, err)
+		if errors.Is(err, drivers.ErrInUse) {
+			return advise(err, "What a guest writes to would be torn. Shut the vm down first, with vmplan stop.")
+		}
+		return err
 	}
 	a.printer().Note(fmt.Sprintf("%s: pushed as %s", addr, at))
 	return nil

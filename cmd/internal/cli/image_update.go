@@ -53,9 +53,15 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 	if err != nil {
 		return err
 	}
+	if len(images) == 0 {
+		a.printer().Note("Nothing to update: no image of the files is one that " + config.LockName + " holds. Files of this machine are not in it, nor images whose block says their checksum.")
+		return nil
+	}
 	moved := 0
 	for _, img := range images {
-		pin, err := s.images.Latest(ctx, img, nil)
+		show := a.printer().Transfer(img.Addr.String())
+		pin, err := s.images.Latest(ctx, img, show.Report)
+		show.Close()
 		if err != nil {
 			return errors.Join(err, s.writeLock())
 		}
@@ -90,7 +96,7 @@ func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
 		}
 	}
 	if i := slices.Index(used, false); i >= 0 {
-		return nil, fmt.Errorf("there is no image %s", sel[i])
+		return nil, fmt.Errorf("there is no %s in the files%s", sel[i], knownImages(s.config.Set))
 	}
 	return out, nil
 }

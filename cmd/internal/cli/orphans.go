@@ -165,7 +165,7 @@ func (s *session) adoptOrphans(ctx context.Context, in planner.Input, orphans []
 func (s *session) deleteOrphans(ctx context.Context, in planner.Input, orphans []planner.Orphan, autoApprove bool) error {
 	p := planner.DeleteOrphans(in, orphans)
 	if !autoApprove {
-		if err := s.app.approve(ctx, applyOptions{planOptions: planOptions{destroy: true}}); err != nil {
+		if err := s.app.approve(ctx, false); err != nil {
 			return err
 		}
 	}

@@ -279,7 +279,7 @@ func (a *App) runAside(ctx context.Context, arg string, o applyOptions, make fun
 		return err
 	}
 	if !o.autoApprove {
-		if err := a.approve(ctx, o); err != nil {
+		if err := a.approve(ctx, false); err != nil {
 			return err
 		}
 	}
