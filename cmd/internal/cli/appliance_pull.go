@@ -90,7 +90,7 @@ func writeParcel(dir string, p drivers.Parcel) (err error) {
 	if err := os.Chmod(fresh, 0o755); err != nil {
 		return err
 	}
-	return os.Rename(fresh, dir)
+	return giveName(fresh, dir)
 }
 
 // declareAppliance writes the block by which the project knows the appliance, unless there is a file of that name, and says how
@@ -122,16 +122,12 @@ func (a *App) declareAppliance(dir string, u config.Unpacked) error {
 	}
 	block := fmt.Sprintf("appliance %q {\n  source = %q\n}\n", u.Name, rel)
 	name := u.Name + ".hcl"
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	err = writeNewFile(name, []byte(block))
 	if errors.Is(err, fs.ErrExist) {
 		a.printer().Note(fmt.Sprintf("There is a file %s already. For the project to know the appliance write:\n\n%s\n%s", name, block, use))
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(block)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	a.printer().Note(fmt.Sprintf("Wrote %s, which declares it. %s", name, use))

@@ -170,7 +170,7 @@ func (e *exporter) readDisk(ctx context.Context, x *exported, d *resource.Disk) 
 	if d.Volume.Part == seedPart || d.Source == "" {
 		return nil
 	}
-	c, file, err := e.readVolume(ctx, x.vm.Host, d.Source, x.label+"-"+d.Label)
+	c, file, err := e.readVolume(ctx, x, d, x.label+"-"+d.Label)
 	if err != nil {
 		return err
 	}
@@ -183,17 +183,19 @@ func (e *exporter) readDisk(ctx context.Context, x *exported, d *resource.Disk) 
 	return nil
 }
 
-// readVolume reads a volume to a file called as its format says.
-func (e *exporter) readVolume(ctx context.Context, host, id, name string) (c drivers.Content, file string, err error) {
-	reader, ok := e.drivers[host].(drivers.VolumeReader)
+// readVolume reads the volume of a disk to a file called as its format says, and shows how far it is.
+func (e *exporter) readVolume(ctx context.Context, x *exported, d *resource.Disk, name string) (c drivers.Content, file string, err error) {
+	reader, ok := e.drivers[x.vm.Host].(drivers.VolumeReader)
 	if !ok {
-		return c, "", fmt.Errorf("host.%s: read what volumes hold: %w", host, drivers.ErrUnsupported)
+		return c, "", fmt.Errorf("host.%s: read what volumes hold: %w", x.vm.Host, drivers.ErrUnsupported)
 	}
 	f, err := os.OpenFile(filepath.Join(e.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, e.mode())
 	if err != nil {
 		return c, "", err
 	}
-	c, err = reader.ReadVolume(ctx, id, f, nil)
+	show := e.app.printer().Transfer(fmt.Sprintf("%s: disk %s", x.vm.Addr, d.Label))
+	c, err = reader.ReadVolume(ctx, d.Source, f, show.Report)
+	show.Close()
 	if err = errors.Join(err, f.Close()); err != nil {
 		return c, "", err
 	}

@@ -43,7 +43,7 @@ func (e *exporter) writeOVA(ctx context.Context, out string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), out)
+	return giveName(f.Name(), out)
 }
 
 // appliance describes the vm, without its disks.
@@ -85,11 +85,11 @@ func (e *exporter) convert(ctx context.Context, x *exported, d *exportedDisk) (o
 // addSeed reads the seed as one more disk, when the guest is to stay who it is.
 func (e *exporter) addSeed(ctx context.Context, x *exported) error {
 	for i := range x.vm.Disks {
-		d := x.vm.Disks[i]
+		d := &x.vm.Disks[i]
 		if d.Volume.Part != seedPart || !e.identity {
 			continue
 		}
-		c, file, err := e.readVolume(ctx, x.vm.Host, d.Source, x.label+"-"+seedDisk)
+		c, file, err := e.readVolume(ctx, x, d, x.label+"-"+seedDisk)
 		if err != nil {
 			return fmt.Errorf("%s: seed: %w", x.vm.Addr, err)
 		}

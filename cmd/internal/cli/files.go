@@ -62,18 +62,15 @@ func (a *App) runInit(dir string) error {
 
 // writeNew writes a file that must not exist yet; one that does is left alone, and said.
 func (a *App) writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+	err := writeNewFile(path, data)
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		a.printer().Note(path + " exists already: left alone.")
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
+	case err == nil:
 		a.printer().Note("Wrote " + path + ".")
 	}
-	return errors.Join(err, f.Close())
+	return err
 }
 
 type fmtOptions struct{ check, diff bool }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -63,38 +61,6 @@ func (o *importOptions) check() error {
 		return fmt.Errorf("--match %s: %w", o.match, err)
 	}
 	return checkNewFile(o.write)
-}
-
-// checkNewFile makes sure that a file can be written beside the project's, and will be read with them.
-func checkNewFile(file string) error {
-	dir, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	here, err := filepath.Abs(".")
-	if err != nil {
-		return err
-	}
-	name := filepath.Base(file)
-	if dir != here || !strings.HasSuffix(name, ".hcl") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "override.hcl") ||
-		strings.HasSuffix(name, ".vmvars.hcl") {
-		return fmt.Errorf("--write %s: name a file of the project's folder that ends in .hcl, such as found.hcl", file)
-	}
-	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--write %s: it exists already, and is not overwritten", file)
-	}
-	return nil
-}
-
-func writeNewFile(file string, text []byte) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
 }
 
 func (a *App) runImport(ctx context.Context, o importOptions) error {
