@@ -69,12 +69,7 @@ func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectO
 	if err := s.connect(); err != nil {
 		return err
 	}
-	show := a.printer().Transfer(name)
-	at, err := s.pushParcel(ctx, packed, location(ref), show.Report)
-	show.Close()
-	if err != nil {
-		return fmt.Errorf("%s: push to %s: %w", name, ref, err)
-	}
+	// Said before anything leaves this machine, while there is time to interrupt it.
 	for _, file := range slices.Sorted(maps.Keys(packed.Files)) {
 		if file != config.PackedFile {
 			a.printer().Note(fmt.Sprintf("%s: with the file %s", name, file))
@@ -82,6 +77,12 @@ func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectO
 	}
 	for _, disk := range slices.Sorted(maps.Keys(packed.Disks)) {
 		a.printer().Note(fmt.Sprintf("%s: with the disk of %s", name, packed.Disks[disk]))
+	}
+	show := a.printer().Transfer(name)
+	at, err := s.pushParcel(ctx, packed, location(ref), show.Report)
+	show.Close()
+	if err != nil {
+		return fmt.Errorf("%s: push to %s: %w", name, ref, err)
 	}
 	a.printer().Note(fmt.Sprintf("%s: pushed as %s", name, at))
 	return nil

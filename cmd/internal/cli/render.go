@@ -31,7 +31,7 @@ blocks plan to the same. With --moved --all they can take the place of the insta
 }
 
 func (a *App) runRender(ctx context.Context, text string, o projectOptions, opts config.RenderOptions) error {
-	addr, err := resource.ParseAddr(text)
+	addr, err := parseVMAddr(text)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,10 @@ func (a *App) runRender(ctx context.Context, text string, o projectOptions, opts
 		return err
 	}
 	blocks := s.config.Render(addr, opts)
-	if len(blocks) == 0 {
+	switch {
+	case len(blocks) == 0 && addr.Kind != resource.KindVM:
+		return fmt.Errorf("%s is no vm: name one of those that vmplan list shows", addr)
+	case len(blocks) == 0:
 		return fmt.Errorf("%s is not in the files: see vmplan list", addr)
 	}
 	_, err = a.Streams.Out.Write(config.WriteBlocks(blocks))
