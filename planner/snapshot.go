@@ -108,6 +108,10 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 	after := rec
 	if snap.Memory {
 		after.Power = state.PowerOn
+		change.Power = "start"
+		if change.Impact == drivers.ImpactRestart {
+			change.Power = "restart"
+		}
 	}
 	a.step(drivers.NewRestore(vm, name, false), change.Impact).Record = &after
 	a.change(change)
@@ -146,6 +150,9 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 			plan = a.plan
 		}
 		a.plan = plan
+		if !a.stands(v) {
+			continue
+		}
 		if err := in.snapshotted(v); err != nil {
 			return nil, err
 		}
@@ -157,12 +164,14 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 	return plan, nil
 }
 
+// stands tells whether v stands on another volume.
+func (a *aside) stands(v *resource.Volume) bool {
+	live, ok := a.live.Resource.(*resource.Volume)
+	return ok && (live.Backing != "" || v.Backing != "")
+}
+
 // flatten adds what lets v stand on nothing. It is recorded as a copy of what it stood on: that is what it is from then on.
 func (a *aside) flatten(v *resource.Volume) {
-	live, ok := a.live.Resource.(*resource.Volume)
-	if !ok || live.Backing == "" && v.Backing == "" {
-		return
-	}
 	flat := resource.Clone(v)
 	flat.Backing, flat.CopyOf = "", v.Backing
 	rec := *a.rec
@@ -220,7 +229,7 @@ func newAside(in Input, addr resource.Addr) (*aside, error) {
 func (a *aside) vm() (*resource.VM, error) {
 	vm, ok := a.rec.Object.(*resource.VM)
 	if !ok {
-		return nil, fmt.Errorf("%s is a %s, and only vms have snapshots", a.rec.Object.Base().Addr, a.rec.Object.Kind())
+		return nil, fmt.Errorf("%s is %s, and only vms have snapshots", a.rec.Object.Base().Addr, a.rec.Object.Kind().WithArticle())
 	}
 	return vm, nil
 }
