@@ -61,3 +61,37 @@ func (p *planner) keptBase(o *object) []string {
 	slices.Sort(names)
 	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.old.was), strings.Join(names, ", "))}
 }
+
+// successor is the image that has replaced the base o; nil when o is no base that was left behind.
+func (p *planner) successor(o *object) *object {
+	if o.kind != resource.KindImage || !isLeftBehind(o.addr) {
+		return nil
+	}
+	return p.objects[o.addr.Owner()]
+}
+
+// outlivesSuccessor tells whether a base that was replaced is all there is of its image: a run was cut short, and this plan does
+// not go on with the new one.
+func (p *planner) outlivesSuccessor(o *object) bool {
+	s := p.successor(o)
+	return s != nil && s.fate == fateNone && s.want != nil && s.rec != nil && mayBeHalf(s.rec)
+}
+
+// mayBeHalf tells whether what is recorded may be on its host in part.
+func mayBeHalf(rec *state.Record) bool {
+	return rec.Status == state.StatusCreating || rec.Status == state.StatusDeleting
+}
+
+// linkFormerBase lets a base that was replaced go only when the new one is whole: making it may fail, and then the files may be
+// changed back.
+func (p *planner) linkFormerBase(o *object) {
+	if s := p.successor(o); s != nil && s.occupant != o {
+		o.gone.ratherAfter(s.made) // two images may have changed their names
+	}
+}
+
+// halfBuiltOn tells whether o is an image that stands on base by what a dead run left of building it.
+func (o *object) halfBuiltOn(base *object) bool {
+	img, ok := o.was.(*resource.Image)
+	return ok && img.Builds() && mayBeHalf(o.rec) && string(resource.KindVolume)+"/"+img.Origin == base.at.key
+}

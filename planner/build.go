@@ -31,12 +31,12 @@ func (o *object) builds() *resource.Image {
 	return img
 }
 
-// madeFrom tells whether the object is an image that is copied from the other, or from its disk. An image that another is
-// made from is none of these: what a dead run left stands upon it.
+// madeFrom tells whether the object is an image that is copied from the other, or from its disk. Only what a dead run left of it
+// stands upon that: see halfBuiltOn.
 func (o *object) madeFrom(other *object) bool {
 	for _, r := range []resource.Resource{o.want, o.was} {
 		img, ok := r.(*resource.Image)
-		if ok && !img.From.IsZero() && img.From.Kind != resource.KindImage && (img.From == other.addr || img.Origin == other.volumeID()) {
+		if ok && !img.From.IsZero() && (img.From == other.addr || img.Origin == other.volumeID()) {
 			return true
 		}
 	}

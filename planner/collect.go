@@ -127,9 +127,17 @@ func (p *planner) locate(o *object) {
 			o.live = &drivers.Object{Resource: o.was}
 		}
 	}
-	if at == (place{}) {
-		return
+	if at != (place{}) {
+		p.claim(at, o)
 	}
+	if img, ok := o.was.(*resource.Image); ok && img.Builds() && mayBeHalf(o.rec) {
+		// What a dead run left of it stands upon what it is made from.
+		p.claim(place{o.at.host, string(resource.KindVolume) + "/" + img.BuildID()}, o)
+	}
+}
+
+// claim notes that o is at a place, unless one that does not yield is there.
+func (p *planner) claim(at place, o *object) {
 	if other := p.atPlace[at]; other == nil || other.rec == nil || o.rec != nil && p.yields(other, o) {
 		p.atPlace[at] = o
 	}

@@ -146,7 +146,9 @@ func (p *planner) emitDelete(o *object) {
 	}
 	s := p.step(o, drivers.NewDelete(target), o.at.host, impact)
 	s.Intent = o.recordNow()
-	s.Intent.Status = state.StatusDeleting
+	if !o.stored() || s.Intent.Status != state.StatusCreating { // bits that may be half there stay known as such until they are gone
+		s.Intent.Status = state.StatusDeleting
+	}
 	s.Loses = o.loses()
 	if o.fate == fateReplace {
 		// Until the new one begins, the record of the old one holds what the vm's power is to be.
@@ -247,6 +249,9 @@ func (p *planner) behind(o *object) *object {
 	}
 	if o.rec != nil {
 		old.rec.DependsOn = o.rec.DependsOn
+		if o.rec.Status == state.StatusCreating {
+			old.rec.Status = state.StatusCreating // it may be half there, so it is not restored
+		}
 	}
 	p.objects[addr] = old
 	old.set = p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
@@ -262,9 +267,6 @@ func (p *planner) leave(o, old *object) {
 	}
 	p.left = append(p.left, old)
 	p.emitDelete(old)
-	if o.builds() != nil {
-		p.late = append(p.late, o) // it is not fetched again with ease
-	}
 	old.gone.Impact = o.replaceImpact()
 }
 

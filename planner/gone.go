@@ -19,7 +19,7 @@ func (p *planner) decideUnwanted(o *object) {
 		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
 	case p.stranger(o, o.live):
 		o.fate, o.cause = fateForget, "something else has taken its place on the host, which is left alone"
-	case o.rec.Status != state.StatusDeleting && p.orphans(o):
+	case o.rec.Status != state.StatusDeleting && !isLeftBehind(o.addr) && p.orphans(o):
 		o.fate, o.cause = fateRelease, p.whyGone(o)
 	case o.rec.Status == state.StatusReady && p.retains(o):
 		o.fate, o.cause, o.retain = fateRelease, p.whyGone(o), true
@@ -66,7 +66,7 @@ func (p *planner) removal(o *object) *resource.Removal {
 
 func (p *planner) whyGone(o *object) string {
 	switch {
-	case o.rec.Status == state.StatusDeleting && isLeftBehind(o.addr):
+	case isLeftBehind(o.addr):
 		return "replaced by a new one"
 	case o.rec.Status == state.StatusDeleting:
 		return "its deletion was not finished"

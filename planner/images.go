@@ -23,7 +23,8 @@ type ImageUse struct {
 	// recorded, "vm NAME" and "volume POOL/FILE" for what is not ours. In order.
 	Users []string
 
-	record *state.Record
+	record   *state.Record
+	replaced bool // by one that is not whole yet
 }
 
 // ImageUses lists the recorded images in order of address. Hosts must have been observed whole.
@@ -45,6 +46,9 @@ func ImageUses(in Input) []ImageUse {
 			u.Wanted = resource.VolumeID(want) == resource.VolumeID(img) && want.Host == img.Host
 		}
 		u.Wanted = u.Wanted || in.keeps(addr)
+		if next := in.State.Records[addr.Owner()]; isLeftBehind(addr) && next != nil {
+			u.replaced = mayBeHalf(next)
+		}
 		if h, ok := in.Hosts[at.host]; ok {
 			u.Live = h.Observed.Objects[at.key]
 			u.Users = standOn(h.Observed.Objects, at, ours)
@@ -86,12 +90,13 @@ func standOn(objects map[string]*drivers.Object, at place, ours map[place]resour
 	return names
 }
 
-// Unused tells whether the base can go: it is ours and not protected, the files do not have it, and nothing at all stands on it.
+// Unused tells whether the base can go: it is ours and not protected, the files do not have it, nothing at all stands on it, and
+// what is made in its place, if that is so, is whole.
 func (u *ImageUse) Unused() bool {
 	if l := u.Image.Lifecycle; l != nil && l.PreventDestroy {
 		return false
 	}
-	return u.Live != nil && !u.Wanted && u.Image.IsManaged() && u.Status != state.StatusReleased && len(u.Users) == 0 && len(u.Live.Users) == 0
+	return u.Live != nil && !u.Wanted && !u.replaced && u.Image.IsManaged() && u.Status != state.StatusReleased && len(u.Users) == 0 && len(u.Live.Users) == 0
 }
 
 // PruneImages makes the plan that deletes those of the images that are Unused.

@@ -60,7 +60,6 @@ type planner struct {
 	names   map[resource.Addr][]*object       // instances of a block, by their address without key
 	atPlace map[place]*object                 // who is, or is recorded to be, at a place
 	left    []*object                         // what deferred replacements leave behind
-	late    []*object                         // what is made before that is deleted, also where nobody uses it
 	moved   map[resource.Addr]resource.Addr   // blocks that are recorded under another address
 	imports map[resource.Addr]resource.Import // by To
 	steps   []*step

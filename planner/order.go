@@ -23,11 +23,10 @@ func (p *planner) link() {
 	}
 	for _, old := range p.left {
 		p.linkUsers(old.gone, old, old.leans)
-	}
-	for _, o := range p.late {
-		o.old.gone.after(o.made)
+		p.linkFormerBase(old)
 	}
 	for _, o := range p.sorted {
+		p.linkFormerBase(o)
 		if o.old != nil && len(o.steps) > 0 {
 			o.steps[o.head].after(o.old.set)
 		}
@@ -136,6 +135,10 @@ func (p *planner) leaves(u, o *object) *step {
 	switch u.fate {
 	case fateDelete:
 		return u.gone
+	case fateCreate:
+		if u.halfBuiltOn(o) {
+			return u.made
+		}
 	case fateReplace:
 		if u.old == o {
 			return nil
@@ -145,6 +148,8 @@ func (p *planner) leaves(u, o *object) *step {
 		switch {
 		case u.live == nil || u.at.host != o.at.host:
 			return nil
+		case u.yielded != nil:
+			return u.departs()
 		case u.guard != nil && !uses(u.after, o.at.key):
 			return u.guard // until then it may come back
 		case uses(u.after, o.at.key):
@@ -176,7 +181,7 @@ func (o *object) arrives() *step {
 	if o.renamed() {
 		return o.renames()
 	}
-	return o.made
+	return o.bringUp()[0]
 }
 
 // renamed tells whether the object is kept under another name.
@@ -211,7 +216,7 @@ func (s *step) after(dep *step) {
 
 // ratherAfter is after, unless the two would wait for each other then.
 func (s *step) ratherAfter(dep *step) {
-	if dep == nil || dep == s || slices.Contains(s.deps, dep) {
+	if s == nil || dep == nil || dep == s || slices.Contains(s.deps, dep) {
 		return
 	}
 	if s.soft == nil {

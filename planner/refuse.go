@@ -80,6 +80,8 @@ func (p *planner) letsGo(u, o *object) bool {
 	switch u.fate {
 	case fateDelete, fateReplace:
 		return true
+	case fateCreate:
+		return u.halfBuiltOn(o)
 	case fateKeep:
 		return !uses(u.after, o.at.key) || o.fate == fateReplace && !o.deferred && u.kind == resource.KindVM
 	case fateNone:
@@ -95,11 +97,12 @@ func (p *planner) refuseOccupied(o *object) {
 		return
 	}
 	live := p.liveAt(o.goal)
-	if live == nil {
-		return
-	}
 	occupant := p.atPlace[o.goal]
 	switch {
+	case live == nil:
+		if occupant != nil && occupant.fate == fateDelete {
+			o.occupant = occupant // what a dead run left beside it goes before that is begun once more
+		}
 	case occupant == nil || occupant == o:
 		p.refuseStranger(o, live)
 	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.goal != occupant.at || occupant.renamed():

@@ -14,8 +14,8 @@ func (p *planner) restore(o *object) bool {
 		return false
 	}
 	former, live := p.atPlace[o.goal], p.liveAt(o.goal)
-	if former == nil || live == nil || former.want != nil || !former.leftBehindBy(o) {
-		return false
+	if former == nil || live == nil || former.want != nil || former.rec.Status != state.StatusDeleting || !former.leftBehindBy(o) {
+		return false // one that is recorded as being made may be half there
 	}
 	if o.live != nil {
 		o.yielded = p.behind(o)
@@ -32,6 +32,6 @@ func (p *planner) restore(o *object) bool {
 // leftBehindBy tells whether o is what an earlier replacement of by is about to delete.
 func (o *object) leftBehindBy(by *object) bool {
 	last := strings.LastIndex(o.addr.Part, ".")
-	return o.rec.Status == state.StatusDeleting && isLeftBehind(o.addr) &&
+	return mayBeHalf(o.rec) && isLeftBehind(o.addr) &&
 		o.addr.Owner() == by.addr.Owner() && o.addr.Part[:max(last, 0)] == by.addr.Part
 }

@@ -191,7 +191,8 @@ func (p *planner) postpone(o *object) {
 	if o.kind == resource.KindVolume || !o.stored() || o.fate != fateDelete && !o.deferred {
 		return
 	}
-	if o.postponed = slices.ContainsFunc(p.users(o), func(u *object) bool { return p.holds(u, o) }); o.postponed && o.fate == fateDelete {
+	held := func(u *object) bool { return p.holds(u, o) }
+	if o.postponed = p.outlivesSuccessor(o) || slices.ContainsFunc(p.users(o), held); o.postponed && o.fate == fateDelete {
 		o.fate = fateNone
 	}
 }
@@ -203,6 +204,8 @@ func (p *planner) holds(u, o *object) bool {
 		return (u.fate == fateKeep || u.fate == fateNone) && u.live != nil && u.clings(o.at.key)
 	case resource.KindVolume:
 		return p.holdsBase(u, o)
+	case resource.KindImage: // its half build, which this plan does not go on with
+		return u.fate == fateNone
 	}
 	return false
 }

@@ -74,6 +74,12 @@ func (i *Image) Builds() bool { return i.Build != nil || i.Seal != nil }
 // never changes.
 func (i *Image) Copies() bool { return i.Builds() && i.From.Kind != KindImage }
 
+// CopyID is the VolumeID of the copy that is made of Origin, which lies beside the image while that is made.
+func (i *Image) CopyID() string { return i.PoolName + "/" + i.Stem() + "-copy.qcow2" }
+
+// BuildID is the VolumeID of the overlay that the guest works on, which lies there too.
+func (i *Image) BuildID() string { return i.PoolName + "/" + i.Stem() + "-build.qcow2" }
+
 // Stem is the image's file name without its ending: the names of all that is needed to build it begin with that.
 func (i *Image) Stem() string {
 	if n := strings.LastIndexByte(i.File, '.'); n > 0 {

@@ -14,10 +14,6 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// What lies beside an image while it is made of something else.
-func copyOf(img *resource.Image) string  { return img.PoolName + "/" + img.Stem() + "-copy.qcow2" }
-func buildOf(img *resource.Image) string { return img.PoolName + "/" + img.Stem() + "-build.qcow2" }
-
 // copyOrigin copies what an image is made from.
 func (d *driver) copyOrigin(img *resource.Image) error {
 	if err := d.clearBuild(img); err != nil {
@@ -28,7 +24,7 @@ func (d *driver) copyOrigin(img *resource.Image) error {
 		if err != nil {
 			return err
 		}
-		return t.allocate(copyOf(img), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(origin)})
+		return t.allocate(img.CopyID(), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(origin)})
 	})
 }
 
@@ -58,7 +54,7 @@ func (t *tx) wholeUse(v *Volume) resource.Size {
 
 // clearBuild removes what making the image has left.
 func (d *driver) clearBuild(img *resource.Image) error {
-	for _, id := range []string{buildOf(img), copyOf(img)} {
+	for _, id := range []string{img.BuildID(), img.CopyID()} {
 		if err := d.change(func(t *tx) error { return t.deleteVolume(id) }); err != nil {
 			return err
 		}
@@ -84,13 +80,13 @@ func (d *driver) build(ctx context.Context, img *resource.Image, report func(dri
 	return d.change(func(t *tx) error {
 		base := img.Origin
 		if img.Copies() {
-			base = copyOf(img)
+			base = img.CopyID()
 		}
 		from := t.volume(base)
 		if from == nil {
 			return fmt.Errorf("volume %s: %w", base, drivers.ErrNotFound)
 		}
-		return t.allocate(buildOf(img), &Volume{Size: from.Size, Format: "qcow2", Backing: base, Used: thinUse})
+		return t.allocate(img.BuildID(), &Volume{Size: from.Size, Format: "qcow2", Backing: base, Used: thinUse})
 	})
 }
 
@@ -131,11 +127,11 @@ func buildPhases(img *resource.Image) ([]buildPhase, error) {
 func (d *driver) makeImage(img *resource.Image) (drivers.Result, error) {
 	id, from := resource.VolumeID(img), img.Origin
 	if img.Builds() {
-		from = buildOf(img)
+		from = img.BuildID()
 	}
 	done := resource.Clone(img)
 	err := d.change(func(t *tx) error {
-		if have := t.volume(id); have != nil && t.volume(buildOf(img)) == nil {
+		if have := t.volume(id); have != nil && t.volume(img.BuildID()) == nil {
 			done.Digest = have.Digest
 			return nil
 		}
