@@ -79,19 +79,13 @@ func (c *call) copyOrigin(img *resource.Image) error {
 	return nil
 }
 
-// flatten makes a volume of all that the volume id holds, which nobody may write to meanwhile. Half a copy is removed.
+// flatten makes a volume of all that the volume id holds, which nobody may write to meanwhile.
 func (w *workshop) flatten(id string, def *libvirtxml.StorageVolume) error {
 	live, err := w.readVolumeByID(id)
 	if err != nil {
 		return err
 	}
-	if err := w.checkStill(live); err != nil {
-		return err
-	}
-	if err := w.copyAs(w.pool, def, live); err != nil {
-		return errors.Join(err, deleteIn(w.pool, def.Name))
-	}
-	return nil
+	return w.copyStill(w.pool, def, live)
 }
 
 // build lets a guest work on an overlay of the copy, or of an image that never changes.
@@ -358,7 +352,9 @@ func (w *workshop) make() (digest string, err error) {
 	live, err := w.readVolumeByID(id)
 	switch {
 	case errors.Is(err, drivers.ErrNotFound):
-		err = w.flatten(from, w.base())
+		if err = w.flatten(from, w.base()); !w.img.Builds() {
+			err = onceOnly(err)
+		}
 	case err == nil:
 		err = w.finish(live, from)
 	}

@@ -233,6 +233,7 @@ type liveVolume struct {
 	size               resource.Size
 	taken              resource.Size // in the pool
 	backing            string        // path of the backing file, or empty
+	written            string        // when its file was last written to, by the host's clock
 }
 
 func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
@@ -248,6 +249,7 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	live := &liveVolume{
 		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
 		kind: def.attr("type"), size: sizeOf(def.get("capacity")), taken: sizeOf(def.get("allocation")), backing: def.get("backingStore", "path").value(),
+		written: def.get("target", "timestamps", "mtime").value(),
 	}
 	live.probed = live.format
 	live.distrust(def.get("physical"))

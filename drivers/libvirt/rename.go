@@ -3,6 +3,7 @@
 package libvirt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -122,7 +123,7 @@ func discardSaved(dom *libvirt.Domain, name string) error {
 }
 
 // copyFirmwareState copies the file with what the firmware of the vm remembers (boot entries, keys) to where it is looked for
-// under the new name. A copy that was cut off is made again.
+// under the new name.
 func (c *call) copyFirmwareState(def *node, from, to string) error {
 	old, err := c.firmwareState(def, from)
 	if err != nil || old == "" {
@@ -141,7 +142,7 @@ func (c *call) copyFirmwareState(def *node, from, to string) error {
 			return fail(err, "look up %s", old)
 		}
 		defer freeVolume(vol)
-		if err := deleteIn(pool, path.Base(next)); err != nil {
+		if done, err := c.isCopied(pool, vol, path.Base(next)); done || err != nil {
 			return err
 		}
 		copied := libvirtxml.StorageVolume{Name: path.Base(next), Capacity: &libvirtxml.StorageVolumeSize{}}
@@ -156,6 +157,41 @@ func (c *call) copyFirmwareState(def *node, from, to string) error {
 		freeVolume(made)
 		return nil
 	})
+}
+
+// isCopied tells whether the file next is there and holds what vol does: a run was killed after it had copied it. Any other is
+// not known to be ours.
+func (c *call) isCopied(pool *libvirt.StoragePool, vol *libvirt.StorageVol, next string) (bool, error) {
+	there, err := pool.LookupStorageVolByName(next)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fail(err, "look up %s", next)
+	}
+	defer freeVolume(there)
+	same, err := c.sameBytes(vol, there)
+	if err == nil && !same {
+		file, _ := there.GetPath()
+		err = fmt.Errorf("%w: there is a file %s already, with the firmware variables of another vm or from a rename that was cut off: if no vm needs it, delete it, and apply again", drivers.ErrConflict, file)
+	}
+	return err == nil, err
+}
+
+// sameBytes compares two small volumes.
+func (c *call) sameBytes(a, b *libvirt.StorageVol) (bool, error) {
+	var content [2][]byte
+	for i, vol := range []*libvirt.StorageVol{a, b} {
+		size, err := fileSize(vol)
+		if err != nil || i > 0 && size != int64(len(content[0])) {
+			return false, err
+		}
+		content[i] = make([]byte, size)
+		if err := c.download(vol, 0, content[i]); err != nil {
+			return false, err
+		}
+	}
+	return bytes.Equal(content[0], content[1]), nil
 }
 
 // dropFirmwareState removes the file that a renamed vm has left behind, unless another vm bears the old name by now.

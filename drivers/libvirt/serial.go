@@ -98,24 +98,15 @@ func (c *call) serialTail(vm *resource.VM) string {
 	}
 	var tail []byte
 	_ = c.eachLog(def, func(vol *libvirt.StorageVol, part string) error {
-		if size, err := c.logSize(vol); err == nil {
+		if size, err := fileSize(vol); err == nil {
 			tail = make([]byte, min(size, tailSize))
-			if err := c.download(vol, size-uint64(len(tail)), tail); err != nil {
+			if err := c.download(vol, uint64(size)-uint64(len(tail)), tail); err != nil {
 				tail = nil
 			}
 		}
 		return errEnough // the newest part is the first
 	})
 	return lastLines(tail, tailLines)
-}
-
-// logSize refreshes the pool first: libvirt knows the size as of when it last looked.
-func (c *call) logSize(vol *libvirt.StorageVol) (uint64, error) {
-	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
-	if err != nil {
-		return 0, err
-	}
-	return info.Allocation, nil
 }
 
 func lastLines(text []byte, n int) string {

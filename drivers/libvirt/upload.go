@@ -105,6 +105,9 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits, check func() err
 	}
 	defer source.Close()
 	bits := upload{name: img.File, content: source, size: file.Size, capacity: uint64(file.VirtualSize), format: file.Format, mode: 0o444, report: c.report, check: check}
+	if err := refresh(pool, img.PoolName); err != nil { // somebody may have put a file of that name there
+		return err
+	}
 	if done, err := c.hasBits(pool, bits, min(headSize, file.Size)); err != nil || done {
 		return err
 	}
@@ -167,7 +170,8 @@ func (u *upload) progress(done int64) {
 }
 
 // hasBits tells whether the pool has the file already, whole: it is as large, and its first n bytes are the same. As the
-// head is uploaded last, a file that was cut off has none. What was cut off is removed.
+// head is uploaded last, a file that was cut off has none. What was cut off is removed, unless something uses it, which then
+// is something else.
 func (c *call) hasBits(pool *libvirt.StoragePool, u upload, n int64) (bool, error) {
 	vol, err := pool.LookupStorageVolByName(u.name)
 	if missing(err) {
@@ -180,11 +184,11 @@ func (c *call) hasBits(pool *libvirt.StoragePool, u upload, n int64) (bool, erro
 	if c.test {
 		return true, nil // there are no bits
 	}
-	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	size, err := fileSize(vol)
 	if err != nil {
-		return false, fail(err, "read volume %s", u.name)
+		return false, err
 	}
-	if int64(info.Allocation) == u.size {
+	if size == u.size {
 		want, have := make([]byte, n), make([]byte, n)
 		if _, err := u.content.ReadAt(want, 0); err != nil && !errors.Is(err, io.EOF) {
 			return false, err
@@ -196,7 +200,14 @@ func (c *call) hasBits(pool *libvirt.StoragePool, u upload, n int64) (bool, erro
 			return true, nil
 		}
 	}
-	return false, fail(vol.Delete(0), "remove the incomplete volume %s", u.name)
+	name, err := pool.GetName()
+	if err != nil {
+		return false, fail(err, "read the pool's name")
+	}
+	if err := c.deleteVolume(&resource.Volume{PoolName: name, File: u.name}); err != nil {
+		return false, fmt.Errorf("there is a file of that name with other bits in it, and it cannot make room: %w", err)
+	}
+	return false, nil
 }
 
 // download reads len(into) bytes of a volume.

@@ -29,32 +29,33 @@ const copyAge = 10 * time.Minute
 func (c *call) withFlatCopy(pool *libvirt.StoragePool, live *liveVolume, use func(file string) error) error {
 	c.removeOldCopies(pool)
 	file := copyPrefix + strings.ToLower(rand.Text()[:10]) + "." + formatQCOW2
-	err := c.copyInto(pool, &resource.Volume{File: file, Format: formatQCOW2, Size: live.size}, live)
-	if err == nil {
-		err = use(file)
+	if err := c.copyAs(pool, emptyVolume(&resource.Volume{File: file, Format: formatQCOW2, Size: live.size}), live); err != nil {
+		return err
 	}
-	return errors.Join(err, deleteIn(pool, file))
+	return errors.Join(use(file), deleteIn(pool, file))
 }
 
-// createCopy makes a volume with all that another one holds. Unlike the other volumes, one that is there may be half a copy:
-// so it is not tried again when the connection is lost, which is left to the next plan.
+// onceOnly keeps what was cut off with the connection from being tried again at once: it would be taken for a whole copy. The next
+// plan makes it anew.
+func onceOnly(err error) error {
+	if errors.Is(err, drivers.ErrUnavailable) {
+		return errors.New("the connection was lost meanwhile, so apply again: " + err.Error()) // no longer of that kind
+	}
+	return err
+}
+
+// createCopy makes a volume with all that another one holds.
 func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 	id := resource.VolumeID(v)
 	if is, err := c.isVolume(v); is || err != nil {
 		return err
 	}
 	live, err := c.readVolumeByID(v.CopyOf)
-	if err == nil {
-		err = c.checkStill(live)
-	}
 	if err == nil && v.Size != 0 && v.Size < live.size {
 		err = fmt.Errorf("size: %s is less than the %s of what it is a copy of", v.Size, live.size)
 	}
 	if err == nil {
-		err = c.copyInto(pool, v, live)
-	}
-	if errors.Is(err, drivers.ErrUnavailable) {
-		return errors.New("create volume " + id + " as a copy of " + v.CopyOf + ": the connection was lost meanwhile, so apply again: " + err.Error())
+		err = onceOnly(c.copyStill(pool, emptyVolume(v), live))
 	}
 	if err != nil {
 		return fmt.Errorf("create volume %s as a copy of %s: %w", id, v.CopyOf, err)
@@ -62,12 +63,23 @@ func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 	return nil
 }
 
-// copyInto makes the volume v in the pool, with all that live holds and stands on.
-func (c *call) copyInto(pool *libvirt.StoragePool, v *resource.Volume, live *liveVolume) error {
-	return c.copyAs(pool, emptyVolume(v), live)
+// copyStill is copyAs of what nobody may write to meanwhile. A copy that may be torn is removed again.
+func (c *call) copyStill(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, live *liveVolume) error {
+	look, err := c.lookStill(live)
+	if err != nil {
+		return err
+	}
+	if err := c.copyAs(pool, def, live); err != nil {
+		return err
+	}
+	if err := look.again(); err != nil {
+		return errors.Join(err, deleteIn(pool, def.Name))
+	}
+	return nil
 }
 
-// copyAs is copyInto for a volume that is more than a disk.
+// copyAs makes a volume in the pool, with all that live holds and stands on. When it fails it leaves nothing, and what was there
+// before under that name as it was: libvirt takes back what it could not finish, and this what it could not make as large.
 func (c *call) copyAs(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, live *liveVolume) error {
 	size := resource.Size(def.Capacity.Value)
 	if live.probed != live.format {
@@ -95,7 +107,10 @@ func (c *call) copyAs(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, 
 	if !grow {
 		return nil
 	}
-	return fail(made.Resize(uint64(size), 0), "grow volume %s", def.Name)
+	if err := made.Resize(uint64(size), 0); err != nil {
+		return errors.Join(fail(err, "grow volume %s", def.Name), fail(made.Delete(0), "remove volume %s", def.Name))
+	}
+	return nil
 }
 
 // emptyVolume defines a volume with nothing in it.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"libvirt.org/go/libvirt"
 
@@ -49,12 +48,13 @@ func (c *call) readOut(id string, w io.Writer) (content drivers.Content, err err
 	if err != nil {
 		return drivers.Content{}, err
 	}
-	if err := c.checkStill(live); err != nil {
+	look, err := c.lookStill(live)
+	if err != nil {
 		return drivers.Content{}, err
 	}
 	defer func() {
-		if err == nil { // nobody keeps a guest from being started meanwhile
-			err = c.checkStill(live)
+		if err == nil {
+			err = look.again()
 		}
 	}()
 	if live.format == formatRaw {
@@ -70,44 +70,6 @@ func (c *call) readOut(id string, w io.Writer) (content drivers.Content, err err
 	}
 	err = c.withFlatCopy(pool, live, func(file string) error { return c.sendOut(pool, file, w) })
 	return content, err
-}
-
-// checkStill makes sure that no running guest writes to the volume or to what it stands on.
-func (c *call) checkStill(live *liveVolume) error {
-	chain, err := c.chainOf(live)
-	if err != nil {
-		return err
-	}
-	return c.eachRunning(func(dom *libvirt.Domain, def *node) error {
-		for _, disk := range def.get("devices").all("disk") {
-			file := disk.get("source").attr("file")
-			if disk.get("readonly") == nil && slices.Contains(chain, file) {
-				return fmt.Errorf("%w: vm %s runs and writes to %s: shut it down first", drivers.ErrInUse, def.get("name").value(), file)
-			}
-		}
-		return nil
-	})
-}
-
-// chainOf lists the files of a volume and of all it stands on, as far as they lie in pools.
-func (c *call) chainOf(live *liveVolume) ([]string, error) {
-	chain := []string{live.path}
-	for live.backing != "" && !slices.Contains(chain, live.backing) {
-		chain = append(chain, live.backing)
-		vol, err := c.conn.LookupStorageVolByPath(live.backing)
-		if missing(err) {
-			break
-		}
-		if err != nil {
-			return nil, fail(err, "look up the volume at %s", live.backing)
-		}
-		live, err = readVolume(vol)
-		freeVolume(vol)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return chain, nil
 }
 
 // standsAlone tells whether the file of a volume is a qcow2 image that refers to no other file and holds no snapshots, so
@@ -138,13 +100,13 @@ func (c *call) sendOut(pool *libvirt.StoragePool, file string, w io.Writer) erro
 		return fail(err, "look up volume %s", file)
 	}
 	defer freeVolume(vol)
-	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	size, err := fileSize(vol)
 	if err != nil {
-		return fail(err, "read volume %s", file)
+		return err
 	}
 	out := newSparseWriter(w)
 	out.wrote = func(done int64) {
-		c.report(drivers.Progress{Phase: "reading", Done: done, Total: int64(info.Allocation)})
+		c.report(drivers.Progress{Phase: "reading", Done: done, Total: size})
 	}
 	folder, err := c.folderOf(pool)
 	if err != nil {
@@ -157,6 +119,16 @@ func (c *call) sendOut(pool *libvirt.StoragePool, file string, w io.Writer) erro
 		}
 	}
 	return c.downloadTo(vol, out)
+}
+
+// fileSize is how many bytes the file of a volume has now.
+func fileSize(vol *libvirt.StorageVol) (int64, error) {
+	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	if err != nil {
+		name, _ := vol.GetName()
+		return 0, fail(err, "read volume %s", name)
+	}
+	return int64(info.Allocation), nil
 }
 
 // downloadTo reads a whole volume through libvirt.

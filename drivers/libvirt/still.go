@@ -1,0 +1,77 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"fmt"
+	"maps"
+
+	"libvirt.org/go/libvirt"
+
+	"vmplan.dev/vmplan/drivers"
+)
+
+// still is what a volume and all that it stands on were like when nobody wrote to them: their last writes, by path. Nothing keeps
+// a guest from being started while they are read, and it may be off again by the end: so who has read looks again.
+type still struct {
+	*call
+	live  *liveVolume
+	files map[string]string
+}
+
+// lookStill makes sure that no running guest writes to the volume or to what it stands on.
+func (c *call) lookStill(live *liveVolume) (*still, error) {
+	files, err := c.chainOf(live)
+	if err != nil {
+		return nil, err
+	}
+	err = c.eachRunning(func(dom *libvirt.Domain, def *node) error {
+		for _, disk := range def.get("devices").all("disk") {
+			file := disk.get("source").attr("file")
+			if _, ok := files[file]; ok && disk.get("readonly") == nil {
+				return fmt.Errorf("%w: vm %s runs and writes to %s: shut it down first", drivers.ErrInUse, def.get("name").value(), file)
+			}
+		}
+		return nil
+	})
+	return &still{c, live, files}, err
+}
+
+// again makes sure that what was read since was read whole.
+func (s *still) again() error {
+	now, err := s.lookStill(s.live)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(s.files, now.files) {
+		return fmt.Errorf("%w: %s, or what it stands on, was written to while it was read, so that what was read may be torn: leave its vm off until this is done, and do it again", drivers.ErrInUse, s.live.path)
+	}
+	return nil
+}
+
+// chainOf lists the files of a volume and of all it stands on, as far as they lie in pools, with when and how large they were last
+// written.
+func (c *call) chainOf(live *liveVolume) (map[string]string, error) {
+	files := map[string]string{}
+	for path := live.path; path != ""; {
+		if _, known := files[path]; known {
+			break
+		}
+		files[path] = ""
+		vol, err := c.conn.LookupStorageVolByPath(path)
+		if missing(err) {
+			break
+		}
+		if err != nil {
+			return nil, fail(err, "look up the volume at %s", path)
+		}
+		now, err := readVolume(vol)
+		freeVolume(vol)
+		if err != nil {
+			return nil, err
+		}
+		files[path] = fmt.Sprint(now.written, now.size, now.taken)
+		path = now.backing
+	}
+	return files, nil
+}
