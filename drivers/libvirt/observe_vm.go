@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -33,16 +32,9 @@ func (o *observation) readDomains(ctx context.Context) error {
 			freeDomain(dom)
 		}
 	}()
-	states, err := o.domainStates()
+	states, err := o.settledStates(ctx)
 	if err != nil {
 		return err
-	}
-	if waited, err := o.awaitStarts(ctx, states.paused); err != nil {
-		return err
-	} else if waited {
-		if states, err = o.domainStates(); err != nil {
-			return err
-		}
 	}
 	return each(ctx, len(domains), func(i int) error {
 		err := o.readDomain(ctx, domains[i], states)
@@ -51,75 +43,6 @@ func (o *observation) readDomains(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// startTimeout is how long a host may take to set up a guest's process before it lets it run.
-const startTimeout = 2 * time.Minute
-
-// awaitStarts waits for wanted guests that the host is just starting, for a run that was killed: they count as paused until
-// then, and may still fail. A libvirtd that was killed in that moment may leave one that no libvirtd brings to an end.
-func (o *observation) awaitStarts(ctx context.Context, paused map[string]bool) (waited bool, err error) {
-	for name := range paused {
-		if o.want[string(resource.KindVM)+"/"+name] == nil {
-			continue
-		}
-		deadline := time.Now().Add(startTimeout)
-		for starting := true; starting; {
-			starting, err = o.starting(name)
-			if err == nil && starting && time.Now().After(deadline) {
-				return waited, fmt.Errorf("%w: libvirt has been starting domain %s for %s: its daemon is stuck. End the guest's QEMU process on the host, and restart the daemon", drivers.ErrTimeout, name, startTimeout)
-			}
-			if err == nil && starting {
-				waited, err = true, pause(ctx, powerPoll)
-			}
-			if err != nil {
-				return waited, err
-			}
-		}
-	}
-	return waited, nil
-}
-
-func (o *observation) starting(name string) (bool, error) {
-	dom, err := o.conn.LookupDomainByName(name)
-	if missing(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fail(err, "look up domain %s", name)
-	}
-	defer freeDomain(dom)
-	state, reason, err := dom.GetState()
-	if missing(err) {
-		return false, nil
-	}
-	return state == libvirt.DOMAIN_PAUSED && libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_STARTING_UP, fail(err, "read the state of domain %s", name)
-}
-
-// domainStates asks for lists by state, which costs one call each instead of one call for each domain.
-type domainStates struct{ active, paused, autostart, saved, snapshots, checkpoints map[string]bool }
-
-func (o *observation) domainStates() (st domainStates, err error) {
-	for _, l := range []struct {
-		flag  libvirt.ConnectListAllDomainsFlags
-		names *map[string]bool
-	}{
-		{libvirt.CONNECT_LIST_DOMAINS_ACTIVE, &st.active},
-		{libvirt.CONNECT_LIST_DOMAINS_PAUSED, &st.paused},
-		{libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, &st.autostart},
-		{libvirt.CONNECT_LIST_DOMAINS_MANAGEDSAVE, &st.saved},
-		{libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, &st.snapshots},
-		{libvirt.CONNECT_LIST_DOMAINS_HAS_CHECKPOINT, &st.checkpoints},
-	} {
-		list, err := o.conn.ListAllDomains(l.flag)
-		if err != nil {
-			return st, fail(err, "list domains")
-		}
-		if *l.names, err = nameSet(pointers(list), freeDomain); err != nil {
-			return st, err
-		}
-	}
-	return st, nil
 }
 
 func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, states domainStates) error {
@@ -155,34 +78,13 @@ func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, state
 		return err
 	}
 	if live != nil {
-		running := o.pools.readVM(live, want)
-		running.Addr, running.Autostart = vm.Addr, vm.Autostart
-		if vm.CPU == "host-model" {
-			running.CPU = vm.CPU // libvirt expands it to a model with features when the guest starts
-		}
-		if running.Memory == running.MaxMemory {
-			// A guest begins with all it can have, and gives back what is not meant for it once its balloon driver is there.
-			running.Memory = min(vm.Memory, running.MaxMemory)
-		}
-		if running.Memory > vm.Memory {
-			if running.Memory, err = balloonAtRest(ctx, dom, running.Memory); err != nil {
-				return err
-			}
-		}
-		if err := o.readOpenForwards(dom, live, running, vm); err != nil {
-			return err
-		}
-		object.Running, object.Power = running, drivers.PowerOn
+		object.Power = drivers.PowerOn
 		if states.paused[name] {
 			object.Power = drivers.PowerPaused
 		}
-		o.mu.Lock()
-		for _, n := range running.NICs {
-			if n.Source != "" {
-				o.leased = append(o.leased, n.Source)
-			}
+		if object.Running, err = o.readRunning(ctx, dom, live, object); err != nil {
+			return err
 		}
-		o.mu.Unlock()
 	}
 	if states.snapshots[name] {
 		if err := o.addSnapshots(dom, object); err != nil {
@@ -191,6 +93,38 @@ func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, state
 	}
 	o.add(object)
 	return nil
+}
+
+// readRunning reads what the guest of a domain has now, beside what its object says that it is defined to have.
+func (o *observation) readRunning(ctx context.Context, dom *libvirt.Domain, live *node, object *drivers.Object) (resource.Resource, error) {
+	vm := object.Resource.(*resource.VM)
+	want, _ := o.want[resource.Key(vm)].(*resource.VM)
+	running := o.pools.readVM(live, want)
+	running.Addr, running.Autostart = vm.Addr, vm.Autostart
+	if vm.CPU == "host-model" {
+		running.CPU = vm.CPU // libvirt expands it to a model with features when the guest starts
+	}
+	if running.Memory == running.MaxMemory {
+		// A guest begins with all it can have, and gives back what is not meant for it once its balloon driver is there.
+		running.Memory = min(vm.Memory, running.MaxMemory)
+	}
+	if running.Memory > vm.Memory {
+		var err error
+		if running.Memory, err = balloonAtRest(ctx, dom, running.Memory); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.readOpenForwards(dom, live, running, vm); err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, n := range running.NICs {
+		if n.Source != "" {
+			o.leased = append(o.leased, n.Source)
+		}
+	}
+	return running, nil
 }
 
 // addSnapshots tells of the snapshots of a domain, and makes of it what it is without external ones.
