@@ -53,14 +53,11 @@ func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectO
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o, lockOptions{})
+	s, err := a.openLoaded(ctx, o, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
 	packed, diags := s.project.Pack(label)
 	a.printer().Diagnostics(diags, s.project.Files())
 	if diags.HasErrors() {

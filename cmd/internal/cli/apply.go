@@ -225,10 +225,7 @@ func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
 	if err := s.loadFor(p.Options); err != nil {
 		return err
 	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	in, err := s.observe(ctx, p.Options)
+	in, err := s.survey(ctx, p.Options)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,16 @@ func onlySubcommands(c *cobra.Command, args []string) error {
 	return advise(fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath()), hint)
 }
 
+// required marks flags that a command cannot do without.
+func required(c *cobra.Command, flags ...string) *cobra.Command {
+	for _, name := range flags {
+		if err := c.MarkFlagRequired(name); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
+	return c
+}
+
 // noArgs is for commands that take no arguments.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {

@@ -45,10 +45,7 @@ cloud-init was told go along, secrets too. Only the user can read what is writte
 	o.projectOptions.addTo(c.Flags())
 	c.Flags().StringVar(&o.out, "out", "", "write to `FILE`, if it ends in .ova, or else to the folder; it must not exist")
 	c.Flags().BoolVar(&o.withIdentity, "with-identity", false, "with UUIDs, MACs, addresses and cloud-init's seed")
-	if err := c.MarkFlagRequired("out"); err != nil {
-		panic(err)
-	}
-	return c
+	return required(c, "out")
 }
 
 func (a *App) runExport(ctx context.Context, args []string, o exportOptions) error {
@@ -56,14 +53,11 @@ func (a *App) runExport(ctx context.Context, args []string, o exportOptions) err
 	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--out %s: it exists already, and is not overwritten", o.out)
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	s, err := a.openLoaded(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
 	vms, err := s.recordedVMs(args)
 	if err != nil {
 		return err
@@ -72,10 +66,7 @@ func (a *App) runExport(ctx context.Context, args []string, o exportOptions) err
 	if asOVA && len(vms) > 1 {
 		return fmt.Errorf("an OVA holds one vm, and %s names %d: write them to a folder, or each to an OVA of its own", strings.Join(args, " "), len(vms))
 	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	in, err := s.observe(ctx, planner.Options{})
+	in, err := s.survey(ctx, planner.Options{})
 	if err != nil {
 		return err
 	}

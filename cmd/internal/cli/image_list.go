@@ -47,15 +47,11 @@ the project's own *.vmcatalog.json files.`,
 }
 
 func (a *App) runImageList(ctx context.Context, o imageListOptions) error {
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	s, in, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	in, err := s.observeAll(ctx)
-	if err != nil {
-		return err
-	}
 	uses := planner.ImageUses(in)
 	out := make([]view.Image, len(uses))
 	var group errgroup.Group

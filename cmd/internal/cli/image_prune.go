@@ -64,14 +64,11 @@ func (a *App) runImagePrune(ctx context.Context, o imagePruneOptions) error {
 	if o.remove {
 		o.lock.operation = "image prune"
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	s, _, err := a.openWhole(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if _, err := s.observeAll(ctx); err != nil {
-		return err
-	}
 	s.noteNeeds()
 	return a.prune(ctx, s, s.images, o)
 }

@@ -82,11 +82,11 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 		images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
 		return &resource.Image{Source: sourceOf(what)}, images, err
 	}
-	s, err := a.open(ctx, ".", o, lockOptions{})
+	s, err := a.openLoaded(ctx, o, lockOptions{})
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(s.load(), s.Close()); err != nil {
+	if err := s.Close(); err != nil {
 		return nil, nil, err
 	}
 	img, ok := s.config.Set.Get(addr).(*resource.Image)

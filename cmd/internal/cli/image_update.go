@@ -38,14 +38,11 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	s, err := a.openLoaded(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
 	if err := s.connect(); err != nil {
 		return err
 	}

@@ -43,12 +43,7 @@ Nothing is taken over before vmplan apply. After that the import blocks can be r
 	f.StringVar(&o.kind, "kind", string(resource.KindVM), "`KIND` of what to import: vm, network, pool or volume")
 	f.StringVar(&o.host, "host", "", "only from the host block called `NAME`")
 	f.StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")
-	for _, name := range []string{"match", "write"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err)
-		}
-	}
-	return c
+	return required(c, "match", "write")
 }
 
 func (o *importOptions) check() error {
@@ -67,15 +62,11 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	s, in, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	in, err := s.observeAll(ctx)
-	if err != nil {
-		return err
-	}
 	w := newImportWriter(in, o.host)
 	found, err := w.find(resource.Kind(o.kind), o.match)
 	if err != nil {

@@ -37,10 +37,7 @@ hypervisor's own network. A UUID and MACs that the appliance gives are taken ove
 	o.projectOptions.addTo(c.Flags())
 	c.Flags().StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")
 	c.Flags().StringVar(&o.name, "name", "", "call the vm `NAME`; by default as the appliance is called")
-	if err := c.MarkFlagRequired("write"); err != nil {
-		panic(err)
-	}
-	return c
+	return required(c, "write")
 }
 
 func (a *App) runImportOVA(ctx context.Context, file string, o importOVAOptions) error {
@@ -51,14 +48,11 @@ func (a *App) runImportOVA(ctx context.Context, file string, o importOVAOptions)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, lockOptions{})
+	s, err := a.openLoaded(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
 	w := &applianceWriter{file: file, from: appliance, label: labelOf(resource.KindVM, appliance.Name), set: s.config.Set}
 	if o.name != "" {
 		w.label = o.name

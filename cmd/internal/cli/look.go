@@ -91,10 +91,7 @@ func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.O
 }
 
 func (s *session) look(ctx context.Context, sel []resource.Addr) ([]view.Object, error) {
-	if err := s.connect(); err != nil {
-		return nil, err
-	}
-	in, err := s.observe(ctx, planner.Options{})
+	in, err := s.survey(ctx, planner.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -57,15 +57,11 @@ func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) e
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o.projectOptions, o.lock)
+	s, in, err := a.openWhole(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	in, err := s.observeAll(ctx)
-	if err != nil {
-		return err
-	}
 	orphans, err := selectOrphans(planner.Orphans(in), sel, o.remove)
 	if err != nil {
 		return err
@@ -80,18 +76,6 @@ func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) e
 		return s.deleteOrphans(ctx, in, orphans, o.autoApprove)
 	}
 	return nil
-}
-
-// observeAll loads the files and reads all that the hosts have.
-func (s *session) observeAll(ctx context.Context) (planner.Input, error) {
-	if err := s.load(); err != nil {
-		return planner.Input{}, err
-	}
-	if err := s.connect(); err != nil {
-		return planner.Input{}, err
-	}
-	s.all = true
-	return s.observe(ctx, planner.Options{})
 }
 
 // selectOrphans gives those that the addresses name, all without any; named leaves out what was released if it is not named.

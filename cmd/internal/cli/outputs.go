@@ -72,10 +72,7 @@ func (s *session) read(ctx context.Context) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	_, err := s.observe(ctx, planner.Options{})
+	_, err := s.survey(ctx, planner.Options{})
 	return err
 }
 

@@ -86,14 +86,19 @@ func (s *session) plan(ctx context.Context, opts planner.Options) (*planner.Plan
 	if err := s.loadFor(opts); err != nil {
 		return nil, err
 	}
-	if err := s.connect(); err != nil {
-		return nil, err
-	}
-	in, err := s.observe(ctx, opts)
+	in, err := s.survey(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
 	return planner.New(in)
+}
+
+// survey connects to the hosts and observes them.
+func (s *session) survey(ctx context.Context, opts planner.Options) (planner.Input, error) {
+	if err := s.connect(); err != nil {
+		return planner.Input{}, err
+	}
+	return s.observe(ctx, opts)
 }
 
 // observe reads every host once, in parallel.

@@ -35,14 +35,11 @@ func (a *App) runRender(ctx context.Context, text string, o projectOptions, opts
 	if err != nil {
 		return err
 	}
-	s, err := a.open(ctx, ".", o, lockOptions{})
+	s, err := a.openLoaded(ctx, o, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
-		return err
-	}
 	blocks := s.config.Render(addr, opts)
 	switch {
 	case len(blocks) == 0 && addr.Kind != resource.KindVM:

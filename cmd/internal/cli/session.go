@@ -60,6 +60,46 @@ func (a *App) open(ctx context.Context, dir string, o projectOptions, lock lockO
 	return s, s.openState(ctx, lock)
 }
 
+// openLoaded opens the project and evaluates its files.
+func (a *App) openLoaded(ctx context.Context, o projectOptions, lock lockOptions) (*session, error) {
+	s, err := a.open(ctx, ".", o, lock)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// openLive opens the project, evaluates its files and looks at what the hosts have of it.
+func (a *App) openLive(ctx context.Context, o projectOptions, lock lockOptions) (*session, planner.Input, error) {
+	s, err := a.openLoaded(ctx, o, lock)
+	if err != nil {
+		return nil, planner.Input{}, err
+	}
+	return s.surveyed(ctx)
+}
+
+// openWhole is openLive, and looks at all that the hosts have.
+func (a *App) openWhole(ctx context.Context, o projectOptions, lock lockOptions) (*session, planner.Input, error) {
+	s, err := a.openLoaded(ctx, o, lock)
+	if err != nil {
+		return nil, planner.Input{}, err
+	}
+	s.all = true
+	return s.surveyed(ctx)
+}
+
+// surveyed ends the opening of a session with a look at the hosts. The session is closed on errors.
+func (s *session) surveyed(ctx context.Context) (*session, planner.Input, error) {
+	in, err := s.survey(ctx, planner.Options{})
+	if err != nil {
+		return nil, in, errors.Join(err, s.Close())
+	}
+	return s, in, nil
+}
+
 // openRecorded opens the project for a command that works on what is recorded: it may be looked at and taken away while the
 // files are being edited, as long as they say where the state is.
 func (a *App) openRecorded(ctx context.Context, dir string, o projectOptions, lock lockOptions) (*session, error) {

@@ -109,13 +109,8 @@ func (a *App) openAside(ctx context.Context, arg string, lock lockOptions) (*ses
 	if err != nil {
 		return nil, planner.Input{}, addr, err
 	}
-	if err = s.connect(); err == nil {
-		var in planner.Input
-		if in, err = s.observe(ctx, planner.Options{}); err == nil {
-			return s, in, addr, nil
-		}
-	}
-	return nil, planner.Input{}, addr, errors.Join(err, s.Close())
+	s, in, err := s.surveyed(ctx)
+	return s, in, addr, err
 }
 
 // liveOf is what the hosts have of the recorded object at addr; nil when there is nothing.
@@ -124,15 +119,7 @@ func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
 	if rec == nil {
 		return nil
 	}
-	h := in.Hosts[rec.Object.Base().Host]
-	if h.Observed == nil {
-		return nil
-	}
-	normal, err := h.Rules.Normalize(rec.Object)
-	if err != nil {
-		normal = rec.Object
-	}
-	return h.Observed.Objects[resource.Key(normal)]
+	return liveObject(in, normalized(s.drivers, rec.Object))
 }
 
 func (s *session) runs(in planner.Input, addr resource.Addr) bool {
@@ -181,10 +168,7 @@ func (a *App) runSnapshotList(ctx context.Context, args []string, asJSON bool) e
 			}
 		}
 	}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	in, err := s.observe(ctx, planner.Options{})
+	in, err := s.survey(ctx, planner.Options{})
 	if err != nil {
 		return err
 	}
@@ -240,24 +224,6 @@ A run that was cut short is finished by the next apply; whether the disks were b
 	o.lock.addTo(c.Flags())
 	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
 	return c
-}
-
-// openLive opens the project, evaluates its files and looks at the hosts.
-func (a *App) openLive(ctx context.Context, o projectOptions, lock lockOptions) (*session, planner.Input, error) {
-	s, err := a.open(ctx, ".", o, lock)
-	if err != nil {
-		return nil, planner.Input{}, err
-	}
-	if err = s.load(); err == nil {
-		err = s.connect()
-	}
-	if err == nil {
-		var in planner.Input
-		if in, err = s.observe(ctx, planner.Options{}); err == nil {
-			return s, in, nil
-		}
-	}
-	return nil, planner.Input{}, errors.Join(err, s.Close())
 }
 
 // runAside carries out a plan beside what the files say, and then what they say of the same object.
