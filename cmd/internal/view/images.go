@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,13 +62,25 @@ func (p *Printer) Images(images []Image, asJSON bool) error {
 		if !i.Present {
 			where, size = where+" (missing)", "-"
 		}
-		users := cmp.Or(strings.Join(i.Users, ", "), "-")
+		users := cmp.Or(strings.Join(owners(i.Users), ", "), "-")
 		if !i.Wanted {
 			users += " (no longer in the files)"
 		}
 		rows = append(rows, []string{i.Addr.String(), where, size, shortDigest(i.Digest), shortDigest(i.Locked), newer, users})
 	}
 	return p.table([]string{"ADDRESS", "BASE", "SIZE", "DIGEST", "LOCKED TO", "NEWER", "USED BY"}, rows)
+}
+
+// owners leaves out what a user owns that is listed itself: the disks of a vm.
+func owners(users []string) []string {
+	var out []string
+	for _, u := range users {
+		owned := func(other string) bool { return strings.HasPrefix(u, other+".") }
+		if !slices.ContainsFunc(users, owned) {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // shortDigest is enough of a digest to tell it from others.
