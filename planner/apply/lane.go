@@ -68,6 +68,9 @@ func (r *runner) dispatch(run context.Context) {
 	for _, l := range r.lanes {
 		for l.inFlight < l.ahead && l.ready.Len() > 0 {
 			n := l.ready.pop()
+			if n.settled {
+				continue // skipped since
+			}
 			n.began = true
 			l.inFlight++
 			if n.step.Intent == nil {
@@ -126,7 +129,21 @@ func (q *queue) Len() int     { return len(q.nodes) }
 func (q *queue) first() *node { return q.nodes[0] }
 func (q *queue) push(n *node) { heap.Push(&q.nodes, n) }
 func (q *queue) pop() *node   { return heap.Pop(&q.nodes).(*node) }
-func (q *queue) clear()       { q.nodes = nil }
+
+// take takes those out that are meant.
+func (q *queue) take(meant func(*node) bool) []*node {
+	var out []*node
+	rest := newQueue()
+	for q.Len() > 0 {
+		if n := q.pop(); meant(n) {
+			out = append(out, n)
+		} else {
+			rest.push(n)
+		}
+	}
+	*q = *rest
+	return out
+}
 
 type nodeHeap []*node
 

@@ -13,8 +13,8 @@ import (
 
 // Run carries out p and folds what became of it into snap, which it writes at the end when anything changed. A step starts
 // when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on; a step with Rescue
-// runs only when one of those failed. When ctx is
-// cancelled nothing more is started, and what runs is let finish undisturbed.
+// runs only when one of those failed. When ctx is cancelled, what runs is let finish undisturbed, and nothing more is started
+// but what is to save a step that has failed.
 //
 // Failed steps are in the Summary. The error is about the run itself: a plan that is no graph or names a host without a
 // driver (nothing was done then), or a state that could not be written (no further step is started then).
@@ -103,22 +103,21 @@ func (r *runner) build(steps []planner.Step) error {
 			return fmt.Errorf("plan: step %q: there is no driver for host %q", s.ID, s.Host)
 		}
 		n := &node{index: i, step: s, lane: r.laneOf(s)}
-		for _, id := range s.DependsOn {
-			dep := byID[id]
-			if dep == nil {
-				return fmt.Errorf("plan: step %q depends on %q, which is no earlier step", s.ID, id)
-			}
+		deps, err := earlier(byID, s, s.DependsOn)
+		if err != nil {
+			return err
+		}
+		saves, err := earlier(byID, s, s.Rescue)
+		if err != nil {
+			return err
+		}
+		for _, dep := range deps {
 			dep.dependents = append(dep.dependents, n)
-			n.waits++
 		}
-		for _, id := range s.Rescue {
-			dep := byID[id]
-			if dep == nil {
-				return fmt.Errorf("plan: step %q is to save %q, which is no earlier step", s.ID, id)
-			}
+		for _, dep := range saves {
 			dep.saviours = append(dep.saviours, n)
-			n.waits++
 		}
+		n.waits = len(deps) + len(saves)
 		byID[s.ID] = n
 		r.nodes = append(r.nodes, n)
 		if n.waits == 0 {
@@ -127,6 +126,17 @@ func (r *runner) build(steps []planner.Step) error {
 	}
 	r.left = len(r.nodes)
 	return nil
+}
+
+// earlier finds the nodes that a step waits for.
+func earlier(byID map[string]*node, s *planner.Step, ids []string) ([]*node, error) {
+	nodes := make([]*node, len(ids))
+	for i, id := range ids {
+		if nodes[i] = byID[id]; nodes[i] == nil {
+			return nil, fmt.Errorf("plan: step %q waits for %q, which is no earlier step", s.ID, id)
+		}
+	}
+	return nodes, nil
 }
 
 func (r *runner) loop(ctx context.Context) {
@@ -138,9 +148,8 @@ func (r *runner) loop(ctx context.Context) {
 		}
 		if r.stop != nil {
 			r.abandon(run)
-		} else {
-			r.dispatch(run)
 		}
+		r.dispatch(run)
 		if r.left == 0 {
 			return
 		}
@@ -179,7 +188,7 @@ func (r *runner) advance(m message) {
 		r.settle(n, m)
 	case phaseUndone:
 		n.lane.inFlight--
-		r.skip(n, r.stop)
+		r.skip(r.stop, n)
 	}
 }
 
@@ -190,104 +199,96 @@ func (r *runner) settle(n *node, m message) {
 	case m.lost != nil:
 		r.fail(n, fmt.Errorf("done, but it could not be recorded: %w", m.lost))
 	default:
-		n.settled = true
-		r.left--
 		r.sum.Done++
 		r.tell(n, Event{Kind: EventDone, Elapsed: time.Since(n.started)})
-		for _, d := range n.dependents {
-			r.passed(d)
-		}
-		r.settled(n, false)
+		r.over(n)
 	}
 }
 
-// passed tells d that one of the steps it waits for is over. A step that has nothing to save is over with that.
-func (r *runner) passed(d *node) {
-	d.waits--
-	switch {
-	case d.waits > 0 || d.settled:
-	case len(d.step.Rescue) == 0 || d.wanted:
-		d.lane.ready.push(d)
-	default:
-		r.drop(d)
+// over ends a step that was done, or had nothing to do: those that wait for it come further.
+func (r *runner) over(n *node) {
+	r.end(n, false)
+	for _, d := range n.dependents {
+		r.passed(d)
 	}
 }
 
-// drop leaves a step out that has nothing to save, which is not worth a word.
-func (r *runner) drop(d *node) {
-	d.settled = true
+// end ends a step, and tells those that may have to save it whether they must.
+func (r *runner) end(n *node, failed bool) {
+	n.settled = true
 	r.left--
-	for _, next := range d.dependents {
-		r.passed(next)
-	}
-	r.settled(d, false)
-}
-
-// settled tells those that are to save n what became of it.
-func (r *runner) settled(n *node, failed bool) {
 	for _, s := range n.saviours {
 		s.wanted = s.wanted || failed
 		r.passed(s)
 	}
 }
 
+// passed tells d that one of the steps it waits for is over. A step that has nothing to save is over with that, and not worth a
+// word.
+func (r *runner) passed(d *node) {
+	d.waits--
+	switch {
+	case d.waits > 0 || d.settled:
+	case d.spare():
+		r.over(d)
+	default:
+		d.lane.ready.push(d)
+	}
+}
+
+// spare tells whether n is there to save others, none of which has failed so far.
+func (n *node) spare() bool { return len(n.step.Rescue) > 0 && !n.wanted }
+
 func (r *runner) fail(n *node, err error) {
-	n.settled = true
 	n.err = &StepError{Step: n.step.ID, Addr: n.step.Addr, Verb: n.step.Op.Verb(), Err: err}
-	r.left--
 	r.sum.Failed++
 	e := Event{Kind: EventFailed, Err: n.err}
 	if !n.started.IsZero() {
 		e.Elapsed = time.Since(n.started)
 	}
 	r.tell(n, e)
-	r.skipDependents(n, fmt.Errorf("%q failed", n.step.ID))
-	r.settled(n, true)
+	r.skip(fmt.Errorf("%q failed", n.step.ID), n.dependents...)
+	r.end(n, true)
 }
 
-func (r *runner) skip(n *node, why error) {
-	n.settled = true
-	r.left--
-	r.sum.Skipped++
-	r.tell(n, Event{Kind: EventSkipped, Err: why})
-}
-
-// skipDependents skips all that stands on n, in the order of the plan as far as one failure goes.
-func (r *runner) skipDependents(n *node, why error) {
-	queue := newQueue(n.dependents...)
+// skip skips the nodes and all that stands on them, in the order of the plan.
+func (r *runner) skip(why error, nodes ...*node) {
+	queue := newQueue(nodes...)
 	for queue.Len() > 0 {
-		d := queue.pop()
-		if d.settled {
+		n := queue.pop()
+		if n.settled {
 			continue
 		}
-		r.skip(d, why)
-		for _, next := range d.dependents {
-			queue.push(next)
+		if !n.spare() {
+			r.sum.Skipped++
+			r.tell(n, Event{Kind: EventSkipped, Err: why})
 		}
-		r.settled(d, false)
+		r.end(n, false)
+		for _, d := range n.dependents {
+			queue.push(d)
+		}
 	}
 }
 
-// abandon skips every node that has not begun, and takes back the intents of those that were about to.
+// abandon skips what has not begun, and takes back the intents of what was about to.
 func (r *runner) abandon(run context.Context) {
 	for _, l := range r.lanes {
-		l.ready.clear()
-		for l.armed.Len() > 0 {
-			n := l.armed.pop()
+		for _, n := range l.armed.take(r.abandons) {
 			go func() { r.done <- r.undo(run, n) }()
 		}
 	}
+	var waiting []*node
 	for _, n := range r.nodes {
-		switch {
-		case n.settled || n.began:
-		case len(n.step.Rescue) > 0 && !n.wanted:
-			n.settled = true
-			r.left--
-		default:
-			r.skip(n, r.stop)
+		if !n.settled && !n.began && r.abandons(n) {
+			waiting = append(waiting, n)
 		}
 	}
+	r.skip(r.stop, waiting...)
 }
+
+// abandons tells whether n is not to begin in a run that was stopped. What saves others still is, while that can be recorded: it is
+// what brings back a guest whose change has failed.
+func (r *runner) abandons(n *node) bool { return len(n.step.Rescue) == 0 || r.broken != nil }
 
 // finish writes the state and sums up.
 func (r *runner) finish(ctx context.Context) (Summary, error) {
