@@ -117,6 +117,7 @@ type object struct {
 	yielded   *object   // with fateKeep: what had taken the place of this, and goes
 	former    *object   // the one that this takes over from, left behind by a replacement that was cut short
 	occupant  *object   // who has the goal now, and goes
+	guarding  []*step   // the steps that take the snapshot which protects it
 	guarded   []*step   // the steps that are taken back when one fails
 	writers   []*object // the vms that must be off while it is copied from their disks
 	shaky     tristate

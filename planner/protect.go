@@ -50,44 +50,50 @@ func (o *object) staleGuard() bool {
 
 // emitGuard takes the snapshot: of the disks alone.
 func (p *planner) emitGuard(o *object) {
+	first := len(o.steps)
 	if o.staleGuard() {
 		p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
 	}
 	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
 	s.KeepRecord = true
+	o.guarding = o.steps[first:]
 }
 
 // emitRescue brings the vm back to what it was when one of the risky steps fails: disks, definition and power. What is
 // recorded is what was recorded before.
 func (p *planner) emitRescue(o *object, risky []*step) {
-	saves := slices.Clone(risky)
+	o.guarded = slices.Clone(risky)
 	chain := len(o.steps)
-	was := o.before.(*resource.VM)
-	restore := p.step(o, drivers.NewRestore(was, guardName, true), o.at.host, drivers.ImpactRestart)
+	restore := p.step(o, drivers.NewRestore(o.before.(*resource.VM), guardName, true), o.at.host, drivers.ImpactRestart)
 	restore.Record = o.recordNow()
 	restore.Record.Power = o.nextPower()
 	restore.deps = nil
 	intent := *risky[0].Intent // a restore that fails half way must not be taken for one that was done: the snapshot is needed still
 	intent.Power = o.nextPower()
 	restore.Intent = &intent
-	last := restore
 	if o.on() {
-		start := p.step(o, drivers.NewStart(was), o.at.host, drivers.ImpactLive)
-		start.Record = o.recordNow()
-		start.Record.Power = state.PowerOn
-		if recorded, ok := start.Record.Object.(*resource.VM); ok && recorded.Ready != nil {
-			start.Record.Power = state.PowerStarting // the next apply sees whether it is ready
-		}
-		last = start
+		p.emitComeback(o)
 	}
-	drop := p.step(o, drivers.NewDropSnapshot(was, guardName), o.at.host, drivers.ImpactLive)
-	drop.KeepRecord = true
-	drop.deps = []*step{last}
+	p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
 	for _, s := range o.steps[chain:] {
-		s.saves, s.Cause = saves, "what was changed has failed"
+		s.saves, s.Cause = o.guarded, "what was changed has failed"
+	}
+	if o.off != nil && slices.Contains(o.guarding[0].deps, o.off) { // it is off already when the snapshot fails
+		s := p.emitComeback(o)
+		s.deps, s.saves, s.Cause = nil, slices.Clone(o.guarding), "what was to protect it has failed"
 	}
 	o.steps = o.steps[:chain] // nothing of the vm waits for these
-	o.guarded = saves
+}
+
+// emitComeback starts the guest as it was before.
+func (p *planner) emitComeback(o *object) *step {
+	start := p.step(o, drivers.NewStart(o.before.(*resource.VM)), o.at.host, drivers.ImpactLive)
+	start.Record = o.recordNow()
+	start.Record.Power = state.PowerOn
+	if recorded, ok := start.Record.Object.(*resource.VM); ok && recorded.Ready != nil {
+		start.Record.Power = state.PowerStarting // the next apply sees whether it is ready
+	}
+	return start
 }
 
 // emitUnguard removes the snapshot, once all went well.
