@@ -37,6 +37,8 @@ func (p *planner) compare(o *object) {
 	case o.impact == drivers.ImpactReplace:
 		o.fate, o.cause = fateReplace, worstCause(o.fields)
 	case o.cause != "":
+	case o.halfway():
+		o.cause = "bringing it back to what it was before a change was not finished"
 	case o.rec != nil && o.rec.Status == state.StatusCreating:
 		o.cause = "an earlier run was not finished"
 	case o.inactive && len(o.changes) == 0:
@@ -86,7 +88,7 @@ func (o *object) compareRecord() bool {
 			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactRecord, "")...)
 		}
 	}
-	o.rewrite = len(diff) > 0 || o.rec.Status != state.StatusReady || o.stale
+	o.rewrite = len(diff) > 0 || o.rec.Status != state.StatusReady || o.stale || o.rec.Restoring != "" && o.on()
 	return len(diff) > 0
 }
 

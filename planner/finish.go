@@ -118,6 +118,8 @@ func (o *object) summariseKept(c *Change) {
 	case o.bounce != "" && len(o.changes)+len(o.guest) == 0 && !o.rewrite:
 		c.Cause = o.bounce
 	case len(o.fields) > 0:
+	case o.halfway():
+		c.Action, c.Cause = ActionRestore, o.cause
 	case o.stop:
 		c.Action, c.Cause = ActionStop, o.powerCause
 	case o.start || o.wait:
@@ -133,8 +135,11 @@ func (o *object) summariseKept(c *Change) {
 	switch {
 	case o.stop:
 		c.Impact = drivers.ImpactRestart
-	case o.start:
+	case o.start, o.halfway():
 		c.Impact = max(c.Impact, drivers.ImpactLive)
+	}
+	if o.halfway() {
+		c.Loses = writtenSince(o.before.(*resource.VM))
 	}
 }
 

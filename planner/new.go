@@ -149,6 +149,7 @@ type anchors struct {
 	left  *step   // the record at the address it moved from is gone
 	off   *step   // the guest is off
 	gone  *step   // it is off the host
+	whole *step   // its disks are all of one time
 	taken *step   // what an image is made from is copied
 	made  *step   // it is there anew
 	set   *step   // it is as wanted

@@ -15,6 +15,7 @@ func (p *planner) link() {
 		p.linkBack(o)
 		p.linkMove(o)
 		p.linkTriggered(o)
+		o.linkDisks()
 		o.linkCopy()
 		p.linkLent(o)
 	}

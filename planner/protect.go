@@ -20,8 +20,14 @@ func (p *planner) guards(o *object) bool {
 }
 
 // leftGuard tells whether the snapshot of an earlier run is there still.
-func (o *object) leftGuard() bool {
-	return o.live != nil && slices.ContainsFunc(o.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == guardName })
+func (o *object) leftGuard() bool { return o.snapshot(guardName) != nil }
+
+// snapshot gives the vm's snapshot of that name; nil when there is none.
+func (o *object) snapshot(name string) *drivers.SnapshotInfo {
+	if o.live == nil {
+		return nil
+	}
+	return findSnapshot(o.live, name)
 }
 
 // guardsEarly tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.
@@ -33,7 +39,7 @@ func (p *planner) guardsEarly(o *object) bool {
 
 // refuseUnguarded refuses a change that is to be protected where the host cannot.
 func (p *planner) refuseUnguarded(o *object) {
-	if !p.guards(o) || p.guardsEarly(o) {
+	if !p.guards(o) || p.guardsEarly(o) || o.leftGuard() && !o.staleGuard() {
 		return
 	}
 	if err := p.in.checkSnapshot(o.before.(*resource.VM), false, false); err != nil {
@@ -48,11 +54,14 @@ func (o *object) staleGuard() bool {
 	return o.leftGuard() && (o.on() || o.rec == nil || o.rec.Status == state.StatusReady)
 }
 
-// emitGuard takes the snapshot: of the disks alone.
+// emitGuard takes the snapshot: of the disks alone. That of an earlier run which is still good is kept.
 func (p *planner) emitGuard(o *object) {
 	first := len(o.steps)
-	if o.staleGuard() {
+	switch {
+	case o.staleGuard():
 		p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
+	case o.leftGuard():
+		return
 	}
 	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
 	s.KeepRecord = true
@@ -66,10 +75,10 @@ func (p *planner) emitRescue(o *object, risky []*step) {
 	chain := len(o.steps)
 	restore := p.step(o, drivers.NewRestore(o.before.(*resource.VM), guardName, true), o.at.host, drivers.ImpactRestart)
 	restore.Record = o.recordNow()
-	restore.Record.Power = o.nextPower()
+	restore.Record.Power, restore.Record.Restoring = o.nextPower(), ""
 	restore.deps = nil
-	intent := *risky[0].Intent // a restore that fails half way must not be taken for one that was done: the snapshot is needed still
-	intent.Power = o.nextPower()
+	intent := *risky[0].Intent // a restore that fails half way must not be taken for one that was done: the next plan goes on with it
+	intent.Power, intent.Restoring = o.nextPower(), guardName
 	restore.Intent = &intent
 	if o.on() {
 		p.emitComeback(o)
@@ -78,7 +87,7 @@ func (p *planner) emitRescue(o *object, risky []*step) {
 	for _, s := range o.steps[chain:] {
 		s.saves, s.Cause = o.guarded, "what was changed has failed"
 	}
-	if o.off != nil && slices.Contains(o.guarding[0].deps, o.off) { // it is off already when the snapshot fails
+	if o.off != nil && len(o.guarding) > 0 && slices.Contains(o.guarding[0].deps, o.off) { // it is off already when the snapshot fails
 		s := p.emitComeback(o)
 		s.deps, s.saves, s.Cause = nil, slices.Clone(o.guarding), "what was to protect it has failed"
 	}

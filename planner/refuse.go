@@ -24,6 +24,7 @@ func (p *planner) refuse() {
 		p.refuseRuinous(o)
 		p.refuseMovingBase(o)
 		p.refuseUnguarded(o)
+		p.refuseHalfway(o)
 	}
 }
 

@@ -17,15 +17,14 @@ import (
 
 // TakeSnapshot makes the plan that takes a snapshot of a vm: of a guest that runs, with memory or of its disks alone.
 func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan, error) {
-	a, err := newAside(in, addr)
+	a, vm, err := newVMAside(in, addr)
+	if err == nil {
+		err = CheckWhole(a.rec)
+	}
 	if err != nil {
 		return nil, err
 	}
-	vm, err := a.vm()
-	if err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(a.live.Snapshots, func(s drivers.SnapshotInfo) bool { return s.Name == name }) {
+	if findSnapshot(a.live, name) != nil {
 		return nil, fmt.Errorf("%s has a snapshot %s already: choose another name, or delete it first: vmplan snapshot delete '%s' %s", addr, name, addr, name)
 	}
 	if name == guardName {
@@ -59,15 +58,14 @@ func (in *Input) checkSnapshot(vm *resource.VM, on, memory bool) error {
 
 // DropSnapshot makes the plan that deletes a snapshot of a vm.
 func DropSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
-	a, err := newAside(in, addr)
-	if err != nil {
-		return nil, err
+	a, vm, err := newVMAside(in, addr)
+	if err == nil {
+		err = CheckWhole(a.rec)
 	}
-	vm, err := a.vm()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = a.snapshot(name)
 	}
-	if _, err := a.snapshot(name); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	a.step(drivers.NewDropSnapshot(vm, name), drivers.ImpactLive).KeepRecord = true
@@ -77,22 +75,21 @@ func DropSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 // RestoreSnapshot makes the plan that brings the disks of a vm back to a snapshot, and its guest's memory if that is in it.
 // What the definition and the power are to be then is for an ordinary plan to say.
 func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
-	a, err := newAside(in, addr)
-	if err != nil {
-		return nil, err
-	}
-	vm, err := a.vm()
+	a, vm, err := newVMAside(in, addr)
 	if err != nil {
 		return nil, err
 	}
 	snap, err := a.snapshot(name)
+	if err == nil {
+		err = in.checkRestore(vm)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkRestore(vm); err != nil {
-		return nil, err
+	change := Change{
+		Action: ActionRestore, Impact: drivers.ImpactLive, Loses: writtenSince(vm),
+		Cause: fmt.Sprintf("to snapshot %s of %s", name, snap.Created.Format("2006-01-02 15:04:05")),
 	}
-	change := Change{Action: ActionRestore, Impact: drivers.ImpactLive, Cause: fmt.Sprintf("to snapshot %s of %s", name, snap.Created.Format("2006-01-02 15:04:05"))}
 	rec := *a.rec
 	if a.live.Power != drivers.PowerOff {
 		change.Impact, change.Power = drivers.ImpactRestart, "stop"
@@ -100,12 +97,9 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 		stop := a.step(drivers.NewStop(vm, false), drivers.ImpactRestart)
 		stop.Record = &rec
 	}
-	for _, d := range vm.Disks {
-		if d.ReadOnly == nil || !*d.ReadOnly {
-			change.Loses = append(change.Loses, fmt.Sprintf("what was written to disk %s since then", d.Label))
-		}
-	}
-	after := rec
+	during, after := rec, rec
+	during.Restoring, after.Restoring = name, ""
+	after.Status = state.StatusReady // what was to come of the change that is restored over is no longer of interest
 	if snap.Memory {
 		after.Power = state.PowerOn
 		change.Power = "start"
@@ -113,9 +107,21 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 			change.Power = "restart"
 		}
 	}
-	a.step(drivers.NewRestore(vm, name, false), change.Impact).Record = &after
+	restore := a.step(drivers.NewRestore(vm, name, false), change.Impact)
+	restore.Intent, restore.Record = &during, &after
 	a.change(change)
 	return a.plan, nil
+}
+
+// writtenSince is what a vm loses that is brought back to a snapshot.
+func writtenSince(vm *resource.VM) []string {
+	var out []string
+	for _, d := range vm.Disks {
+		if d.ReadOnly == nil || !*d.ReadOnly {
+			out = append(out, fmt.Sprintf("what was written to disk %s since then", d.Label))
+		}
+	}
+	return out
 }
 
 // checkRestore refuses to bring disks back that others stand on: what these show would change under them.
@@ -209,7 +215,7 @@ func newAside(in Input, addr resource.Addr) (*aside, error) {
 	base := rec.Object.Base()
 	h := in.Hosts[base.Host]
 	switch {
-	case rec.Status != state.StatusReady:
+	case rec.Status != state.StatusReady && rec.Restoring == "":
 		return nil, fmt.Errorf("%s is not finished, or no longer managed: see vmplan plan", addr)
 	case h.Observed == nil:
 		return nil, fmt.Errorf("plan: %s lives on host %q, of which nothing is known", addr, base.Host)
@@ -226,27 +232,41 @@ func newAside(in Input, addr resource.Addr) (*aside, error) {
 	return &aside{plan: plan, rec: rec, live: live}, nil
 }
 
-func (a *aside) vm() (*resource.VM, error) {
+func newVMAside(in Input, addr resource.Addr) (*aside, *resource.VM, error) {
+	a, err := newAside(in, addr)
+	if err != nil {
+		return nil, nil, err
+	}
 	vm, ok := a.rec.Object.(*resource.VM)
 	if !ok {
-		return nil, fmt.Errorf("%s is %s, and only vms have snapshots", a.rec.Object.Base().Addr, a.rec.Object.Kind().WithArticle())
+		return nil, nil, fmt.Errorf("%s is %s, and only vms have snapshots", addr, a.rec.Object.Kind().WithArticle())
 	}
-	return vm, nil
+	return a, vm, nil
 }
 
-func (a *aside) snapshot(name string) (drivers.SnapshotInfo, error) {
-	var names []string
-	for _, s := range a.live.Snapshots {
-		if s.Name == name {
-			return s, nil
-		}
-		names = append(names, s.Name)
+func (a *aside) snapshot(name string) (*drivers.SnapshotInfo, error) {
+	if s := findSnapshot(a.live, name); s != nil {
+		return s, nil
 	}
 	has := "none"
-	if len(names) > 0 {
+	if len(a.live.Snapshots) > 0 {
+		names := make([]string, len(a.live.Snapshots))
+		for i, s := range a.live.Snapshots {
+			names[i] = s.Name
+		}
 		has = strings.Join(names, ", ")
 	}
-	return drivers.SnapshotInfo{}, fmt.Errorf("%s has no snapshot %s; it has: %s", a.rec.Object.Base().Addr, name, has)
+	return nil, fmt.Errorf("%s has no snapshot %s; it has: %s", a.rec.Object.Base().Addr, name, has)
+}
+
+// findSnapshot gives the snapshot of that name; nil when there is none.
+func findSnapshot(live *drivers.Object, name string) *drivers.SnapshotInfo {
+	for i := range live.Snapshots {
+		if live.Snapshots[i].Name == name {
+			return &live.Snapshots[i]
+		}
+	}
+	return nil
 }
 
 // step adds a step, behind all others of the object.

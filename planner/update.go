@@ -17,6 +17,7 @@ func (p *planner) emitKeep(o *object) {
 	if !o.from.IsZero() {
 		p.emitForgetOld(o)
 	}
+	p.emitHalfway(o)
 	guarded := updates && p.guards(o)
 	early := guarded && p.guardsEarly(o)
 	if early {
@@ -78,6 +79,9 @@ func (p *planner) emitAdopt(o *object, updates bool) {
 		record = o.was
 	}
 	o.set.Record = o.recorded(record, state.StatusReady, o.keptPower())
+	if o.halfway() {
+		o.set.Record.Restoring = guardName
+	}
 }
 
 // emitActivate starts a network or pool again: creating what is there already does no more than that.

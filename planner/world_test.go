@@ -118,10 +118,10 @@ func (w *world) apply(p *planner.Plan, order []int, at *crash) {
 	}
 	for n, i := range order {
 		s := p.Steps[i]
-		if len(s.Rescue) > 0 {
+		cut := at != nil && at.step == n
+		if len(s.Rescue) > 0 && !cut {
 			continue // nothing fails here
 		}
-		cut := at != nil && at.step == n
 		if cut && !at.intent {
 			return
 		}

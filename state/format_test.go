@@ -70,6 +70,19 @@ func TestFormat1IsWhatItAlwaysWas(t *testing.T) {
 	}
 }
 
+func TestAStateTellsOfARestoreThatWasNotFinished(t *testing.T) {
+	s := statetest.Snapshot(1)
+	addr := resource.Addr{Kind: resource.KindVM, Name: "vm0"}
+	s.Records[addr].Restoring = "before-upgrade"
+	data, err := state.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = state.Decode(data); err != nil || s.Records[addr].Restoring != "before-upgrade" {
+		t.Errorf("%v is read of\n%s\n%v", s, data, err)
+	}
+}
+
 func TestAnEditedStateIsReadOnceItsChecksumIsTakenOut(t *testing.T) {
 	data, err := state.Encode(everything())
 	if err != nil {

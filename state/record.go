@@ -14,11 +14,12 @@ type recordJSON struct {
 	Status    Status           `json:"status"`
 	DependsOn []resource.Addr  `json:"depends_on,omitempty"`
 	Power     string           `json:"power,omitempty"`
+	Restoring string           `json:"restoring,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler. Secrets are written as hashes.
 func (r Record) MarshalJSON() ([]byte, error) {
-	return json.Marshal(recordJSON{Object: resource.Encoded{Resource: r.Object}, Status: r.Status, DependsOn: r.DependsOn, Power: r.Power})
+	return json.Marshal(recordJSON{resource.Encoded{Resource: r.Object}, r.Status, r.DependsOn, r.Power, r.Restoring})
 }
 
 // UnmarshalJSON implements json.Unmarshaler. A record without an object or with an unknown status is an error.
@@ -27,7 +28,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	if err := resource.DecodeStrict(data, &raw); err != nil {
 		return err
 	}
-	*r = Record{Object: raw.Object.Resource, Status: raw.Status, DependsOn: raw.DependsOn, Power: raw.Power}
+	*r = Record{raw.Object.Resource, raw.Status, raw.DependsOn, raw.Power, raw.Restoring}
 	return checkRecord(r)
 }
 

@@ -33,6 +33,9 @@ type Record struct {
 	DependsOn []resource.Addr
 	// Power is what vmplan last made of a vm's power: PowerOn, PowerOff, or PowerStarting; empty when it never did.
 	Power string
+	// Restoring names the snapshot that a vm's disks are being brought back to: until that is done, one may hold what was and
+	// another what is. Empty otherwise.
+	Restoring string
 }
 
 // The values of Record.Power.

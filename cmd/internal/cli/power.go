@@ -81,7 +81,11 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 	}
 	p := &planner.Plan{Lineage: s.state.Lineage, Serial: s.state.Serial}
 	for _, vm := range vms {
-		p.Steps = append(p.Steps, powerSteps(vm, s.state.Records[vm.Addr], act)...)
+		rec := s.state.Records[vm.Addr]
+		if err := planner.CheckWhole(rec); err != nil && act.leaves == drivers.PowerOn {
+			return err
+		}
+		p.Steps = append(p.Steps, powerSteps(vm, rec, act)...)
 	}
 	return s.runSteps(ctx, p)
 }

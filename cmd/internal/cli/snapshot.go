@@ -211,7 +211,8 @@ func (a *App) snapshotRestoreCommand() *cobra.Command {
 		Short: "Bring the disks of a vm back to a snapshot",
 		Long: `Shows what is lost, asks, shuts the guest down, and brings the disks of the vm back to what they held; a snapshot with memory
 lets the guest go on from there. Then what else of the vm is not as the files say is brought in line, its power too: the plan is empty afterwards.
-A run that was cut short is finished by the next apply; whether the disks were brought back by then, the guest shows.`,
+A run that was cut short is gone on with by the same command; until then one disk may hold what was and another what is, and nothing
+of vmplan starts the guest.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			plan := func(in planner.Input, addr resource.Addr) (*planner.Plan, error) {
