@@ -106,6 +106,7 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 		if change.Impact == drivers.ImpactRestart {
 			change.Power = "restart"
 		}
+		change.Cause += ", with whose memory its guest goes on"
 	}
 	restore := a.step(drivers.NewRestore(vm, name, false), change.Impact)
 	restore.Intent, restore.Record = &during, &after
