@@ -5,7 +5,6 @@ package libvirt
 import (
 	"slices"
 
-	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -47,42 +46,4 @@ func mergeNames(old, def *node) {
 	if len(dns.kids) == 0 && len(dns.attrs) == 0 {
 		old.drop("dns")
 	}
-}
-
-// updateNames makes the names that a network's DNS server answers for those of after, without restarting it. What changes is
-// told by address: first what goes, so that a name is free for another address.
-func updateNames(net *libvirt.Network, after *resource.Network) error {
-	tree, err := networkTree(net)
-	if err != nil {
-		return err
-	}
-	flags, err := updateFlags(net, after.Name)
-	if err != nil {
-		return err
-	}
-	is, wanted := dnsHosts(readNetwork(tree)), dnsHosts(after)
-	same := func(a, b libvirtxml.NetworkDNSHost) bool {
-		return a.IP == b.IP && slices.Equal(a.Hostnames, b.Hostnames)
-	}
-	for _, step := range []struct {
-		command    libvirt.NetworkUpdateCommand
-		list, keep []libvirtxml.NetworkDNSHost
-	}{
-		{libvirt.NETWORK_UPDATE_COMMAND_DELETE, is, wanted},
-		{libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, wanted, is},
-	} {
-		for _, h := range step.list {
-			if slices.ContainsFunc(step.keep, func(k libvirtxml.NetworkDNSHost) bool { return same(h, k) }) {
-				continue
-			}
-			text, err := h.Marshal()
-			if err != nil {
-				return err
-			}
-			if err := net.Update(step.command, libvirt.NETWORK_SECTION_DNS_HOST, -1, text, flags); err != nil {
-				return fail(err, "network %s: tell its DNS server about %s", after.Name, h.IP)
-			}
-		}
-	}
-	return nil
 }

@@ -269,63 +269,6 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 	return c.startNetwork(net, name)
 }
 
-// updateReservations makes the network's fixed addresses those of after, without restarting it.
-func updateReservations(net *libvirt.Network, after *resource.Network) error {
-	tree, err := networkTree(net)
-	if err != nil {
-		return err
-	}
-	flags, err := updateFlags(net, after.Name)
-	if err != nil {
-		return err
-	}
-	wanted := map[string]resource.Reservation{}
-	for _, r := range after.Reservations {
-		wanted[r.MAC] = r
-	}
-	// What goes is taken out first, so that its address is free for another.
-	present := map[string]bool{}
-	for _, r := range readNetwork(tree).Reservations {
-		if wanted[r.MAC] == r {
-			present[r.MAC] = true
-			continue
-		}
-		if err := updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_DELETE, r, flags); err != nil {
-			return fail(err, "network %s: take back address %s", after.Name, r.Address)
-		}
-	}
-	for _, r := range after.Reservations {
-		if present[r.MAC] {
-			continue
-		}
-		if err := updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, r, flags); err != nil {
-			return fail(err, "network %s: reserve address %s", after.Name, r.Address)
-		}
-	}
-	return nil
-}
-
-// updateFlags are for changing a network's definition, and the network itself if it is active.
-func updateFlags(net *libvirt.Network, name string) (libvirt.NetworkUpdateFlags, error) {
-	active, err := net.IsActive()
-	if err != nil {
-		return 0, fail(err, "update network %s", name)
-	}
-	if active {
-		return libvirt.NETWORK_UPDATE_AFFECT_CONFIG | libvirt.NETWORK_UPDATE_AFFECT_LIVE, nil
-	}
-	return libvirt.NETWORK_UPDATE_AFFECT_CONFIG, nil
-}
-
-func updateHost(net *libvirt.Network, command libvirt.NetworkUpdateCommand, r resource.Reservation, flags libvirt.NetworkUpdateFlags) error {
-	host := libvirtxml.NetworkDHCPHost{MAC: r.MAC, IP: r.Address, Name: r.Name}
-	text, err := host.Marshal()
-	if err != nil {
-		return err
-	}
-	return net.Update(command, libvirt.NETWORK_SECTION_IP_DHCP_HOST, -1, text, flags)
-}
-
 func (c *call) deleteNetwork(n *resource.Network) error {
 	net, err := c.network(n)
 	if missing(err) {

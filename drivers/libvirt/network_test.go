@@ -4,9 +4,11 @@ package libvirt
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -54,5 +56,38 @@ func TestNetworksMadeAtOnceHaveTheirOwnBridges(t *testing.T) {
 	}
 	if len(bridges) != 12 {
 		t.Errorf("there are the bridges %v", bridges)
+	}
+}
+
+// Somebody has changed only what runs, or a daemon died before it had changed both: the next change makes them the same again.
+func TestANetworkWhoseTwoSidesDiffer(t *testing.T) {
+	host := libvirttest.Start(t)
+	d := openURI(t, host.URI, nil)
+	one := resource.Reservation{MAC: "52:54:00:00:00:01", Address: "10.95.0.11", Name: "one"}
+	two := resource.Reservation{MAC: "52:54:00:00:00:02", Address: "10.95.0.12", Name: "two"}
+	before := normal(t, d, &resource.Network{
+		Meta: labMeta(resource.KindNetwork, "lan"), CIDR: "10.95.0.0/24", Reservations: []resource.Reservation{one},
+		DNSHosts: []resource.DNSHost{{Name: "db", Address: "10.95.0.11"}},
+	})
+	do(t, d, drivers.NewCreate(before, nil))
+	s, err := d.session(t.Context())
+	check(t, err)
+	net, err := s.conn.LookupNetworkByName("lan")
+	check(t, err)
+	defer freeNetwork(net)
+	check(t, updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_DELETE, one, libvirt.NETWORK_UPDATE_AFFECT_LIVE))
+	check(t, updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, two, libvirt.NETWORK_UPDATE_AFFECT_LIVE))
+	check(t, net.Update(libvirt.NETWORK_UPDATE_COMMAND_DELETE, libvirt.NETWORK_SECTION_DNS_HOST, -1, "<host ip='10.95.0.11'/>", libvirt.NETWORK_UPDATE_AFFECT_LIVE))
+
+	after := resource.Clone(before)
+	after.Reservations = []resource.Reservation{two}
+	after.DNSHosts = []resource.DNSHost{{Name: "www", Address: "10.95.0.12"}}
+	do(t, d, drivers.NewUpdate(before, after, true))
+	for side, read := range map[string]func(*libvirt.Network) (*node, error){"definition": networkTree, "running network": runningNetworkTree} {
+		tree, err := read(net)
+		check(t, err)
+		if is := readNetwork(tree); !slices.Equal(is.Reservations, after.Reservations) || !slices.Equal(is.DNSHosts, after.DNSHosts) {
+			t.Errorf("the %s has %+v and %+v", side, is.Reservations, is.DNSHosts)
+		}
 	}
 }

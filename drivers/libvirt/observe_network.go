@@ -69,11 +69,21 @@ func (o *observation) networkNames(flag libvirt.ConnectListAllNetworksFlags) (ma
 
 // networkTree reads the persistent definition.
 func networkTree(n *libvirt.Network) (*node, error) {
-	name, _ := n.GetName()
 	text, err := n.GetXMLDesc(libvirt.NETWORK_XML_INACTIVE)
 	if err != nil && notOffered(err) {
-		text, err = n.GetXMLDesc(0) // the test driver has but one
+		return runningNetworkTree(n) // the test driver has but one
 	}
+	return parseNetwork(n, text, err)
+}
+
+// runningNetworkTree reads an active network as it runs.
+func runningNetworkTree(n *libvirt.Network) (*node, error) {
+	text, err := n.GetXMLDesc(0)
+	return parseNetwork(n, text, err)
+}
+
+func parseNetwork(n *libvirt.Network, text string, err error) (*node, error) {
+	name, _ := n.GetName()
 	if err != nil {
 		return nil, fail(err, "read the definition of network %s", name)
 	}
