@@ -139,8 +139,24 @@ func (c *call) startNetwork(net *libvirt.Network, name string) error {
 	if err != nil && strings.Contains(err.Error(), "File exists") {
 		err = c.startOnAnotherBridge(net, err)
 	}
-	return fail(err, "start network %s", name)
+	return tellTaken(fail(err, "start network %s", name), name)
 }
+
+// tellTaken says how to get rid of a bridge that already has the network's addresses. A daemon that dies between that and the note
+// that the network is up leaves bridge and DHCP server to nobody, and no way to take them down through libvirt.
+func tellTaken(err error, name string) error {
+	if err == nil {
+		return nil
+	}
+	bridge := takenBy.FindStringSubmatch(err.Error())
+	if bridge == nil {
+		return err
+	}
+	return fmt.Errorf("%w. Give one of them another cidr; or, if no network has that bridge, a libvirt daemon that died has left it: "+
+		"on the host, end the dnsmasq whose command line has dnsmasq/%s.conf, and run: ip link delete %s", err, name, bridge[1])
+}
+
+var takenBy = regexp.MustCompile(`already in use by interface (virbr[0-9]+)`)
 
 // startOnAnotherBridge lets libvirt choose a bridge once more. A daemon that died while it started a network leaves the bridge
 // behind, which nobody owns then: libvirt can neither use nor remove it. A name that libvirt would not choose is the files'.
