@@ -172,7 +172,7 @@ func (o *observation) readVolumes(ctx context.Context, p *livePool, ours bool) e
 		}
 	}()
 	return each(ctx, len(volumes), func(i int) error {
-		err := o.readVolume(volumes[i], p.name)
+		err := o.readVolume(ctx, volumes[i], p.name)
 		if missing(err) {
 			return nil
 		}
@@ -190,8 +190,8 @@ func refresh(pool *libvirt.StoragePool, name string) error {
 	return fail(err, "refresh pool %s", name)
 }
 
-func (o *observation) readVolume(v *libvirt.StorageVol, pool string) error {
-	live, err := readVolume(v)
+func (o *observation) readVolume(ctx context.Context, v *libvirt.StorageVol, pool string) error {
+	live, err := o.readListed(ctx, v)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
@@ -166,5 +168,54 @@ func BenchmarkSeedsAreWritten(b *testing.B) {
 			check(b, writeInto(folder, fmt.Sprint(i, ".iso"), 0o600, func(f *os.File) error { _, err := f.Write(make([]byte, 368<<10)); return err }))
 		}
 		b.ReportMetric(time.Since(start).Seconds(), "s/300")
+	}
+}
+
+// A run was killed, and libvirt still makes a disk for it: listed, and without a file. That is not gone: who looks at it, or is to
+// make the same, waits until it is there.
+func TestAVolumeThatIsBeingMade(t *testing.T) {
+	programs := t.TempDir()
+	asked, released := filepath.Join(programs, "asked"), filepath.Join(programs, "released")
+	tool, err := exec.LookPath("qemu-img")
+	check(t, err)
+	script := fmt.Sprintf("#!/bin/sh\ntouch %s\nuntil [ -e %s ]; do sleep 0.02; done\nexec %s \"$@\"\n", asked, released, tool)
+	check(t, os.WriteFile(filepath.Join(programs, "qemu-img"), []byte(script), 0o755))
+	host := libvirttest.Start(t, libvirttest.Programs(programs))
+	one, two, three := openURI(t, host.URI, nil), openURI(t, host.URI, nil), openURI(t, host.URI, nil)
+	do(t, one, drivers.NewCreate(normal(t, one, &resource.Pool{Meta: labMeta(resource.KindPool, "fast"), Path: filepath.Join(host.Dir, "images")}), nil))
+	vol := normal(t, one, &resource.Volume{Meta: labMeta(resource.KindVolume, "data"), PoolName: "fast", File: "data.qcow2", Size: 8 * resource.MiB})
+	var all errgroup.Group
+	create := func(d *driver) {
+		all.Go(func() error {
+			_, err := d.Do(t.Context(), drivers.NewCreate(vol, nil), nil)
+			return err
+		})
+	}
+	create(one)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(asked); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal("libvirt does not run qemu-img")
+		}
+	}
+
+	create(two)
+	var seen *drivers.Observed
+	looked := make(chan struct{})
+	all.Go(func() (err error) {
+		defer close(looked)
+		seen, err = three.Observe(t.Context(), drivers.Selection{Want: []resource.Resource{vol}})
+		return err
+	})
+	select {
+	case <-looked:
+		t.Errorf("it does not wait for the disk that is made, and sees %v", seen)
+	case <-time.After(500 * time.Millisecond): // long enough for who does not wait
+	}
+	check(t, os.WriteFile(released, nil, 0o600))
+	check(t, all.Wait())
+	if seen.Objects["volume/fast/data.qcow2"] == nil {
+		t.Errorf("when the disk is made the host has %v", seen.Objects)
 	}
 }

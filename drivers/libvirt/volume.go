@@ -166,6 +166,9 @@ func (c *call) volumeDef(v *resource.Volume) (*libvirtxml.StorageVolume, error) 
 // isVolume tells whether v is there as wanted. Another volume in its place is ErrConflict.
 func (c *call) isVolume(v *resource.Volume) (bool, error) {
 	id := resource.VolumeID(v)
+	if err := c.awaitMade(id); err != nil && !errors.Is(err, drivers.ErrNotFound) {
+		return false, err
+	}
 	live, err := c.readVolumeByID(id)
 	if errors.Is(err, drivers.ErrNotFound) {
 		return false, nil

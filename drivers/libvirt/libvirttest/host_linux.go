@@ -46,6 +46,7 @@ type Option func(*options)
 type options struct {
 	sharedNetwork bool
 	certificates  string
+	programs      string
 }
 
 // SharedNetwork leaves the host in the network of the machine, where its bridges and guests are reachable from the test
@@ -55,6 +56,9 @@ func SharedNetwork() Option { return func(o *options) { o.sharedNetwork = true }
 // Listening has the daemon listen on 127.0.0.1 of the host's network: by TCP for everybody, and by TLS for those whose
 // certificate is of the authority in the folder, which has cacert.pem, servercert.pem and serverkey.pem.
 func Listening(certificates string) Option { return func(o *options) { o.certificates = certificates } }
+
+// Programs has the daemon find the programs in the folder before those of the machine.
+func Programs(folder string) Option { return func(o *options) { o.programs = folder } }
 
 // Missing says what this machine lacks to run private hosts; nil if nothing.
 func Missing() error {
@@ -172,6 +176,9 @@ func (h *Host) start(o options, caps string) error {
 	}
 	cmd := exec.Command("unshare", append(args, "sh", "-c", hostScript, "host", h.Dir, caps, o.listen())...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if o.programs != "" {
+		cmd.Env = append(os.Environ(), "PATH="+o.programs+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
 	out, err := os.Create(filepath.Join(h.Dir, "log", "out"))
 	if err != nil {
 		return err
