@@ -187,7 +187,10 @@ func (h *Host) start(o options, caps string) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the death signal comes when this thread ends, so it must stay
+		// The death signal comes when this thread ends: it must stay while the host is there, and after it, as it may have
+		// started something else before.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
