@@ -27,6 +27,8 @@ import (
 //	    part, part.json    a download that is not complete, and of what
 //	    work/              what is being unpacked, extracted or converted
 //	needs/ID.json          which blobs a project of this machine needs
+//	uses/NAME              locked by each process that uses the blob or scratch file of that name
+//	scratch-*              bits on their way to somewhere else
 //
 // Everything but blobs/ and versions.json may be deleted at any time when nothing runs.
 
@@ -67,7 +69,7 @@ func (s *Store) openEntry(ctx context.Context, location, pick string, progress *
 			return nil, fmt.Errorf("image cache: %w", err)
 		}
 	}
-	e.lock = flock.New(filepath.Join(e.dir, "lock"), flock.SetPermissions(0o600))
+	e.lock = e.newLock()
 	locked, err := e.lock.TryLock()
 	if err == nil && !locked {
 		progress.at("waiting for another download", 0, 0)
@@ -90,25 +92,35 @@ func (s *Store) peekEntry(location, pick string) *entry {
 func (s *Store) newEntry(location, pick string) *entry {
 	key := sha256.Sum256([]byte(location))
 	return &entry{
-		store: s, dir: filepath.Join(s.options.CacheDir, "sources", hex.EncodeToString(key[:16])), pick: pick, Location: Display(location),
+		store: s, dir: filepath.Join(s.sources(), hex.EncodeToString(key[:16])), pick: pick, Location: Display(location),
 	}
 }
 
 func (s *Store) blobs() string { return filepath.Join(s.options.CacheDir, "blobs") }
 
+func (s *Store) sources() string { return filepath.Join(s.options.CacheDir, "sources") }
+
+func (s *Store) blob(digest string) string {
+	return filepath.Join(s.blobs(), strings.Replace(digest, ":", "-", 1))
+}
+
+func (e *entry) newLock() *flock.Flock {
+	return flock.New(e.file("lock"), flock.SetPermissions(0o600))
+}
+
 func (e *entry) close() { e.lock.Close() }
 
 func (e *entry) file(name string) string { return filepath.Join(e.dir, name) }
+
+// work is the folder of what is on its way from a download to a blob.
+func (e *entry) work() string { return e.file("work") }
 
 // load reads versions.json. A cache that cannot be read is an empty one.
 func (e *entry) load() {
 	if data, err := os.ReadFile(e.file("versions.json")); err == nil && json.Unmarshal(data, e) != nil {
 		e.Versions = nil
 	}
-	e.Versions = slices.DeleteFunc(e.Versions, func(v version) bool {
-		number, ok := strings.CutPrefix(v.Digest, "sha256:")
-		return !ok || len(number) != 64 || !isHex(number)
-	})
+	e.Versions = slices.DeleteFunc(e.Versions, func(v version) bool { return !isDigest(v.Digest) })
 }
 
 func (e *entry) save() error {
@@ -124,11 +136,7 @@ func (e *entry) path(v version) string {
 	if v.InPlace != "" {
 		return v.InPlace
 	}
-	return e.blob(v.Digest)
-}
-
-func (e *entry) blob(digest string) string {
-	return filepath.Join(e.store.blobs(), "sha256-"+digest[len("sha256:"):])
+	return e.store.blob(v.Digest)
 }
 
 // bySum gives the version with the sum, if its bits are still what they were. There is none for the zero sum, and none that
@@ -171,10 +179,10 @@ func (e *entry) newest(match func(version) bool) *version {
 	return nil
 }
 
-// intact tells whether the version's bits are what was recorded. Size and time of the file are enough; when they differ, or
-// the machine was started anew since, the digest decides.
+// intact tells whether the version's bits are what was recorded, and keeps them. Size and time of the file are enough; when
+// they differ, or the machine was started anew since, the digest decides.
 func (e *entry) intact(v *version) bool {
-	info, err := os.Stat(e.path(*v))
+	info, err := e.look(v)
 	if err != nil || info.Size() != v.Size {
 		return false
 	}
@@ -189,6 +197,13 @@ func (e *entry) intact(v *version) bool {
 		err = e.save() // so that nobody looks again
 	}
 	return err == nil
+}
+
+func (e *entry) look(v *version) (os.FileInfo, error) {
+	if v.InPlace != "" {
+		return os.Stat(v.InPlace)
+	}
+	return e.store.useBlob(v.Digest)
 }
 
 // add records a version, in place of the same one recorded before, and of those whose bits are gone.
@@ -215,7 +230,10 @@ func (e *entry) install(from string, v *version) error {
 	if err := errors.Join(err, f.Chmod(0o400), f.Close()); err != nil {
 		return err
 	}
-	blob := e.blob(v.Digest)
+	if err := e.store.use(v.Digest); err != nil {
+		return err
+	}
+	blob := e.store.blob(v.Digest)
 	if err := os.Rename(from, blob); err != nil {
 		return err
 	}
@@ -244,6 +262,25 @@ func hashFile(path string) (string, error) {
 }
 
 func digestOf(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }
+
+// isDigest tells whether text is one of the digests by which bits are known here: sha256:HEX.
+func isDigest(text string) bool {
+	number, ok := strings.CutPrefix(text, "sha256:")
+	return ok && len(number) == 64 && isHex(number)
+}
+
+// inFolder gives the paths of what is in a folder of the cache, none when it is not there.
+func inFolder(dir string) ([]string, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = filepath.Join(dir, f.Name())
+	}
+	return paths, nil
+}
 
 // writeFile replaces a small file so that either the old or the new one survives a crash.
 func writeFile(path string, data []byte) error {

@@ -107,10 +107,10 @@ func (c *catch) read(m member) error {
 
 // save writes a stream to a file of the work folder.
 func (f *fetcher) save(from io.Reader, b *budget) (p piece, err error) {
-	if err := os.MkdirAll(f.entry.file("work"), 0o700); err != nil {
+	if err := os.MkdirAll(f.entry.work(), 0o700); err != nil {
 		return piece{}, err
 	}
-	out, err := os.CreateTemp(f.entry.file("work"), "")
+	out, err := os.CreateTemp(f.entry.work(), "")
 	if err != nil {
 		return piece{}, err
 	}

@@ -13,6 +13,19 @@ func (s *Store) Hurry() { s.limits.firstWait, s.limits.mostWait = time.Milliseco
 // LimitBombs sets from where on an unpacked file counts as a bomb.
 func (s *Store) LimitBombs(size, ratio int64) { s.limits.bombSize, s.limits.bombRatio = size, ratio }
 
+// End lets go of what the store uses, as the end of its process does.
+func (s *Store) End() {
+	s.inUse.mu.Lock()
+	defer s.inUse.mu.Unlock()
+	for digest, lock := range s.inUse.locks {
+		lock.Close()
+		delete(s.inUse.locks, digest)
+	}
+}
+
+// Blob is the file of bits in the cache.
+func (s *Store) Blob(digest string) string { return s.blob(digest) }
+
 var (
 	ParseQCOW2 = parseQCOW2
 	FindSum    = findSum

@@ -57,16 +57,20 @@ func (s *Store) Locked(img *resource.Image) (digest string, ok bool) {
 
 // Cached lists what the cache holds, in order of digest. What a project needs whose folder is gone is needed no more.
 func (s *Store) Cached() ([]drivers.CachedBits, error) {
-	files, err := os.ReadDir(s.blobs())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	files, err := inFolder(s.blobs())
+	if err != nil {
 		return nil, fmt.Errorf("image cache: %w", err)
 	}
 	neededBy, err := s.neededBy()
 	if err != nil {
 		return nil, err
 	}
+	entries, err := s.entries()
+	if err != nil {
+		return nil, err
+	}
 	sources := map[string][]string{}
-	for _, e := range s.entries() {
+	for _, e := range entries {
 		for _, v := range e.Versions {
 			if v.InPlace == "" && !slices.Contains(sources[v.Digest], e.Location) {
 				sources[v.Digest] = append(sources[v.Digest], e.Location)
@@ -74,13 +78,12 @@ func (s *Store) Cached() ([]drivers.CachedBits, error) {
 		}
 	}
 	var out []drivers.CachedBits
-	for _, f := range files {
-		number, ok := strings.CutPrefix(f.Name(), "sha256-")
-		info, err := f.Info()
-		if !ok || !isHex(number) || err != nil {
-			continue // gone by now, or none of ours
+	for _, file := range files {
+		digest := strings.Replace(filepath.Base(file), "-", ":", 1)
+		info, err := os.Stat(file)
+		if !isDigest(digest) || err != nil {
+			continue // none of ours, or gone by now
 		}
-		digest := "sha256:" + number
 		out = append(out, drivers.CachedBits{
 			Digest: digest, Size: info.Size(), Since: info.ModTime(), Sources: sources[digest], NeededBy: neededBy[digest],
 		})
@@ -91,12 +94,15 @@ func (s *Store) Cached() ([]drivers.CachedBits, error) {
 // neededBy gives the folders of the projects that need bits, by digest. A file that cannot be read is an error: what it says
 // may be that something is needed.
 func (s *Store) neededBy() (map[string][]string, error) {
-	files, err := filepath.Glob(filepath.Join(s.options.CacheDir, "needs", "*.json"))
+	files, err := inFolder(filepath.Join(s.options.CacheDir, "needs"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("image cache: %w", err)
 	}
 	out := map[string][]string{}
 	for _, file := range files {
+		if filepath.Ext(file) != ".json" {
+			continue // one that is being written
+		}
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -119,25 +125,34 @@ func (s *Store) neededBy() (map[string][]string, error) {
 }
 
 // entries are all locations that the cache knows of, as far as they can be read.
-func (s *Store) entries() []*entry {
-	dirs, _ := filepath.Glob(filepath.Join(s.options.CacheDir, "sources", "*")) // the pattern is none that fails
+func (s *Store) entries() ([]*entry, error) {
+	dirs, err := inFolder(s.sources())
+	if err != nil {
+		return nil, fmt.Errorf("image cache: %w", err)
+	}
 	var out []*entry
 	for _, dir := range dirs {
 		e := &entry{store: s, dir: dir}
 		e.load()
 		out = append(out, e)
 	}
-	return out
+	return out, nil
 }
 
-// Drop removes bits from the cache. Whoever reads them already can read on.
+// Drop removes bits from the cache. Those that a project needs are ErrInUse, and those that a process uses, or is about to.
 func (s *Store) Drop(digest string) error {
-	number, ok := strings.CutPrefix(digest, "sha256:")
-	if !ok || !isHex(number) {
+	if !isDigest(digest) {
 		return fmt.Errorf("image cache: %q is no digest", digest)
 	}
-	if err := removeAll(filepath.Join(s.blobs(), "sha256-"+number)); err != nil {
-		return fmt.Errorf("image cache: %w", err)
+	err := s.removeUnused(s.blob(digest), func() error {
+		needed, err := s.neededBy() // by now: who used it just before may have noted that
+		if by := needed[digest]; err == nil && len(by) > 0 {
+			err = fmt.Errorf("%w: the project in %s needs it", drivers.ErrInUse, by[0])
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("image cache: %s: %w", digest, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	nethttp "net/http"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ import (
 	"vmplan.dev/vmplan/drivers/source/http"
 )
 
-// TestMain lets the test binary be a process of its own that fetches one image: FETCH=URL CACHE=DIR.
+// TestMain lets the test binary be a process of its own that fetches one image: FETCH=URL CACHE=DIR; with STAY it does not end.
 func TestMain(m *testing.M) {
 	location := os.Getenv("VMPLAN_TEST_FETCH")
 	if location == "" {
@@ -37,6 +38,12 @@ func TestMain(m *testing.M) {
 			}
 		})
 		fmt.Print(bits.Digest)
+	}
+	if err == nil && os.Getenv("VMPLAN_TEST_STAY") != "" {
+		if _, _, err = s.Scratch(); err == nil {
+			os.WriteFile(os.Getenv("VMPLAN_TEST_CACHE")+".staying", nil, 0o600)
+			io.Copy(io.Discard, os.Stdin) // which ends with the test; until then it is killed
+		}
 	}
 	if err != nil {
 		fmt.Print(err)
@@ -59,6 +66,9 @@ func fetchProcess(t *testing.T, cache, location string, wrap ...string) (*exec.C
 	cmd.Env = append(os.Environ(), "VMPLAN_TEST_FETCH="+location, "VMPLAN_TEST_CACHE="+cache)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ type Options struct {
 type Store struct {
 	options Options
 	limits  limits
+	inUse   blobsInUse
+	swept   sync.Once
 }
 
 // limits are what keeps a bad source from doing harm.
@@ -120,6 +122,11 @@ func (s *Store) Begin(ctx context.Context, img *resource.Image, report func(driv
 }
 
 func (s *Store) fetch(ctx context.Context, img *resource.Image, progress *meter) (drivers.Bits, error) {
+	s.swept.Do(func() {
+		if err := s.Sweep(); err != nil {
+			s.options.Log.Warn("what a killed process left could not be removed", "error", err)
+		}
+	})
 	bits, err := s.find(ctx, img, progress)
 	if err != nil {
 		err = fmt.Errorf("get %s: %w", Display(img.Source), err)

@@ -21,7 +21,7 @@ import (
 // take makes images of all disks that the open file holds, records them, and gives the one that is wanted: who wants one
 // disk of an appliance will want the others. about is what is known of the file.
 func (f *fetcher) take(ctx context.Context, file *os.File, info Info, about *version) (v *version, err error) {
-	work := f.entry.file("work")
+	work := f.entry.work()
 	if err := os.RemoveAll(work); err != nil { // of a run that was killed
 		return nil, fmt.Errorf("image cache: %w", err)
 	}
@@ -82,10 +82,10 @@ func (f *fetcher) image(ctx context.Context, p *piece, about version) (version, 
 		return v, err
 	}
 	if isVMDK(head[:n]) {
-		if err := os.MkdirAll(f.entry.file("work"), 0o700); err != nil {
+		if err := os.MkdirAll(f.entry.work(), 0o700); err != nil {
 			return v, err
 		}
-		to := filepath.Join(f.entry.file("work"), filepath.Base(p.path)+".qcow2")
+		to := filepath.Join(f.entry.work(), filepath.Base(p.path)+".qcow2")
 		if err := f.convert(ctx, p.path, to); err != nil {
 			return v, err
 		}

@@ -169,12 +169,14 @@ type ImageStore interface {
 	Need(lineage, dir string, digests []string) error
 	// Cached lists what the cache holds, in order of digest.
 	Cached() ([]drivers.CachedBits, error)
-	// Drop removes bits from the cache.
+	// Drop removes bits from the cache. It is drivers.ErrInUse while a process uses them, or a project of this machine needs them.
 	Drop(digest string) error
+	// Sweep removes from the cache what killed processes left unfinished.
+	Sweep() error
 	// Held gives the bits of a digest, if the cache has them.
 	Held(digest string) (bits drivers.Bits, ok bool)
-	// Scratch makes a file where there is room for bits on their way; the caller removes it.
-	Scratch() (*os.File, error)
+	// Scratch makes a file where there is room for bits on their way, and the caller calls remove when they are there.
+	Scratch() (f *os.File, remove func() error, err error)
 }
 
 // globalOptions are the flags that every command takes.

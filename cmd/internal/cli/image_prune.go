@@ -34,7 +34,8 @@ func (a *App) imagePruneCommand() *cobra.Command {
 
 - bases of this project that the files no longer have, such as those that on_image_change = "ignore" left behind, as soon as no
   disk stands on them any more, not even one of somebody else;
-- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again.
+- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again. What another
+  vmplan that runs uses, or is about to, stays; what killed ones left unfinished goes.
 
 What bears no record of this project is never touched on a host.`,
 		Args: noArgs,
@@ -96,15 +97,27 @@ func (a *App) prune(ctx context.Context, s *session, images ImageStore, o imageP
 	if err := a.printer().Prunables(list, o.remove, o.json); err != nil || !o.remove {
 		return err
 	}
-	for _, c := range cached {
-		if err := images.Drop(c.Digest); err != nil {
-			return err
-		}
+	if err := a.clear(images, cached); err != nil {
+		return err
 	}
 	if len(plan.Steps) == 0 {
 		return nil
 	}
 	return s.runSteps(ctx, plan)
+}
+
+// clear removes bits from the cache, and what lies there for nobody.
+func (a *App) clear(images ImageStore, unneeded []drivers.CachedBits) error {
+	for _, c := range unneeded {
+		err := images.Drop(c.Digest)
+		switch {
+		case errors.Is(err, drivers.ErrInUse):
+			a.printer().Note(err.Error() + "; it stays")
+		case err != nil:
+			return err
+		}
+	}
+	return images.Sweep()
 }
 
 // unneeded gives what the cache holds and no project of this machine has on a host.

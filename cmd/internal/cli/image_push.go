@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -117,11 +116,10 @@ func (s *session) bitsOf(ctx context.Context, r resource.Resource, report func(d
 	if !ok {
 		return bits, nil, fmt.Errorf("%w: host.%s gives no bits out", drivers.ErrUnsupported, host)
 	}
-	f, err := s.images.Scratch()
+	f, release, err := s.images.Scratch()
 	if err != nil {
 		return bits, nil, err
 	}
-	release = func() error { return os.Remove(f.Name()) }
 	content, err := reader.ReadVolume(ctx, resource.VolumeID(r), f, report)
 	info, statErr := f.Stat()
 	if err := errors.Join(err, statErr, f.Close()); err != nil {
