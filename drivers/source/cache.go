@@ -147,8 +147,8 @@ func (e *entry) bySum(want sum) *version {
 	})
 }
 
-// byInfo gives the version that the source has now: of the digest that it promises, or else of the same validator and size.
-// There is none unless it also has the sum want.
+// byInfo gives the version that the source has now: of the digest that it promises, or else of the same validator and size. A
+// source that tells no versions apart proves nothing. There is none unless it also has the sum want.
 func (e *entry) byInfo(info Info, want sum) *version {
 	digest, err := info.digest()
 	return e.newest(func(v version) bool {
@@ -158,7 +158,7 @@ func (e *entry) byInfo(info Info, want sum) *version {
 		case digest != sum{}:
 			return v.Sums[digest.Algo] == digest.Hex
 		}
-		return v.Validator == info.Validator && v.SourceSize == info.Size
+		return info.Validator != "" && v.Validator == info.Validator && v.SourceSize == info.Size
 	})
 }
 

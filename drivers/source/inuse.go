@@ -53,7 +53,7 @@ func (s *Store) removeUnused(path string, may func() error) error {
 	lock, err := s.lockUse(filepath.Base(path), func(l *flock.Flock) error {
 		locked, err := l.TryLock()
 		if err == nil && !locked {
-			err = fmt.Errorf("%w: another vmplan that runs uses it, or is about to", drivers.ErrInUse)
+			err = fmt.Errorf("%w: a running vmplan uses it, or is about to", drivers.ErrInUse)
 		}
 		return err
 	})

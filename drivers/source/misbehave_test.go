@@ -362,3 +362,32 @@ func TestASourceThatChangesUnderTheReaderIsNoticed(t *testing.T) {
 		t.Error("a changed file is called a full disk")
 	}
 }
+
+func TestAServerThatTellsNoVersionsApartIsAskedForTheBitsEachTime(t *testing.T) {
+	for name, announce := range map[string]bool{"and says how many": true, "and does not": false} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			old, young := disk(100_000, 1), disk(100_000, 2)
+			web := serve(t, old)
+			web.misbehaves(func(_ int, w nethttp.ResponseWriter, _ *nethttp.Request) bool {
+				if !announce {
+					w.(nethttp.Flusher).Flush()
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(len(web.content)))
+				w.Write(web.content)
+				return true
+			})
+			img := image(web.URL+"/disk.raw", "")
+			mustFetch(t, newStore(t, dir), img, old)
+			web.set(young)
+			if size, known, err := newStore(t, dir).Probe(t.Context(), img); known != announce || announce && size != 100_000 || err != nil {
+				t.Errorf("probe says %d, %v, %v", size, known, err)
+			}
+			mustFetch(t, newStore(t, dir), img, young)
+			// What it had last will do when it cannot be asked, and when that is what is wanted.
+			web.Close()
+			mustFetch(t, newStore(t, dir), img, young)
+			mustFetch(t, newStore(t, dir), image(img.Source, "sha256:"+sha256sum(old)), old)
+		})
+	}
+}

@@ -34,8 +34,8 @@ func (a *App) imagePruneCommand() *cobra.Command {
 
 - bases of this project that the files no longer have, such as those that on_image_change = "ignore" left behind, as soon as no
   disk stands on them any more, not even one of somebody else;
-- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again. What another
-  vmplan that runs uses, or is about to, stays; what killed ones left unfinished goes.
+- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again. What a
+  running vmplan uses, or is about to, stays; what killed ones left unfinished goes.
 
 What bears no record of this project is never touched on a host.`,
 		Args: noArgs,
