@@ -4,12 +4,15 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
@@ -44,4 +47,24 @@ image "os" { source = "os.img" }
 	image(1 << 20)
 	w.must(0, "apply", "--auto-approve")
 	w.must(0, "plan", "--detailed-exitcode")
+
+	// What counts is the room that an image takes, not how large the disk in it is said to be.
+	thin := filepath.Join(w.dir, "os.img")
+	if out, err := exec.Command("qemu-img", "create", "-f", "qcow2", thin, "10G").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, kind := range []string{"qcow2", "raw"} {
+		w.must(0, "apply", "--auto-approve", "--replace", "image.os")
+		w.must(0, "plan", "--detailed-exitcode")
+		var listed []struct{ Taken resource.Size }
+		if err := json.Unmarshal([]byte(w.must(0, "image", "list", "--json")), &listed); err != nil || len(listed) != 1 || listed[0].Taken > resource.MiB {
+			t.Errorf("the %s image is listed as %+v (%v)", kind, listed, err)
+		}
+		if err := os.WriteFile(thin, make([]byte, 4096), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(thin, 256<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
