@@ -210,3 +210,61 @@ func TestVerifyNamesWhatMoved(t *testing.T) {
 		})
 	}
 }
+
+// A snapshot that came or went since is named, where the plan is about those of the vm; else it is nobody's affair.
+func TestVerifyNamesSnapshots(t *testing.T) {
+	vm := func(edit func(*resource.VM)) *resource.Set {
+		return project(t, func(s *resource.Set) {
+			data := &resource.Volume{Meta: meta(t, "vm.web.disk.data", "web-data"), Size: resource.GiB, Pool: addr(t, "pool.default"), PoolName: "default", File: "web-data.qcow2"}
+			s.Add(data)
+			web := s.Get(addr(t, "vm.web")).(*resource.VM)
+			web.Disks = append(web.Disks, resource.Disk{Label: "data", Volume: data.Addr, Source: resource.VolumeID(data)})
+			edit(web)
+		})
+	}
+	base := vm(func(*resource.VM) {})
+	snapshots := func(names ...string) func(*sim.Data) {
+		return func(d *sim.Data) {
+			d.VMs["web"].Snapshots = nil
+			for _, name := range names {
+				d.VMs["web"].Snapshots = append(d.VMs["web"].Snapshots, sim.Snapshot{SnapshotInfo: drivers.SnapshotInfo{Name: name}})
+			}
+		}
+	}
+	protected := vm(func(v *resource.VM) { v.Machine, v.Protect = "pc", &resource.Protect{Snapshot: true} })
+	for name, c := range map[string]struct {
+		files         *resource.Set
+		opts          planner.Options
+		before, after func(*sim.Data)
+		want          string
+	}{
+		"left by a protected change": {
+			files: protected, after: snapshots("vmplan-protect"), want: "vm.web: snapshot vmplan-protect was taken since the plan",
+		},
+		"somebody's": {files: protected, after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
+		"gone": {
+			files: protected, before: snapshots("mine", "other"), after: snapshots("other"),
+			want: "vm.web: snapshot mine was deleted since the plan",
+		},
+		"the same":     {files: protected, before: snapshots("mine"), after: snapshots("mine")},
+		"vm destroyed": {files: base, opts: planner.Options{Destroy: true}, after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
+		"disk destroyed": {files: project(t), after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
+		"only its title": {files: vm(func(v *resource.VM) { v.Title = "shop" }), after: snapshots("mine")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.settle(base, planner.Options{})
+			if c.before != nil {
+				w.edit(c.before)
+			}
+			p := decode(t, encode(t, w.plan(c.files, c.opts)))
+			if p.Empty() || p.Refused() {
+				t.Fatalf("no plan to save: %s", p)
+			}
+			w.edit(c.after)
+			if got := strings.Join(planner.Verify(p, w.input(c.files, c.opts)), "\n"); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
@@ -14,21 +16,48 @@ type Touched struct {
 	Running resource.Encoded `json:"running"`
 	Power   drivers.Power    `json:"power,omitempty"`
 	Mark    *drivers.Mark    `json:"mark,omitempty"`
+	// Snapshots of a vm whose snapshots the steps take, delete or come back to, or delete with it or its disks: empty, and not
+	// nil, when it had none. Of others they are nil, and nobody's affair.
+	Snapshots []drivers.SnapshotInfo `json:"snapshots,omitzero"`
 }
 
 // touch notes the live objects at all places that the steps are about.
 func (p *planner) touch() {
+	snapshotted := p.touchSnapshots()
 	for _, o := range p.sorted {
 		if len(o.steps) == 0 {
 			continue
 		}
 		if o.at != (place{}) {
-			p.plan.Touched = append(p.plan.Touched, touched(o.addr, o.at, p.liveAt(o.at)))
+			t := touched(o.addr, o.at, p.liveAt(o.at))
+			if snapshotted[o] && o.live != nil {
+				t.Snapshots = append([]drivers.SnapshotInfo{}, o.live.Snapshots...)
+			}
+			p.plan.Touched = append(p.plan.Touched, t)
 		}
 		if o.goal != o.at && o.goal != (place{}) {
 			p.plan.Touched = append(p.plan.Touched, touched(o.addr, o.goal, p.liveAt(o.goal)))
 		}
 	}
+}
+
+// touchSnapshots finds the vms whose snapshots the steps are about.
+func (p *planner) touchSnapshots() map[*object]bool {
+	out := map[*object]bool{}
+	for _, o := range slices.Concat(p.sorted, p.left) {
+		for _, s := range o.steps {
+			switch s.Op.Op.(type) {
+			case *drivers.Snapshot, *drivers.Restore, *drivers.DropSnapshot:
+				out[o] = true
+			case *drivers.Delete:
+				out[o] = true
+				for _, u := range p.users(o) {
+					out[u] = true // snapshots of a vm are in its disks
+				}
+			}
+		}
+	}
+	return out
 }
 
 func touched(addr resource.Addr, at place, live *drivers.Object) Touched {

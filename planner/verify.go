@@ -27,7 +27,11 @@ func Verify(p *Plan, in Input) []string {
 			moved = append(moved, fmt.Sprintf("%s: host %q is not there since the plan", t.Addr, t.Host))
 			continue
 		}
-		now := touched(t.Addr, place{t.Host, t.Key}, h.Observed.Objects[t.Key])
+		live := h.Observed.Objects[t.Key]
+		now := touched(t.Addr, place{t.Host, t.Key}, live)
+		if live != nil {
+			now.Snapshots = live.Snapshots
+		}
 		moved = append(moved, t.moved(now)...)
 	}
 	return moved
@@ -60,6 +64,25 @@ func (t *Touched) moved(now Touched) []string {
 	if !sameMark(t.Mark, now.Mark) {
 		out = append(out, fmt.Sprintf("%s: its ownership mark was changed since the plan", t.Addr))
 	}
+	return append(out, t.movedSnapshots(now)...)
+}
+
+// movedSnapshots tells which snapshots came and went, of a vm whose snapshots the plan is about.
+func (t *Touched) movedSnapshots(now Touched) []string {
+	if t.Snapshots == nil {
+		return nil
+	}
+	var out []string
+	report := func(list, other []drivers.SnapshotInfo, how string) {
+		for _, s := range list {
+			same := func(o drivers.SnapshotInfo) bool { return o.Name == s.Name && o.Created.Equal(s.Created) }
+			if !slices.ContainsFunc(other, same) {
+				out = append(out, fmt.Sprintf("%s: snapshot %s was %s since the plan", t.Addr, s.Name, how))
+			}
+		}
+	}
+	report(t.Snapshots, now.Snapshots, "deleted")
+	report(now.Snapshots, t.Snapshots, "taken")
 	return out
 }
 
