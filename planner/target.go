@@ -69,6 +69,18 @@ func (p *planner) owned(o *object) []*object {
 	return parts
 }
 
+// cloned gives the vm whose disk a volume is yet to be made a copy of, or an overlay: its guest must be off for that.
+func (p *planner) cloned(o *object) []*object {
+	v, ok := o.want.(*resource.Volume)
+	if !ok || v.Clone.Part == "" || !p.isUnmade(o) {
+		return nil
+	}
+	if vm := p.objects[v.Clone.Owner()]; vm != nil {
+		return []*object{vm}
+	}
+	return nil
+}
+
 // widen adds to what is in: what a wanted object stands on, and what leans on one that goes and goes itself, with what that owns.
 func (p *planner) widen(in func(*object) bool, add func(*object)) {
 	var queue []*object
@@ -80,7 +92,7 @@ func (p *planner) widen(in func(*object) bool, add func(*object)) {
 	for len(queue) > 0 {
 		o := queue[0]
 		queue = queue[1:]
-		next := o.needs
+		next := append(slices.Clone(o.needs), p.cloned(o)...)
 		if o.want == nil {
 			next = append(p.owned(o), o.leans...)
 		}
