@@ -246,8 +246,8 @@ func TestVerifyNamesSnapshots(t *testing.T) {
 			files: protected, before: snapshots("mine", "other"), after: snapshots("other"),
 			want: "vm.web: snapshot mine was deleted since the plan",
 		},
-		"the same":     {files: protected, before: snapshots("mine"), after: snapshots("mine")},
-		"vm destroyed": {files: base, opts: planner.Options{Destroy: true}, after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
+		"the same":       {files: protected, before: snapshots("mine"), after: snapshots("mine")},
+		"vm destroyed":   {files: base, opts: planner.Options{Destroy: true}, after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
 		"disk destroyed": {files: project(t), after: snapshots("mine"), want: "vm.web: snapshot mine was taken since the plan"},
 		"only its title": {files: vm(func(v *resource.VM) { v.Title = "shop" }), after: snapshots("mine")},
 	} {

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
@@ -9,10 +11,8 @@ import (
 // emitKeep adds what brings an object that is there to what is wanted: its mark, its fields, its power, its record.
 func (p *planner) emitKeep(o *object) {
 	updates := len(o.changes) > 0 || len(o.guest) > 0 && !o.stop
-	written := false
 	if o.adopt || !o.from.IsZero() {
 		p.emitAdopt(o, updates)
-		written = !updates
 	}
 	if !o.from.IsZero() {
 		p.emitForgetOld(o)
@@ -24,47 +24,54 @@ func (p *planner) emitKeep(o *object) {
 		p.emitGuard(o)
 	}
 	if o.stop {
-		rec := o.recordNow()
-		if !updates {
-			rec = o.recorded(o.record, state.StatusReady, "")
-			written = true
-		}
-		impact := o.impact
-		if impact < drivers.ImpactRestart {
-			impact = drivers.ImpactRestart
-		}
-		p.emitStop(o, o.before.(*resource.VM), rec, impact)
+		p.emitDown(o, updates)
 	}
 	if guarded && !early {
 		p.emitGuard(o)
 	}
 	risky := len(o.steps)
-	if updates {
-		first := len(o.steps)
-		p.emitUpdates(o)
-		p.intend(o, first)
-		written = true
-	}
-	// A network whose update was cut short may be as wanted, and still not be tidied up.
-	cut := o.kind == resource.KindNetwork && !updates && o.rec != nil && o.rec.Status == state.StatusCreating
-	if o.inactive || cut {
-		p.emitActivate(o)
-		written = true
-	}
-	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
-		p.emitStart(o, vm, o.record)
-		written = true
-	}
+	p.emitChanges(o, updates)
 	if guarded {
 		p.emitRescue(o, o.steps[risky:])
 	}
 	if guarded || o.leftGuard() {
 		p.emitUnguard(o)
 	}
-	if (o.rewrite || o.unrecorded) && !written {
+	if (o.rewrite || o.unrecorded) && !o.isWritten() {
 		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
 		o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
 	}
+}
+
+// emitDown shuts a guest down. What is recorded by it still says what was set before, if updates follow.
+func (p *planner) emitDown(o *object, updates bool) {
+	rec := o.recordNow()
+	if !updates {
+		rec = o.recorded(o.record, state.StatusReady, "")
+	}
+	p.emitStop(o, o.before.(*resource.VM), rec, max(o.impact, drivers.ImpactRestart))
+}
+
+// emitChanges adds the updates of an object, and what brings it up with them.
+func (p *planner) emitChanges(o *object, updates bool) {
+	if updates {
+		first := len(o.steps)
+		p.emitUpdates(o)
+		p.intend(o, first)
+	}
+	// A network whose update was cut short may be as wanted, and still not be tidied up.
+	cut := o.kind == resource.KindNetwork && !updates && o.rec != nil && o.rec.Status == state.StatusCreating
+	if o.inactive || cut {
+		p.emitActivate(o)
+	}
+	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
+		p.emitStart(o, vm, o.record)
+	}
+}
+
+// isWritten tells whether one of the object's steps records it as wanted.
+func (o *object) isWritten() bool {
+	return slices.ContainsFunc(o.steps, func(s *step) bool { return s.Record != nil && s.Record.Object == o.record })
 }
 
 // emitAdopt takes an object back, or over to another address. What is recorded by it still says what was set before, if updates follow.
