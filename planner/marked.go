@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -64,6 +65,16 @@ func isNameUUID(id string) bool { return len(id) == 36 && id[14] == '5' }
 type liveObject struct {
 	place
 	*drivers.Object
+}
+
+// builds tells whether it is the guest that builds an image, which bears the image's mark and is gone when that is whole.
+func (o *liveObject) builds() bool {
+	return o.Mark != nil && o.Mark.Addr.Kind == resource.KindImage && o.Resource.Kind() == resource.KindVM
+}
+
+// leftBuilding says of such a guest why it is there still.
+func leftBuilding(img resource.Addr) string {
+	return fmt.Sprintf("builds %s, which was cut short: the next build of that clears it away, or vmplan orphans --delete", img)
 }
 
 // liveObjects gives all that was observed, in order of host and key.

@@ -34,6 +34,8 @@ func Orphans(in Input) []Orphan {
 		}
 		o := Orphan{Released: m.Released, Wanted: in.Desired.Get(m.Addr) != nil, Power: live.Power}
 		switch rec := in.State.Records[m.Addr]; {
+		case live.builds():
+			o.Why, o.Wanted = leftBuilding(m.Addr), false
 		case rec != nil && recordedAt(in, rec) != live.place:
 			o.Why, o.Wanted = "bears the mark of another object, as copies made by hand do", false
 		case rec != nil && rec.Status != state.StatusReleased:

@@ -31,7 +31,7 @@ type Rebuilt struct {
 //
 // A vm or network is taken by its mark, or by the UUID that this project gave it; the disks that a taken vm owns by being
 // attached to it under their label. Volumes, images and pools bear no mark: they are taken when they are exactly where the
-// files want them and something taken stands on them.
+// files want them and something taken stands on them, images also for their names.
 func Rebuild(in Input) *Rebuilt {
 	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[place]bool{}, left: map[place]bool{}}
 	for _, r := range in.Desired.All() {
@@ -42,6 +42,7 @@ func Rebuild(in Input) *Rebuilt {
 	b.marked()
 	b.ownedDisks()
 	b.unmarked()
+	b.bases()
 	b.finish()
 	return b.out
 }
@@ -166,7 +167,11 @@ func (b *rebuild) strays() {
 		if o.Mark != nil && o.Mark.Lineage == b.in.State.Lineage && !b.taken[at] && !b.left[at] {
 			r := resource.Clone(o.Resource)
 			r.Base().Addr, r.Base().Host = o.Mark.Addr, at.host
-			b.leave(r, at, "bears the same mark as another, as copies made by hand do")
+			why := "bears the same mark as another, as copies made by hand do"
+			if o.builds() {
+				why = leftBuilding(o.Mark.Addr)
+			}
+			b.leave(r, at, why)
 		}
 	}
 }
@@ -245,9 +250,9 @@ func (b *rebuild) unmarked() {
 			if b.taken[at] || r.Base().Addr.Part != "" || b.live(at) == nil || r.Kind() == resource.KindVM || r.Kind() == resource.KindNetwork {
 				return true
 			}
-			why := b.whyOurs(r, at)
+			why, status := b.whyOurs(r, at)
 			if why != "" {
-				b.take(r, at, state.StatusReady, why)
+				b.take(r, at, status, why)
 				again = true
 			}
 			return why != ""
@@ -261,27 +266,34 @@ func (b *rebuild) unmarked() {
 	}
 }
 
-// whyOurs tells why an object without a mark is taken; empty when it is not.
-func (b *rebuild) whyOurs(r resource.Resource, at place) string {
+// whyOurs tells why an object without a mark is taken, and as what; the reason is empty when it is not.
+func (b *rebuild) whyOurs(r resource.Resource, at place) (string, state.Status) {
 	live := b.live(at)
 	if pool, ok := r.(*resource.Pool); ok {
-		switch {
-		case pool.UUID != "" && pool.UUID == uuidOf(live.Resource):
-			return "has the UUID that this project gives it"
-		case pool.Implicit:
-			return ""
-		}
-		for other := range b.taken {
-			if other.host == at.host && strings.HasPrefix(other.key, "volume/"+pool.Name+"/") {
-				return "holds volumes of this project"
-			}
-		}
-		return ""
+		return b.whyOurPool(pool, at), state.StatusReady
 	}
 	for _, user := range live.Users {
 		if b.taken[place{at.host, user}] {
 			_, name, _ := strings.Cut(user, "/")
-			return "is used by " + name
+			return "is used by " + name, state.StatusReady
+		}
+	}
+	if img, ok := b.normal(r).(*resource.Image); ok {
+		return b.whyOurImage(img, at)
+	}
+	return "", ""
+}
+
+func (b *rebuild) whyOurPool(pool *resource.Pool, at place) string {
+	switch {
+	case pool.UUID != "" && pool.UUID == uuidOf(b.live(at).Resource):
+		return "has the UUID that this project gives it"
+	case pool.Implicit:
+		return ""
+	}
+	for other := range b.taken {
+		if other.host == at.host && strings.HasPrefix(other.key, "volume/"+pool.Name+"/") {
+			return "holds volumes of this project"
 		}
 	}
 	return ""
@@ -301,7 +313,7 @@ func standsOn(r resource.Resource) []resource.Addr {
 	case *resource.Volume:
 		set[r.Pool], set[r.Image] = true, true
 	case *resource.Image:
-		set[r.Pool] = true
+		set[r.Pool], set[r.From] = true, true
 	case *resource.Seed:
 		set[r.Pool] = true
 	}

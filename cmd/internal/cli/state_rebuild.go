@@ -30,8 +30,9 @@ func (a *App) stateRebuildCommand() *cobra.Command {
 		Use:   "rebuild",
 		Short: "Make a lost state anew from what the hosts have",
 		Long: `Vms and networks bear a mark that says which project made them, and as what. Rebuild records those of this project, also when
-the files no longer have them, with the disks that the vms own; and the volumes, images and pools of the files that these
-use. It says of each why it is taken, and what it leaves: that can be taken with an import block. No host is changed.
+the files no longer have them, with the disks that the vms own; the volumes, images and pools of the files that these use;
+and the images of the files, which no other project calls so. It says of each why it is taken, and what it leaves: that can be
+taken with an import block. No host is changed.
 
 A state that has records is never replaced: move it away first.`,
 		Args: noArgs,
@@ -100,6 +101,7 @@ func (s *session) rebuild(ctx context.Context, lineage string, current *state.Sn
 	if err := s.load(); err != nil {
 		return nil, err
 	}
+	s.all = true // what is left is told as well
 	if in, err = s.observe(ctx, planner.Options{}); err != nil {
 		return nil, err
 	}

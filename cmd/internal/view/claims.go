@@ -32,7 +32,7 @@ func (p *Printer) claims(heading string, claims []planner.Claim) error {
 	fmt.Fprintf(p.Out, "\n%s:\n\n", heading)
 	var rows [][]string
 	for _, c := range claims {
-		rows = append(rows, []string{c.Addr.String(), c.Host, c.Name, c.Why})
+		rows = append(rows, []string{cmp.Or(c.Addr.String(), "-"), c.Host, c.Name, c.Why})
 	}
 	return p.table([]string{"ADDRESS", "HOST", "NAME", "WHY"}, rows)
 }
