@@ -10,7 +10,7 @@ func (a *App) flattenCommand() *cobra.Command {
 	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "flatten"}}}
 	c := &cobra.Command{
 		Use:   "flatten ADDR",
-		Short: "Cut the disks of a vm, or a volume, loose from what they stand on",
+		Short: "Cut a volume, or the disks of a vm, loose from what they stand on",
 		Long: `Takes into the disks at ADDR all that they have of an image or of another volume, so that they stand on nothing: while the
 guest runs, too. That is recorded: the plan stays empty, a new image no longer concerns these disks, and what they stood on may go when nobody
 else needs it. It takes room for what was shared before. A disk with snapshots in it is refused, for they stand on the same base.`,

@@ -8,7 +8,7 @@ import (
 func (a *App) imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "Look at images, get and share them, and move them to newer versions",
+		Short: "List, get, share, update and prune images",
 	}
 	c.AddCommand(a.imageListCommand(), a.imagePullCommand(), a.imagePushCommand(), a.imageUpdateCommand(), a.imagePruneCommand())
 	return c

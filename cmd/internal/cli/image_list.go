@@ -24,7 +24,7 @@ func (a *App) imageListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the images and who uses them, or the names that sources can be",
+		Short:   "List the images and who uses them, or the names for sources",
 		Long: `Lists the images that are on the hosts: where their bases are, how much room they take, to which version they are locked and
 whether their source has a newer one, and what stands on them, through any number of backing files. Of images without a user
 and of what the cache holds, vmplan image prune tells.

@@ -29,7 +29,7 @@ func (a *App) imagePruneCommand() *cobra.Command {
 	o := imagePruneOptions{}
 	c := &cobra.Command{
 		Use:   "prune",
-		Short: "Delete bases that nothing uses, and what the cache holds for nothing",
+		Short: "Delete bases and cached images that nothing needs",
 		Long: `Lists what could be deleted, and with --delete deletes it:
 
 - bases of this project that the files no longer have, such as those that on_image_change = "ignore" left behind, as soon as no

@@ -25,7 +25,7 @@ func (a *App) orphansCommand() *cobra.Command {
 	var o orphansOptions
 	c := &cobra.Command{
 		Use:   "orphans [ADDR…]",
-		Short: "List live objects that bear this project's mark and are not managed",
+		Short: "List live objects with this project's mark that are not managed",
 		Long: `Lists the vms and networks on the project's hosts that bear its mark and are in no record: what a run that was cut off or a
 lost state left, what was released, and copies made by hand.
 

@@ -84,6 +84,37 @@ func wrap(text string, n int) []string {
 	return out
 }
 
+// widestText is how wide a text gets that is only read: lines that are longer are hard to follow.
+const widestText = 100
+
+// Fill breaks paragraphs, and items of lists that begin with "- ", into lines as wide as the terminal; without one, text stays
+// as it is.
+func (p *Printer) Fill(text string) string {
+	if p.Width <= 0 {
+		return text
+	}
+	var paragraphs []string
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		var items []string
+		for line := range strings.SplitSeq(paragraph, "\n") {
+			if len(items) == 0 || strings.HasPrefix(line, "- ") {
+				items = append(items, line)
+			} else {
+				items[len(items)-1] += " " + strings.TrimSpace(line)
+			}
+		}
+		for i, item := range items {
+			indent := ""
+			if strings.HasPrefix(item, "- ") {
+				indent = "  "
+			}
+			items[i] = strings.Join(wrap(item, min(p.Width, widestText)-len(indent)), "\n"+indent)
+		}
+		paragraphs = append(paragraphs, strings.Join(items, "\n"))
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
 // plural writes a count with its noun: "1 disk", "2 disks".
 func plural(n int, noun string) string {
 	if n == 1 {

@@ -170,3 +170,17 @@ func bigPlan() *planner.Plan {
 func bigDownloads() Downloads {
 	return Downloads{bytes: map[resource.Addr]int64{addr("image.debian"): 1_300_000_000}, total: 1_300_000_000}
 }
+
+// TestTextFitsTheTerminal: what is only read is as wide as the terminal, words stay whole, and lists keep their form.
+func TestTextFitsTheTerminal(t *testing.T) {
+	text := "Lists what could be deleted,\nand deletes it:\n\n- bases that nothing\n  uses;\n- what the cache holds.\n\nExit codes: 0."
+	for width, want := range map[int]string{
+		0:   text,
+		26:  "Lists what could be\ndeleted, and deletes it:\n\n- bases that nothing\n  uses;\n- what the cache holds.\n\nExit codes: 0.",
+		500: "Lists what could be deleted, and deletes it:\n\n- bases that nothing uses;\n- what the cache holds.\n\nExit codes: 0.",
+	} {
+		if got := New(Streams{Width: width}).Fill(text); got != want {
+			t.Errorf("on %d columns:\n%s\nwant:\n%s", width, got, want)
+		}
+	}
+}
