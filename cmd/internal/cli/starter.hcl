@@ -9,6 +9,11 @@
 variable "ssh_key" {
   type        = string
   description = "The public key that may log in: --var ssh_key=\"$(cat ~/.ssh/id_ed25519.pub)\"."
+
+  validation {
+    condition     = var.ssh_key != ""
+    error_message = "It is empty, so that nobody could log in. To make a key: ssh-keygen -t ed25519"
+  }
 }
 
 # Where the guests run. qemu+ssh://root@lab/system reaches another machine.
