@@ -275,6 +275,28 @@ func TestHTTPSIsNeverLeft(t *testing.T) {
 	}
 }
 
+// A signed URL may lead to another server, which is not told the signature, nor is a login.
+func TestAServerThatAnotherLeadsToLearnsNoCredentials(t *testing.T) {
+	bits := disk(1<<20, 1)
+	var learned []string
+	mirror := serve(t, bits)
+	mirror.misbehaves(func(_ int, _ nethttp.ResponseWriter, r *nethttp.Request) bool {
+		mirror.mu.Lock()
+		defer mirror.mu.Unlock()
+		learned = append(learned, fmt.Sprint(r.URL, r.Header))
+		return false
+	})
+	web := httptest.NewServer(nethttp.RedirectHandler(mirror.URL+"/disk.raw", nethttp.StatusFound))
+	t.Cleanup(web.Close)
+	location := strings.Replace(web.URL, "http://", "http://t0ken@", 1) + "/disk.raw?X-Amz-Signature=t0ken"
+	mustFetch(t, newStore(t, t.TempDir()), image(location, ""), bits)
+	mirror.mu.Lock()
+	defer mirror.mu.Unlock()
+	if all := strings.Join(learned, "\n"); all == "" || strings.Contains(all, "t0ken") || strings.Contains(all, "Authorization") {
+		t.Errorf("it learns %q", learned)
+	}
+}
+
 func TestBombsAreStopped(t *testing.T) {
 	var packed bytes.Buffer
 	g := gzip.NewWriter(&packed)

@@ -56,12 +56,16 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if before := via[len(via)-1].URL; before.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w: from https to %s, where anyone on the way could change the file", errRedirect, req.URL.Scheme)
 	}
+	req.Header.Del("Referer") // which has the signature of the URL that we come from
 	return nil
 }
 
-// Stat implements source.Source, with a HEAD request.
+// Stat implements source.Source, with a HEAD request where the server answers such: a URL that is signed is for GET alone.
 func (s *Source) Stat(ctx context.Context, location string) (source.Info, error) {
 	body, info, err := s.request(ctx, http.MethodHead, location, source.Position{})
+	if errors.Is(err, errForbidden) {
+		body, info, err = s.request(ctx, http.MethodGet, location, source.Position{})
+	}
 	if err != nil {
 		return source.Info{}, err
 	}
@@ -80,6 +84,9 @@ func (s *Source) Open(ctx context.Context, location string, from source.Position
 	}
 	return body, info, err
 }
+
+// errForbidden tells that the server does not let us.
+var errForbidden = errors.New("it wants a login, or the file does not exist")
 
 // errNoRange tells that the server cannot continue where it was asked to.
 var errNoRange = errors.New("the server cannot continue a download")
@@ -152,7 +159,7 @@ func statusError(resp *http.Response) error {
 	case http.StatusNotFound, http.StatusGone:
 		return fmt.Errorf("%w: there is no such file (any more)", err)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w: it wants a login, or the file does not exist", err)
+		return fmt.Errorf("%w: %w", err, errForbidden)
 	}
 	return err
 }
