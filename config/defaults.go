@@ -99,10 +99,10 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 	schemes := e.project.opts.Schemes
 	_, err := url.Parse(img.Source)
 	switch {
-	case isURL && err != nil && strings.Contains(img.Source, "@"):
+	case isURL && err != nil && strings.ContainsAny(img.Source, "@?"):
 		e.rep.addFirst(mistake(o.at("source"), "Bad URL", "%s is no URL. In a password write %%23 for #, %%25 for %%, %%2F for / and %%40 for @.", resource.Redact(img.Source)))
 		o.fail("source")
-	case resource.WithoutPassword(img.Source) != img.Source && strings.HasPrefix(scheme, "oci"):
+	case resource.HasLogin(img.Source) && strings.HasPrefix(scheme, "oci"):
 		e.rep.addFirst(mistake(o.at("source"), "Password in a URL", "Plans would show it and the state would record it. Log in with docker login or podman login: their logins are used."))
 		o.fail("source")
 	case isURL && schemes != nil && !slices.Contains(schemes, scheme):
@@ -114,8 +114,13 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 		img.Source = e.fromRoot(o.scope, img.Source)
 	}
 	if sum := img.Checksum; sum != "" && !o.bad["checksum"] && !goodChecksum(sum) {
-		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", sum))
+		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", resource.Redact(sum)))
 		o.fail("checksum")
+	}
+	resource.SealLocations(img, e.prior.Salt)
+	if isSum(img.Checksum) && !img.FullSource.IsZero() {
+		// The sum says which file it is, whatever its URL is signed with today.
+		img.FullSource = img.FullSource.As(resource.NewSecret(img.Source, e.prior.Salt))
 	}
 }
 
@@ -147,7 +152,8 @@ func (e *evaluator) fromRoot(sc *scope, path string) string {
 }
 
 func goodChecksum(sum string) bool {
-	return strings.Contains(sum, "://") || isSum(sum)
+	_, err := url.Parse(sum)
+	return strings.Contains(sum, "://") && err == nil || isSum(sum)
 }
 
 func (e *evaluator) completeVolume(o *object, v *resource.Volume) {

@@ -96,7 +96,8 @@ func (p *placement) built(o *object, img *resource.Image) {
 // bitsOf is what makes an image's bits what they are.
 func bitsOf(img *resource.Image) *resource.Image {
 	bits := &resource.Image{
-		Source: img.Source, Checksum: img.Checksum, Format: img.Format, Revision: img.Revision, Origin: img.Origin, OriginBacking: img.OriginBacking,
+		Source: img.Source, FullSource: img.FullSource, Checksum: img.Checksum, FullChecksum: img.FullChecksum,
+		Format: img.Format, Revision: img.Revision, Origin: img.Origin, OriginBacking: img.OriginBacking,
 	}
 	if b := img.Build; b != nil {
 		bits.Build = &resource.Build{Commands: b.Commands, Files: b.Files}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,7 +144,8 @@ func (l *loader) lockBlock(lock *Lock, b *hclsyntax.Block) {
 		l.rep.add(mistake(b.DefRange(), "Unknown block type", "A lock file has only blocks such as source \"https://…\" { … }: remove this."))
 		return
 	}
-	if _, twice := lock.pins[b.Labels[0]]; twice {
+	source := resource.Redact(b.Labels[0]) // older versions left names in URLs, which may be tokens
+	if _, twice := lock.pins[source]; twice {
 		l.rep.add(mistake(b.DefRange(), "Duplicate block", "The lock file has two blocks for this source, as a merge leaves them. Remove one; vmplan image update moves the image on."))
 		return
 	}
@@ -168,12 +170,30 @@ func (l *loader) lockBlock(lock *Lock, b *hclsyntax.Block) {
 	} else if attr == nil {
 		l.rep.add(mistake(b.DefRange(), "Missing attribute", "The block lacks digest. Restore the file, or remove the block: the next apply writes it anew."))
 	}
-	lock.pins[b.Labels[0]] = pin
+	pin.Resolved = withoutToken(pin.Resolved)
+	lock.pins[source] = pin
 }
 
-// distinguish warns of sources that a lock cannot tell apart, because they differ in what must not be written down.
+// withoutToken drops a resolved location with a login or a token in it, as older versions wrote them of Vagrant's catalogues: the
+// digest alone will do. What chooses a box of a catalogue is no token.
+func withoutToken(resolved string) string {
+	u, err := url.Parse(resolved)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	for _, key := range []string{"version", "provider", "architecture"} {
+		query.Del(key)
+	}
+	if u.User != nil || len(query) > 0 {
+		return ""
+	}
+	return resolved
+}
+
+// distinguish warns of sources that a lock cannot tell apart, because they differ only in what must not be written down.
 func (l *Lock) distinguish(e *evaluator) {
-	seen := map[string]string{}
+	seen := map[string]resource.Secret{}
 	clear(l.unclear)
 	for _, o := range e.objects {
 		img, ok := o.res.(*resource.Image)
@@ -181,11 +201,11 @@ func (l *Lock) distinguish(e *evaluator) {
 			continue
 		}
 		key := resource.Redact(img.Source)
-		if first, ok := seen[key]; ok && first != img.Source {
+		if first, ok := seen[key]; ok && first.Hash() != img.FullSource.Hash() {
 			l.unclear[key] = true
-			e.rep.addFirst(warning(o.at("source"), "Image cannot be locked", "Another image's source differs from this one only behind the question mark or in the password, which are not written into %s: neither is locked. Say the checksum of each.", LockName))
+			e.rep.addFirst(warning(o.at("source"), "Image cannot be locked", "Another image's source differs from this one only behind the question mark, which is not written into %s: neither is locked. Say the checksum of each.", LockName))
 		}
-		seen[key] = img.Source
+		seen[key] = img.FullSource
 	}
 }
 

@@ -129,7 +129,7 @@ source "https://img.example/debian.qcow2" {
   digest = "` + oldSum + `"
 }
 
-source "https://user:xxxxx@a.example/x?…" {
+source "https://xxxxx@a.example/x?…" {
   digest   = "` + newSum + `"
   resolved = "oci://reg/a@` + newSum + `"
   revision = 2
@@ -179,5 +179,82 @@ image "held" {
 	}
 	if text := append(diags, more...).Error(); !strings.Contains(text, "neither is locked") {
 		t.Errorf("of what cannot be told apart it says %s", text)
+	}
+}
+
+// URLs are signed anew every day. What a sum or the lock says makes that no change; without them nobody knows.
+func TestWhichSignaturesCount(t *testing.T) {
+	const signed, file = "https://img.example/a.qcow2?X-Amz-Signature=", "debian-1234abcd.qcow2"
+	for _, c := range []struct {
+		name, source, rest, locked string
+		same                       bool
+	}{
+		{"unlocked", signed, "", "", false},
+		{"locked", signed, "", "https://img.example/a.qcow2?…", true},
+		{"with a sum", signed, "checksum = \"" + oldSum + "\"", "", true},
+		{"with a file of sums, unlocked", "https://img.example/a.qcow2", "checksum = \"https://img.example/SUMS?sig=", "", false},
+		{"with a file of sums, locked", "https://img.example/a.qcow2", "checksum = \"https://img.example/SUMS?sig=", "https://img.example/a.qcow2", true},
+		{"the box of a catalogue, locked", "vagrant+https://img.example/a.json?version=", "", "vagrant+https://img.example/a.json?…", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			day := func(number string) {
+				line := "source = \"" + c.source
+				if strings.HasSuffix(c.source, "=") {
+					line += number
+				}
+				line += "\"\n" + c.rest
+				if strings.HasSuffix(c.rest, "=") {
+					line += number + "\""
+				}
+				writeFiles(t, dir, map[string]string{"main.hcl": "host \"lab\" { uri = \"sim:lab.json\" }\nimage \"debian\" {\n" + line + "\n}\n"})
+			}
+			if c.locked != "" {
+				writeFiles(t, dir, map[string]string{LockName: "source \"" + c.locked + "\" {\n  digest = \"" + oldSum + "\"\n}\n"})
+			}
+			day("1")
+			_, first := project(t, dir, nil)
+			was := theImage(t, first)
+			was.File = file // as another version called it
+			day("2")
+			_, second := project(t, dir, objects(first))
+			is := theImage(t, second)
+			if same := is.File == file && len(resource.Diff(was, is)) == 0; same != c.same {
+				t.Errorf("another signature makes %+v, its file %s", resource.Diff(was, is), is.File)
+			}
+			if !strings.HasSuffix(is.Location()+is.ChecksumLocation(), "2") && !isSum(is.Checksum) {
+				t.Errorf("it is got from %s and %s", is.Location(), is.ChecksumLocation())
+			}
+		})
+	}
+}
+
+// A state and a lock of an older version, which had names and tokens in them, stand for what they stood for.
+func TestCredentialsThatOlderVersionsWroteDown(t *testing.T) {
+	dir := t.TempDir()
+	const source, boxes = "https://t0ken@img.example/a.qcow2?sig=t0ken", "vagrant+https://me:t0ken@img.example/a.json"
+	writeFiles(t, dir, map[string]string{
+		"main.hcl": "host \"lab\" { uri = \"sim:lab.json\" }\nimage \"debian\" { source = \"" + source + "\" }\nimage \"box\" { source = \"" + boxes + "\" }\n",
+		LockName: "source \"https://t0ken@img.example/a.qcow2?…\" {\n  digest = \"" + oldSum + "\"\n  revision = 2\n}\n" +
+			"source \"vagrant+https://me:xxxxx@img.example/a.json\" {\n  digest = \"" + newSum + "\"\n  resolved = \"" + boxes + "?token=t0ken&version=1\"\n}\n",
+	})
+	p, c := project(t, dir, nil)
+	img := theImage(t, c)
+	was := resource.Clone(img)
+	was.Source, was.FullSource, was.File = source, resource.Secret{}, "debian-1234abcd.qcow2"
+	resource.SealLocations(was, []byte("salt")) // as states are read
+	_, again := project(t, dir, map[resource.Addr]resource.Resource{img.Addr: was})
+	if got := theImage(t, again); got.File != was.File || len(resource.Diff(was, got)) > 0 {
+		t.Errorf("the recorded image changes: %+v", resource.Diff(was, got))
+	}
+	if pin, ok := p.Lock().Of(img); !ok || pin.Revision != 2 {
+		t.Errorf("the lock says of it %+v", pin)
+	}
+	if changed, err := p.Lock().Write(); err != nil || !changed {
+		t.Errorf("the lock was not written anew: %v", err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, LockName))
+	if err != nil || strings.Contains(string(text), "t0ken") || strings.Contains(string(text), "resolved") {
+		t.Errorf("%s %v", text, err)
 	}
 }

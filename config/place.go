@@ -243,6 +243,12 @@ func (p *placement) image(o *object, img *resource.Image) {
 	if img.Revision = p.revision(img); img.Revision != "" {
 		parts = append(parts, img.Revision)
 	}
+	p.keepLocations(img)
+	for _, full := range []resource.Secret{img.FullSource, img.FullChecksum} {
+		if !full.IsZero() {
+			parts = append(parts, full.Hash())
+		}
+	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
 	p.keepImageFile(img)

@@ -74,6 +74,22 @@ func (e *evaluator) keepImageFile(img *resource.Image) {
 	}
 }
 
+// keepLocations lets the queries of an image's URLs count as those that it was imported with, when a sum or the lock says which file
+// it is: signed URLs are others every day. The query of a Vagrant catalogue is no signature, but chooses the box.
+func (e *evaluator) keepLocations(img *resource.Image) {
+	was := recorded[*resource.Image](e, img.Addr)
+	_, locked := e.project.lock.Of(img)
+	if was == nil || !isSum(img.Checksum) && (!locked || strings.HasPrefix(img.Source, "vagrant+")) {
+		return
+	}
+	if was.Source == img.Source {
+		img.FullSource = img.FullSource.As(was.FullSource)
+	}
+	if was.Checksum == img.Checksum {
+		img.FullChecksum = img.FullChecksum.As(was.FullChecksum)
+	}
+}
+
 // seedPrefix is what the names of a vm's seeds begin with.
 func (e *evaluator) seedPrefix(vm *resource.VM) string {
 	if was := recorded[*resource.Seed](e, vm.Addr.WithPart(seedPart)); was != nil {

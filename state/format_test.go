@@ -273,3 +273,47 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+// Older versions recorded what stands behind the question mark of an image's URL, and names in it: it is gone with the next write,
+// and nothing else changes.
+func TestCredentialsThatAnOlderVersionRecorded(t *testing.T) {
+	image := func(source string) *resource.Image {
+		return &resource.Image{Meta: resource.Meta{Addr: resource.Addr{Kind: resource.KindImage, Name: "debian"}}, Source: source, File: "debian-1.qcow2"}
+	}
+	const older, wanted = "https://me:xxxxx@host/a.img?sig=" + secretText, "https://you:" + secretText + "@host/a.img?sig=" + secretText
+	s := statetest.Snapshot(0)
+	rec := &state.Record{Object: image(older), Status: state.StatusReady}
+	want := image(wanted)
+	resource.SealLocations(want, s.Salt)
+
+	head, err := state.JournalHead(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := state.JournalLine([]state.Entry{{Step: "create", Addr: want.Addr, Phase: state.PhaseDone, Record: rec}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := state.DecodeJournal(append(head, line...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromJournal, err := state.Fold(nil, j)
+	s.Records[want.Addr] = rec
+	data, err2 := state.Encode(s)
+	if err = errors.Join(err, err2); err != nil || !bytes.Contains(data, []byte(older)) {
+		t.Fatalf("it was not written as older versions did: %s, %v", data, err)
+	}
+	fromFile, err := state.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, s := range map[string]*state.Snapshot{"journal": fromJournal, "file": fromFile} {
+		if diff := resource.Diff(s.Records[want.Addr].Object, want); len(diff) > 0 {
+			t.Errorf("out of the %s it differs from what is wanted: %+v", from, diff)
+		}
+		if data, err := state.Encode(s); err != nil || bytes.Contains(data, []byte(secretText)) {
+			t.Errorf("out of the %s it is written again as %s, %v", from, data, err)
+		}
+	}
+}

@@ -122,6 +122,7 @@ func (s *Snapshot) addDecoded(r *Record) error {
 	if s.Records[a] != nil {
 		return fmt.Errorf("a second record of %s", a)
 	}
+	resource.SealLocations(r.Object, s.Salt) // older versions recorded them in the open
 	s.Records[a] = r
 	return nil
 }

@@ -178,6 +178,9 @@ func Fold(s *Snapshot, j *Journal) (*Snapshot, error) {
 		return s, nil
 	}
 	for _, e := range j.Entries {
+		if e.Record != nil {
+			resource.SealLocations(e.Record.Object, s.Salt) // older versions recorded them in the open
+		}
 		s.Apply(e)
 	}
 	return s, nil

@@ -174,7 +174,8 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdServe serves the files of a folder over http, each with a tag of its content, and lets projects know the server's
-// address as the variable server: serve DIR. With ! it stops.
+// address as the variable server: serve DIR. With ! it stops. Below /signed/ it wants a signature and answers GET alone, as object
+// stores do; below /login/ it wants a login.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	running := ts.Value(servers).(*[]*httptest.Server)
 	if neg {
@@ -189,6 +190,12 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir := ts.MkAbs(args[0])
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _, _ := r.BasicAuth()
+		signed := r.Method == http.MethodGet && strings.HasPrefix(r.URL.Query().Get("X-Amz-Signature"), "s1gned")
+		if strings.HasPrefix(r.URL.Path, "/signed/") && !signed || strings.HasPrefix(r.URL.Path, "/login/") && user != "t0ken" {
+			http.Error(w, "", http.StatusForbidden)
+			return
+		}
 		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(r.URL.Path)))
 		if err != nil {
 			http.NotFound(w, r)

@@ -169,8 +169,6 @@ func (x labelIndex) find(label string) reflect.Value {
 
 func equalLeaf(x, y reflect.Value) bool {
 	switch x.Kind() {
-	case reflect.String:
-		return x.String() == y.String() || WithoutPassword(x.String()) == WithoutPassword(y.String())
 	case reflect.Pointer:
 		return x.IsNil() == y.IsNil() && (x.IsNil() || x.Elem().Equal(y.Elem()))
 	case reflect.Struct:
@@ -314,14 +312,8 @@ func shares(t reflect.Type) bool {
 	return false
 }
 
-// Secrets collects the texts of all secrets of r that are known in clear, by hash, and locations with a password by what is
-// recorded of them.
+// Secrets collects the texts of all secrets of r that are known in clear, by hash.
 func Secrets(r Resource, into map[string]string) {
-	for _, location := range locations(r) {
-		if recorded := WithoutPassword(*location); recorded != *location {
-			into[recorded] = *location
-		}
-	}
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
 		if s.clear != nil {
 			into[s.hash] = *s.clear
@@ -331,11 +323,6 @@ func Secrets(r Resource, into map[string]string) {
 
 // Reveal gives decoded secrets of r their texts again, by hash, and lists the hashes it has no text for.
 func Reveal(r Resource, texts map[string]string) (missing []string) {
-	for _, location := range locations(r) {
-		if text, ok := texts[*location]; ok {
-			*location = text
-		}
-	}
 	eachSecret(reflect.ValueOf(r), func(s *Secret) {
 		switch text, ok := texts[s.hash]; {
 		case s.hash == "":
@@ -347,14 +334,6 @@ func Reveal(r Resource, texts map[string]string) (missing []string) {
 		}
 	})
 	return missing
-}
-
-// locations are the fields of r that may hold a password, as part of a URL.
-func locations(r Resource) []*string {
-	if img, ok := r.(*Image); ok {
-		return []*string{&img.Source, &img.Checksum}
-	}
-	return nil
 }
 
 func eachSecret(v reflect.Value, do func(*Secret)) {
@@ -389,7 +368,7 @@ func Format(v any) string {
 		if strings.HasPrefix(strings.TrimPrefix(v, "vagrant+"), "http") {
 			return fmt.Sprintf("%q", Redact(v))
 		}
-		return fmt.Sprintf("%q", WithoutPassword(v))
+		return fmt.Sprintf("%q", withoutPassword(v))
 	case []string, map[string]string:
 		text, _ := json.Marshal(v)
 		return string(text)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -241,34 +240,5 @@ func TestFillComputedAddsWhatOnlyTheHostKnows(t *testing.T) {
 	got := FillComputed(img, &Image{Source: "b", File: "g", Digest: "sha256:1"}).(*Image)
 	if got.Digest != "sha256:1" || got.Source != "a" || got.File != "f" || img.Digest != "" {
 		t.Errorf("got %+v from %+v", got, img)
-	}
-}
-
-// A password in a URL is no part of what an object is, and is in nothing that is written of it.
-func TestPasswordsInURLs(t *testing.T) {
-	img := &Image{Source: "https://me:" + secretText + "@host/a.img", Checksum: "https://me:" + secretText + "@host/SUMS"}
-	data, err := json.Marshal(Encoded{img})
-	if err != nil || strings.Contains(string(data), secretText) {
-		t.Fatalf("it is written as %s, %v", data, err)
-	}
-	var read Encoded
-	if err := json.Unmarshal(data, &read); err != nil {
-		t.Fatal(err)
-	}
-	if diff := Diff(read.Resource, img); len(diff) > 0 {
-		t.Errorf("read back it differs: %+v", diff)
-	}
-	if diff := Diff(img, &Image{Source: "https://you:" + secretText + "@host/a.img", Checksum: img.Checksum}); len(diff) != 1 {
-		t.Errorf("another user makes %+v", diff)
-	}
-	for _, text := range []string{Format(img.Source), Format("ftp://me:" + secretText + "@host"), Format("https://host/a?sig=" + secretText)} {
-		if strings.Contains(text, secretText) {
-			t.Errorf("people are shown %s", text)
-		}
-	}
-	texts := map[string]string{}
-	Secrets(img, texts)
-	if missing := Reveal(read.Resource, texts); len(missing) > 0 || read.Resource.(*Image).Source != img.Source {
-		t.Errorf("revealed it is %+v, without %v", read.Resource, missing)
 	}
 }

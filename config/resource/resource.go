@@ -140,6 +140,10 @@ type Image struct {
 	MinMemory    Size   `json:"min_memory,omitzero" schema:"input" doc:"The memory that a VM made from it needs at least, and has when nothing else says more."`
 	MinVCPUs     int    `json:"min_vcpus,omitzero" schema:"input" doc:"The virtual CPUs that a VM made from it needs at least, and has when nothing else says more."`
 	MinDisk      Size   `json:"min_disk,omitzero" schema:"input" doc:"The size that a disk made from it needs at least, and has when it names none. Not less than the image's own."`
+	// FullSource and FullChecksum are the two with a login or a query in them, of which Source and Checksum hold only what can be
+	// shown: see SealLocations.
+	FullSource   Secret `json:"full_source,omitzero" schema:"computed,local" doc:"source with its login and what stands behind its question mark; never recorded in clear."`
+	FullChecksum Secret `json:"full_checksum,omitzero" schema:"computed,local" doc:"The same of checksum."`
 	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`

@@ -106,14 +106,7 @@ func (e Encoded) MarshalJSON() ([]byte, error) {
 	if e.Resource == nil {
 		return []byte("null"), nil
 	}
-	r := e.Resource
-	if len(locations(r)) > 0 {
-		r = Clone(r)
-		for _, location := range locations(r) {
-			*location = WithoutPassword(*location)
-		}
-	}
-	spec, err := json.Marshal(r)
+	spec, err := json.Marshal(e.Resource)
 	if err != nil {
 		return nil, err
 	}

@@ -120,6 +120,7 @@ func (e *entry) load() {
 	if data, err := os.ReadFile(e.file("versions.json")); err == nil && json.Unmarshal(data, e) != nil {
 		e.Versions = nil
 	}
+	e.Location = Display(e.Location) // older versions left names in URLs, which may be tokens
 	e.Versions = slices.DeleteFunc(e.Versions, func(v version) bool { return !isDigest(v.Digest) })
 }
 
@@ -140,11 +141,37 @@ func (e *entry) path(v version) string {
 }
 
 // bySum gives the version with the sum, if its bits are still what they were. There is none for the zero sum, and none that
-// is used in place: there the file itself must be asked.
+// is used in place: there the file itself must be asked. What was got with another signature in the URL will do.
 func (e *entry) bySum(want sum) *version {
-	return e.newest(func(v version) bool {
-		return want != sum{} && v.InPlace == "" && !v.Apart && v.Sums[want.Algo] == want.Hex
-	})
+	if want == (sum{}) {
+		return nil
+	}
+	for _, e := range append([]*entry{e}, e.siblings()...) {
+		v := e.newest(func(v version) bool { return v.InPlace == "" && !v.Apart && v.Sums[want.Algo] == want.Hex })
+		if v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// siblings are the entries of locations that differ from this one's in what is not shown, if it has such: a login, a signature.
+func (e *entry) siblings() []*entry {
+	if !strings.ContainsAny(e.Location, "@?") {
+		return nil
+	}
+	all, err := e.store.entries()
+	if err != nil {
+		return nil // a cache that cannot be read is an empty one
+	}
+	var out []*entry
+	for _, other := range all {
+		if other.Location == e.Location && other.dir != e.dir {
+			other.pick = e.pick
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
 // byInfo gives the version that the source has now: of the digest that it promises, or else of the same validator and size. A

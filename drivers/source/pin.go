@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -51,7 +52,7 @@ func (s *Store) newest(ctx context.Context, img *resource.Image, tries int) (err
 	if err != nil {
 		return e, err
 	}
-	checksum := img.Checksum
+	checksum := img.ChecksumLocation()
 	if checksum == "" {
 		_, checksum, _ = s.options.Named(img.Source)
 	}
@@ -60,7 +61,7 @@ func (s *Store) newest(ctx context.Context, img *resource.Image, tries int) (err
 }
 
 func (s *Store) errandTo(img *resource.Image) (e errand, err error) {
-	location, pick := s.locate(img.Source)
+	location, pick := s.locate(img.Location())
 	e = errand{addr: img.Addr, location: location, pick: pick, address: location}
 	e.source, err = s.options.Sources.find(location)
 	return e, err
@@ -138,10 +139,12 @@ func (s *Store) Latest(ctx context.Context, img *resource.Image, report func(dri
 
 // Imported gives the pin of the version that an image was imported from, as far as the cache still knows it.
 func (s *Store) Imported(img *resource.Image) (resource.Pin, bool) {
-	entry := s.peekEntry(s.locate(img.Source))
-	for i := len(entry.Versions) - 1; i >= 0 && img.Digest != ""; i-- {
-		if v := entry.Versions[i]; v.Digest == img.Digest && v.InPlace == "" {
-			return v.pin(), true
+	own := s.peekEntry(s.locate(img.Location()))
+	for _, e := range append([]*entry{own}, own.siblings()...) {
+		for _, v := range slices.Backward(e.Versions) {
+			if img.Digest != "" && v.Digest == img.Digest && v.InPlace == "" {
+				return v.pin(), true
+			}
 		}
 	}
 	return resource.Pin{}, false

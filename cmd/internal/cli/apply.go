@@ -238,7 +238,7 @@ func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
 		resource.Secrets(r, texts)
 	}
 	if err := p.Reveal(texts); err != nil {
-		return fmt.Errorf("%w: give the sensitive variables the values they had when the plan was made", err)
+		return fmt.Errorf("%w: give the sensitive variables the values they had when the plan was made, and images the same URLs; of an image with a checksum only the signature may be another", err)
 	}
 	return nil
 }

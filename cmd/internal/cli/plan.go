@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
 )
 
@@ -102,6 +103,16 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 	return fmt.Errorf("--format %s: write text, json or markdown", format)
 }
 
+// isHidden tells whether a value is part of what is not shown of an image's URL.
+func (s *session) isHidden(value string) bool {
+	for img := range resource.Of[*resource.Image](s.config.Set) {
+		if resource.Hides(img.Location(), value) || resource.Hides(img.ChecksumLocation(), value) {
+			return true
+		}
+	}
+	return false
+}
+
 func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -115,7 +126,11 @@ func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 		p.Inputs.VarFiles = append(p.Inputs.VarFiles, file)
 	}
 	for name, value := range s.vars {
-		if !s.project.Sensitive(name) {
+		switch {
+		case s.project.Sensitive(name):
+		case s.isHidden(value):
+			s.app.printer().Aside(fmt.Sprintf("The plan is without the value of var.%[1]s, which is in the hidden part of an image's URL: give it to apply again, with --var %[1]s=…", name))
+		default:
 			p.Inputs.Vars[name] = value
 		}
 	}

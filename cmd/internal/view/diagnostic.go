@@ -184,7 +184,7 @@ func (p *Printer) snippet(r hcl.Range, file *hcl.File) []string {
 		if n < r.Start.Line {
 			continue
 		}
-		text := clean(strings.ReplaceAll(lines.Text(), "\t", " "))
+		text := clean(strings.ReplaceAll(resource.RedactLine(lines.Text()), "\t", " "))
 		number := fmt.Sprintf("%5d: ", n)
 		out = append(out, p.style.dim(number)+cut(text, max(p.Width-10, 0)))
 		if mark := underline(r, text); n == r.Start.Line && mark != "" {

@@ -2,6 +2,8 @@ package view
 
 import (
 	"github.com/hashicorp/hcl/v2"
+
+	"vmplan.dev/vmplan/config/resource"
 )
 
 // formatVersion is the version of every JSON form that vmplan prints; docs/json.md documents them. A change that old
@@ -92,5 +94,5 @@ func snippetForm(r hcl.Range, file *hcl.File) *snippetJSON {
 	for end < len(src) && src[end] != '\n' {
 		end++
 	}
-	return &snippetJSON{Code: string(src[start:end]), StartLine: r.Start.Line, Start: r.Start.Byte - start, End: r.End.Byte - start}
+	return &snippetJSON{Code: resource.RedactLine(string(src[start:end])), StartLine: r.Start.Line, Start: r.Start.Byte - start, End: r.End.Byte - start}
 }
