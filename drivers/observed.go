@@ -98,6 +98,8 @@ type Object struct {
 	Snapshots []SnapshotInfo
 	// Capacity and Free of a pool, in bytes.
 	Capacity, Free resource.Size
+	// Volumes are the files that an active pool holds, in order, also those that are not ours; without what snapshots have made.
+	Volumes []string
 	// Taken is the room that an image or volume takes in its pool, in bytes; 0 when the host does not tell.
 	Taken resource.Size
 	// Path of a pool's folder or a volume's file on the host.

@@ -74,14 +74,14 @@ func (p *planner) summary(o *object) Change {
 		for i := range c.Fields {
 			c.Fields[i].Impact = min(c.Fields[i].Impact, c.Impact)
 		}
-		c.Loses, c.Keeps = o.loses(), p.keptBase(o)
+		c.Loses, c.Keeps = o.loses(), append(p.keptBase(o), p.strangersIn(o)...)
 	case fateDelete:
 		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
 		if o.abandoned() {
 			c.Impact = drivers.ImpactLive
 		}
 		c.Fields = allFields(o.was, drivers.ImpactDestroy, true)
-		c.Loses = o.loses()
+		c.Loses, c.Keeps = o.loses(), p.strangersIn(o)
 	case fateRelease:
 		c.Action, c.Impact = ActionRelease, drivers.ImpactRecord
 		c.Keeps = o.keeps()

@@ -77,3 +77,21 @@ func (p *planner) whyGone(o *object) string {
 	}
 	return "no longer in the files"
 }
+
+// strangersIn names what lies in a pool that goes and is not of this project: no host deletes that with the pool.
+func (p *planner) strangersIn(o *object) []string {
+	pool, ok := o.was0().(*resource.Pool)
+	if !ok {
+		return nil
+	}
+	var files []string
+	for _, file := range o.live.Volumes {
+		if p.atPlace[place{o.at.host, string(resource.KindVolume) + "/" + pool.Name + "/" + file}] == nil {
+			files = append(files, file)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s in %s, not of this project", some(files), pool.Path)}
+}

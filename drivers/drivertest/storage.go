@@ -44,6 +44,9 @@ var storageScenarios = []scenario{
 			if o := s.live(v); !strings.HasSuffix(o.Path, "/"+file) || len(o.Users) != 0 {
 				s.t.Errorf("%s is at %s, used by %v", file, o.Path, o.Users)
 			}
+			if files := s.live(s.pool("disks")).Volumes; !slices.Contains(files, file) || !slices.IsSorted(files) {
+				s.t.Errorf("%s is not among what the pool holds: %q", file, files)
+			}
 			s.do(drivers.NewDelete(s.normal(v)))
 			s.absent(v)
 		}

@@ -4,6 +4,7 @@ package libvirt
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,7 +31,7 @@ func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers
 func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers.Observed, err error) {
 	o := &observation{
 		session: s, lineage: sel.Lineage, all: sel.All, unfinished: sel.Unfinished, want: make(map[string]resource.Resource, len(sel.Want)),
-		objects: map[string]*drivers.Object{}, users: map[string][]string{}, overlays: map[string]string{}, tops: map[string]string{},
+		objects: map[string]*drivers.Object{}, users: map[string][]string{}, files: map[string][]string{}, overlays: map[string]string{}, tops: map[string]string{},
 	}
 	for _, r := range sel.Want {
 		o.want[resource.Key(r)] = r
@@ -64,6 +65,7 @@ func observe(ctx context.Context, s *session, sel drivers.Selection) (_ *drivers
 			object.Users = users
 		}
 	}
+	o.listFiles()
 	return &drivers.Observed{Facts: facts, Objects: o.objects}, nil
 }
 
@@ -81,6 +83,7 @@ type observation struct {
 	mu      sync.Mutex
 	objects map[string]*drivers.Object
 	users   map[string][]string // Key of what is used → Keys of its users
+	files   map[string][]string // what each active pool holds, by name
 	leased  []string            // networks that running guests of ours are on
 
 	overlays map[string]string // volume that an external snapshot has made → Key of its vm
@@ -92,6 +95,18 @@ func (o *observation) add(object *drivers.Object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.objects[resource.Key(object.Resource)] = object
+}
+
+// listFiles tells of the pools what they hold, without what external snapshots have made.
+func (o *observation) listFiles() {
+	for pool, files := range o.files {
+		object := o.objects[string(resource.KindPool)+"/"+pool]
+		if object == nil {
+			continue
+		}
+		object.Volumes = slices.DeleteFunc(files, func(file string) bool { return o.overlays[pool+"/"+file] != "" })
+		slices.Sort(object.Volumes)
+	}
 }
 
 // addUser records that the object user uses each of the keys.

@@ -195,6 +195,11 @@ func (o *observation) readVolume(ctx context.Context, v *libvirt.StorageVol, poo
 	if err != nil {
 		return err
 	}
+	if live.kind != "dir" && o.files != nil {
+		o.mu.Lock()
+		o.files[pool] = append(o.files[pool], live.name)
+		o.mu.Unlock()
+	}
 	id := pool + "/" + live.name
 	key := string(resource.KindVolume) + "/" + id
 	backing := o.pools.volumeID(live.backing)

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -167,7 +168,13 @@ func (v *view) object(want resource.Resource) *drivers.Object {
 func (v *view) pool(name string, p *Pool, addr resource.Addr) *drivers.Object {
 	r := resource.Clone(&p.Pool)
 	r.Name, r.Addr = name, addr
-	return &drivers.Object{Resource: r, Power: power(!p.Inactive), Capacity: p.Capacity, Free: v.free(name), Path: p.Path}
+	o := &drivers.Object{Resource: r, Power: power(!p.Inactive), Capacity: p.Capacity, Free: v.free(name), Path: p.Path}
+	for _, id := range slices.Sorted(maps.Keys(v.Volumes)) {
+		if file, ok := strings.CutPrefix(id, name+"/"); ok && !p.Inactive {
+			o.Volumes = append(o.Volumes, file)
+		}
+	}
+	return o
 }
 
 func (v *view) network(name string, n *Network, addr resource.Addr) *drivers.Object {
