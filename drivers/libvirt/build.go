@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -43,24 +45,24 @@ func (c *call) openWorkshop(img *resource.Image) (*workshop, error) {
 
 func (w *workshop) close() { freePool(w.pool) }
 
-// The files, by what they are for.
-const (
-	shopCopy   = "copy.qcow2"       // of the origin, whole
-	shopBuild  = "build.qcow2"      // the overlay that the guest writes to
-	shopSeed   = "build-seed.iso"   // what its cloud-init is told
-	shopSteps  = "build-steps.raw"  // what it is to do
-	shopResult = "build-result.raw" // how far it is
-)
+// What lies there beside the copy and the overlay (resource.Image.CopyID and BuildID), by id: what the guest's cloud-init is told,
+// what the guest is to do, and how far it is.
+func (w *workshop) seedID() string   { return w.beside("build-seed.iso") }
+func (w *workshop) stepsID() string  { return w.beside("build-steps.raw") }
+func (w *workshop) resultID() string { return w.beside("build-result.raw") }
 
-func (w *workshop) file(what string) string { return w.img.Stem() + "-" + what }
-func (w *workshop) id(what string) string   { return w.img.PoolName + "/" + w.file(what) }
-
-func (w *workshop) volume(what string) *resource.Volume {
-	return &resource.Volume{Meta: w.meta(what), PoolName: w.img.PoolName, File: w.file(what), Format: formatQCOW2}
+func (w *workshop) beside(what string) string {
+	return w.img.PoolName + "/" + w.img.Stem() + "-" + what
 }
 
-func (w *workshop) meta(what string) resource.Meta {
-	return resource.Meta{Addr: w.img.Addr, Host: w.img.Host, Name: w.file(what)}
+func (w *workshop) volume(id string) *resource.Volume {
+	meta := w.meta(id)
+	return &resource.Volume{Meta: meta, PoolName: w.img.PoolName, File: meta.Name, Format: formatQCOW2}
+}
+
+// meta is that of a file, or of the guest.
+func (w *workshop) meta(id string) resource.Meta {
+	return resource.Meta{Addr: w.img.Addr, Host: w.img.Host, Name: path.Base(id)}
 }
 
 // copyOrigin copies what the image is made from.
@@ -71,7 +73,7 @@ func (c *call) copyOrigin(img *resource.Image) error {
 	}
 	defer w.close()
 	if err = w.clear(); err == nil {
-		err = w.flatten(img.Origin, emptyVolume(w.volume(shopCopy)))
+		err = w.flatten(img.Origin, emptyVolume(w.volume(w.img.CopyID())))
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", img.Origin, err)
@@ -97,13 +99,13 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 	defer w.close()
 	base := img.Origin
 	if img.Copies() {
-		base = w.id(shopCopy)
+		base = w.img.CopyID()
 	}
-	if err := w.clear(shopCopy); err != nil {
+	if err := w.clear(w.img.CopyID()); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
 	defer func() {
-		keep := []string{shopCopy, shopBuild}
+		keep := []string{w.img.CopyID(), w.img.BuildID()}
 		if err != nil {
 			keep = nil
 		}
@@ -128,20 +130,21 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 
 // furnish makes the disks of the guest that builds, and gives its definition.
 func (w *workshop) furnish(base string, work *guest.Building) (*resource.VM, error) {
-	disk := w.volume(shopBuild)
+	disk := w.volume(w.img.BuildID())
 	disk.Backing = base
 	if err := w.createVolume(disk); err != nil {
 		return nil, err
 	}
 	seed := work.Seed
-	seed.Meta, seed.PoolName, seed.File = w.meta(shopSeed), w.img.PoolName, w.file(shopSeed)
+	seed.Meta, seed.PoolName = w.meta(w.seedID()), w.img.PoolName
+	seed.File = seed.Name
 	if err := w.createSeed(&seed); err != nil {
 		return nil, err
 	}
-	if err := w.putSmall(w.pool, w.id(shopSteps), work.Steps); err != nil {
+	if err := w.putSmall(w.pool, w.stepsID(), work.Steps); err != nil {
 		return nil, err
 	}
-	if err := w.putSmall(w.pool, w.id(shopResult), make([]byte, guest.ResultSize)); err != nil {
+	if err := w.putSmall(w.pool, w.resultID(), make([]byte, guest.ResultSize)); err != nil {
 		return nil, err
 	}
 	return w.vm()
@@ -155,16 +158,16 @@ func (w *workshop) vm() (*resource.VM, error) {
 	}
 	yes := true
 	vm := &resource.VM{
-		Meta:  resource.Meta{Addr: w.img.Addr, Host: w.img.Host, Name: w.img.Stem() + "-build"},
+		Meta:  w.meta(w.beside("build")),
 		UUID:  w.guestUUID(),
 		Title: "builds " + w.img.Addr.String(),
 		VCPUs: b.VCPUs, Memory: b.Memory, CPU: b.CPU, DomainType: b.DomainType, Arch: b.Arch, Machine: b.Machine,
 		Firmware: b.Firmware, SecureBoot: b.SecureBoot,
 		Disks: []resource.Disk{
-			{Label: "root", Source: w.id(shopBuild), Bus: b.DiskBus},
-			{Label: "seed", Source: w.id(shopSeed), Bus: b.DiskBus, ReadOnly: &yes},
-			{Label: guest.StepsDisk, Source: w.id(shopSteps), Bus: b.DiskBus, ReadOnly: &yes},
-			{Label: guest.ResultDisk, Source: w.id(shopResult), Bus: b.DiskBus},
+			{Label: "root", Source: w.img.BuildID(), Bus: b.DiskBus},
+			{Label: "seed", Source: w.seedID(), Bus: b.DiskBus, ReadOnly: &yes},
+			{Label: guest.StepsDisk, Source: w.stepsID(), Bus: b.DiskBus, ReadOnly: &yes},
+			{Label: guest.ResultDisk, Source: w.resultID(), Bus: b.DiskBus},
 		},
 		NICs: []resource.NIC{{Label: "net", Model: b.NICModel, Source: b.Network, Bridge: b.Bridge}},
 	}
@@ -247,15 +250,9 @@ func (w *workshop) silent(vm *resource.VM, what string) error {
 }
 
 func (w *workshop) readResult() (guest.Report, error) {
-	vol, err := w.pool.LookupStorageVolByName(w.file(shopResult))
-	if missing(err) { // written into the folder, and libvirt has not looked since
-		if err := w.refreshPoolOf(w.id(shopResult)); err != nil {
-			return guest.Report{}, err
-		}
-		vol, err = w.pool.LookupStorageVolByName(w.file(shopResult))
-	}
+	vol, err := w.seenVolume(w.resultID()) // it may have been written into the folder
 	if err != nil {
-		return guest.Report{}, fail(err, "look up %s", w.id(shopResult))
+		return guest.Report{}, err
 	}
 	defer freeVolume(vol)
 	text := make([]byte, guest.ResultSize)
@@ -281,15 +278,11 @@ func (w *workshop) clear(keep ...string) error {
 		return err
 	}
 	w.usage.forget()
-	kept := map[string]bool{}
-	for _, what := range keep {
-		kept[what] = true
-	}
-	for _, what := range []string{shopSteps, shopSeed, shopResult, shopBuild, shopCopy} {
-		if kept[what] {
+	for _, id := range []string{w.stepsID(), w.seedID(), w.resultID(), w.img.BuildID(), w.img.CopyID()} {
+		if slices.Contains(keep, id) {
 			continue
 		}
-		if err := w.deleteVolume(w.volume(what)); err != nil {
+		if err := w.deleteVolume(w.volume(id)); err != nil {
 			return err
 		}
 	}
@@ -305,7 +298,7 @@ func (w *workshop) guestUUID() string {
 }
 
 func (w *workshop) removeGuest() error {
-	vm := &resource.VM{Meta: w.meta("build"), UUID: w.guestUUID()}
+	vm := &resource.VM{Meta: w.meta(w.beside("build")), UUID: w.guestUUID()}
 	if err := w.stopVM(vm, true); err != nil {
 		return err
 	}
@@ -347,7 +340,7 @@ func (c *call) makeImage(img *resource.Image) (drivers.Result, error) {
 func (w *workshop) make() (digest string, err error) {
 	id, from := resource.VolumeID(w.img), w.img.Origin
 	if w.img.Builds() {
-		from = w.id(shopBuild)
+		from = w.img.BuildID()
 	}
 	live, err := w.readVolumeByID(id)
 	switch {
@@ -379,7 +372,7 @@ func (w *workshop) base() *libvirtxml.StorageVolume {
 // finish settles what to do with a file that is there already. While there is what was built, it may be half of it: that goes
 // last. Else it must be what a copy of the origin would be.
 func (w *workshop) finish(live *liveVolume, from string) error {
-	_, err := w.readVolumeByID(w.id(shopBuild))
+	_, err := w.readVolumeByID(w.img.BuildID())
 	switch {
 	case w.img.Builds() && err == nil:
 		if err := w.deleteVolume(w.img); err != nil {

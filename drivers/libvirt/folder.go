@@ -68,11 +68,7 @@ func sameFolder(pool *libvirt.StoragePool, live *livePool) (same, known bool, er
 }
 
 func sameFile(v *libvirt.StorageVol, folder string) bool {
-	text, err := v.GetXMLDesc(0)
-	if err != nil {
-		return false
-	}
-	def, err := parseTree(text)
+	def, err := volumeTree(v)
 	if err != nil {
 		return false
 	}

@@ -184,7 +184,7 @@ func (o *observation) readVolumes(ctx context.Context, p *livePool, ours bool) e
 // what it knows is what there is.
 func refresh(pool *libvirt.StoragePool, name string) error {
 	err := pool.Refresh(0)
-	if err != nil && strings.Contains(err.Error(), "asynchronous jobs") || notOffered(err) {
+	if err != nil && isBusy(err) || notOffered(err) {
 		return nil
 	}
 	return fail(err, "refresh pool %s", name)
@@ -238,18 +238,13 @@ type liveVolume struct {
 	size               resource.Size
 	taken              resource.Size // in the pool
 	backing            string        // path of the backing file, or empty
-	written            string        // when its file was last written to, by the host's clock
+	written            string        // when its file was last written to, by the host's clock: "seconds.nanoseconds"
 }
 
 func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
-	text, err := v.GetXMLDesc(0)
+	def, err := volumeTree(v)
 	if err != nil {
-		name, _ := v.GetName()
-		return nil, fail(err, "read volume %s", name)
-	}
-	def, err := parseTree(text)
-	if err != nil {
-		return nil, fmt.Errorf("read a volume: %w", err)
+		return nil, err
 	}
 	live := &liveVolume{
 		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
@@ -259,6 +254,19 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	live.probed = live.format
 	live.distrust(def.get("physical"))
 	return live, nil
+}
+
+func volumeTree(v *libvirt.StorageVol) (*node, error) {
+	text, err := v.GetXMLDesc(0)
+	if err != nil {
+		name, _ := v.GetName()
+		return nil, fail(err, "read volume %s", name)
+	}
+	def, err := parseTree(text)
+	if err != nil {
+		return nil, fmt.Errorf("read a volume: %w", err)
+	}
+	return def, nil
 }
 
 // distrust takes back what libvirt tells of a raw file by looking into it, for QEMU would not. A guest writes there what it

@@ -129,13 +129,13 @@ func (o *observation) readRunning(ctx context.Context, dom *libvirt.Domain, live
 
 // addSnapshots tells of the snapshots of a domain, and makes of it what it is without external ones.
 func (o *observation) addSnapshots(dom *libvirt.Domain, object *drivers.Object) error {
-	s, err := o.foldSnapshots(dom, object)
+	trees, err := snapshotTrees(dom)
 	if err != nil {
-		return err
+		return fmt.Errorf("vm %s: %w", object.Resource.Base().Name, err)
 	}
-	object.Kept = append(s.names, object.Kept...)
-	object.Snapshots, err = listSnapshots(dom)
-	return err
+	object.Kept = append(o.foldSnapshots(trees, object).names, object.Kept...)
+	object.Snapshots = snapshotInfos(trees)
+	return nil
 }
 
 func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error) {

@@ -20,11 +20,11 @@ type snapshots struct {
 	below map[string]string // an overlay → what it was put over, as diskSource has them
 }
 
-// readSnapshots asks for a domain's snapshots and what they have put over its disks.
-func readSnapshots(dom *libvirt.Domain, pools poolIndex) (*snapshots, error) {
+// snapshotTrees asks for the descriptions of a domain's snapshots.
+func snapshotTrees(dom *libvirt.Domain) ([]*node, error) {
 	list, err := dom.ListAllSnapshots(0)
 	if missing(err) || notOffered(err) {
-		return &snapshots{}, nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fail(err, "list snapshots")
@@ -35,7 +35,7 @@ func readSnapshots(dom *libvirt.Domain, pools poolIndex) (*snapshots, error) {
 			_ = s.Free()
 		}
 	}()
-	out := &snapshots{below: map[string]string{}}
+	var out []*node
 	for _, s := range all {
 		text, err := s.GetXMLDesc(0)
 		if hasCode(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
@@ -48,10 +48,19 @@ func readSnapshots(dom *libvirt.Domain, pools poolIndex) (*snapshots, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a snapshot: %w", err)
 		}
+		out = append(out, def)
+	}
+	return out, nil
+}
+
+// readSnapshots tells what a domain's snapshots have put over its disks.
+func readSnapshots(trees []*node, pools poolIndex) *snapshots {
+	out := &snapshots{below: map[string]string{}}
+	for _, def := range trees {
 		out.add(def, pools)
 	}
 	slices.Sort(out.names)
-	return out, nil
+	return out
 }
 
 func (s *snapshots) add(def *node, pools poolIndex) {
@@ -93,11 +102,8 @@ func (s *snapshots) fold(vm *resource.VM) {
 }
 
 // foldSnapshots makes of a domain with snapshots what it is without them, and remembers the overlays for foldOverlays.
-func (o *observation) foldSnapshots(dom *libvirt.Domain, object *drivers.Object) (*snapshots, error) {
-	s, err := readSnapshots(dom, o.pools)
-	if err != nil {
-		return nil, fmt.Errorf("vm %s: %w", object.Resource.Base().Name, err)
-	}
+func (o *observation) foldSnapshots(trees []*node, object *drivers.Object) *snapshots {
+	s := readSnapshots(trees, o.pools)
 	o.mu.Lock()
 	for overlay := range s.below {
 		o.overlays[overlay] = resource.Key(object.Resource)
@@ -113,7 +119,7 @@ func (o *observation) foldSnapshots(dom *libvirt.Domain, object *drivers.Object)
 			s.fold(vm)
 		}
 	}
-	return s, nil
+	return s
 }
 
 // foldOverlays gives volumes under external snapshots the size that their guests see, and makes the vms the overlays belong to
@@ -184,9 +190,13 @@ func (c *call) topOf(id string) (string, error) {
 }
 
 func topIn(dom *libvirt.Domain, pools poolIndex, id string) (string, error) {
-	s, err := readSnapshots(dom, pools)
-	if err != nil || len(s.below) == 0 {
+	trees, err := snapshotTrees(dom)
+	if err != nil {
 		return "", err
+	}
+	s := readSnapshots(trees, pools)
+	if len(s.below) == 0 {
+		return "", nil
 	}
 	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
@@ -206,10 +216,11 @@ func (c *call) deleteOverlays(dom *libvirt.Domain, vm *resource.VM) error {
 	if err != nil {
 		return err
 	}
-	s, err := readSnapshots(dom, pools)
+	trees, err := snapshotTrees(dom)
 	if err != nil {
 		return err
 	}
+	s := readSnapshots(trees, pools)
 	own := []string{resource.Key(vm)}
 	for overlay := range s.below {
 		own = append(own, string(resource.KindVolume)+"/"+overlay)

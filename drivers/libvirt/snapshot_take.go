@@ -265,26 +265,10 @@ func (c *call) dropSnapshot(vm *resource.VM, name string) error {
 	return fail(snap.Delete(0), "delete snapshot %s of vm %s", name, vm.Name)
 }
 
-// listSnapshots lists a domain's snapshots.
-func listSnapshots(dom *libvirt.Domain) ([]drivers.SnapshotInfo, error) {
-	list, err := dom.ListAllSnapshots(0)
-	if err != nil {
-		return nil, fail(err, "list snapshots")
-	}
+// snapshotInfos is what a domain's snapshots say of themselves, oldest first.
+func snapshotInfos(trees []*node) []drivers.SnapshotInfo {
 	var out []drivers.SnapshotInfo
-	for i := range list {
-		text, err := list[i].GetXMLDesc(0)
-		_ = list[i].Free()
-		if hasCode(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
-			continue
-		}
-		if err != nil {
-			return nil, fail(err, "read a snapshot")
-		}
-		snap, err := parseTree(text)
-		if err != nil {
-			return nil, fmt.Errorf("read a snapshot: %w", err)
-		}
+	for _, snap := range trees {
 		out = append(out, readSnapshot(snap))
 	}
 	slices.SortFunc(out, func(a, b drivers.SnapshotInfo) int {
@@ -293,7 +277,7 @@ func listSnapshots(dom *libvirt.Domain) ([]drivers.SnapshotInfo, error) {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	return out, nil
+	return out
 }
 
 func readSnapshot(snap *node) drivers.SnapshotInfo {

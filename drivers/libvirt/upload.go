@@ -242,7 +242,7 @@ func (c *call) upload(pool *libvirt.StoragePool, u upload) error {
 		Capacity:   &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(u.size)},
 		Allocation: &libvirtxml.StorageVolumeSize{},
 		Target: &libvirtxml.StorageVolumeTarget{
-			Format:      &libvirtxml.StorageVolumeTargetFormat{Type: "raw"},
+			Format:      &libvirtxml.StorageVolumeTargetFormat{Type: formatRaw},
 			Permissions: c.permissions(u.mode),
 		},
 	}

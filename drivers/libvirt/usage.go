@@ -42,12 +42,16 @@ func (u *usageCache) forget() {
 // open counts, beside what is defined.
 func (c *call) usersOf(id string, running bool) ([]string, error) {
 	users, _, err := c.usage.of(c.ctx, c.session, string(resource.KindVolume)+"/"+id)
+	if err != nil || len(users) == 0 {
+		return nil, err
+	}
+	pools, err := readPools(c.session)
 	if err != nil {
 		return nil, err
 	}
 	var still []string
 	for _, user := range users {
-		uses, err := c.stillUses(user, id, running)
+		uses, err := c.stillUses(pools, user, id, running)
 		if err != nil {
 			return nil, err
 		}
@@ -126,25 +130,20 @@ func (c *call) checkIdle(id string) error {
 }
 
 // stillUses asks one user again.
-func (c *call) stillUses(user, id string, running bool) (bool, error) {
+func (c *call) stillUses(pools poolIndex, user, id string, running bool) (bool, error) {
 	kind, name, _ := strings.Cut(user, "/")
 	if kind == string(resource.KindVolume) {
 		live, err := c.readVolumeByID(name)
 		if err != nil {
 			return false, ignoreMissing(err)
 		}
-		pools, err := readPools(c.session)
-		return err == nil && pools.volumeID(live.backing) == id, err
+		return pools.volumeID(live.backing) == id, nil
 	}
 	dom, err := c.conn.LookupDomainByName(name)
 	if err != nil {
 		return false, ignoreMissing(fail(err, "look up domain %s", name))
 	}
 	defer freeDomain(dom)
-	pools, err := readPools(c.session)
-	if err != nil {
-		return false, err
-	}
 	o := &observation{session: c.session, pools: pools}
 	flags := []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}
 	if running {

@@ -103,7 +103,7 @@ func (c *call) diskFile(source string) (diskFile, error) {
 func (c *call) fileAt(file string) (diskFile, error) {
 	vol, err := c.conn.LookupStorageVolByPath(file)
 	if missing(err) {
-		return diskFile{file, "raw"}, nil
+		return diskFile{file, formatRaw}, nil
 	}
 	if err != nil {
 		return diskFile{}, fail(err, "look up %s", file)

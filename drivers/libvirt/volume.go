@@ -38,16 +38,21 @@ func (c *call) volume(id string) (*libvirt.StorageVol, error) {
 	return v, fail(err, "look up volume %s", id)
 }
 
-// readVolumeByID reads a volume that has to be there; one that libvirt does not know of may have been put into the folder
-// since it last looked.
-func (c *call) readVolumeByID(id string) (*liveVolume, error) {
+// seenVolume is volume for one that may have been put into the folder since libvirt last looked.
+func (c *call) seenVolume(id string) (*libvirt.StorageVol, error) {
 	v, err := c.volume(id)
-	if missing(err) {
-		if err := c.refreshPoolOf(id); err != nil {
-			return nil, err
-		}
-		v, err = c.volume(id)
+	if !missing(err) {
+		return v, err
 	}
+	if err := c.refreshPoolOf(id); err != nil {
+		return nil, err
+	}
+	return c.volume(id)
+}
+
+// readVolumeByID reads a volume that has to be there.
+func (c *call) readVolumeByID(id string) (*liveVolume, error) {
+	v, err := c.seenVolume(id)
 	if err != nil {
 		return nil, err
 	}
@@ -305,9 +310,9 @@ func (c *call) eachRunning(do func(*libvirt.Domain, *node) error) error {
 // deleteVolume deletes the bits of a volume, image or seed, unless something uses them.
 func (c *call) deleteVolume(r resource.Resource) error {
 	id := resource.VolumeID(r)
-	vol, err := c.volume(id)
+	vol, err := c.seenVolume(id) // a run that was cut off may have put it there
 	if errors.Is(err, drivers.ErrNotFound) {
-		return c.deleteUnseen(r, err)
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -330,25 +335,4 @@ func (c *call) deleteVolume(r resource.Resource) error {
 		return nil
 	}
 	return fail(err, "delete volume %s", id)
-}
-
-// deleteUnseen makes sure that a volume which libvirt does not know of is gone indeed: the file may be in the folder all the
-// same, put there by a run that was cut off.
-func (c *call) deleteUnseen(r resource.Resource, notFound error) error {
-	if hasCode(notFound, libvirt.ERR_NO_STORAGE_POOL) {
-		return nil
-	}
-	id := resource.VolumeID(r)
-	if err := c.refreshPoolOf(id); err != nil {
-		return fmt.Errorf("delete: %w", err)
-	}
-	vol, err := c.volume(id)
-	if errors.Is(err, drivers.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("delete: %w", err)
-	}
-	freeVolume(vol)
-	return c.deleteVolume(r)
 }

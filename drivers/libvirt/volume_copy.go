@@ -145,16 +145,12 @@ func (c *call) removeOldCopies(pool *libvirt.StoragePool) {
 
 // isOlder tells whether nobody has written to the volume's file for that long, by this machine's clock.
 func isOlder(vol *libvirt.StorageVol, age time.Duration) bool {
-	text, err := vol.GetXMLDesc(0)
-	if err != nil {
-		return false
-	}
-	def, err := parseTree(text)
+	live, err := readVolume(vol)
 	if err != nil {
 		return false
 	}
 	var sec, nsec int64
-	if _, err := fmt.Sscanf(def.get("target", "timestamps", "mtime").value(), "%d.%d", &sec, &nsec); err != nil {
+	if _, err := fmt.Sscanf(live.written, "%d.%d", &sec, &nsec); err != nil {
 		return false
 	}
 	return time.Since(time.Unix(sec, nsec)) > age
