@@ -84,7 +84,7 @@ var copyScenarios = []scenario{
 			s.t.Errorf("%d bytes were read of %s", len(bits), v.Size)
 		}
 	}},
-	{"a volume that is not there, or that a running guest writes to, is not read", func(s *suite) {
+	{"a volume that is not there, or that stands on what a running guest writes to, is not read", func(s *suite) {
 		reader, ok := s.d.(drivers.VolumeReader)
 		if !ok || s.h.lacks(ReadVolumes) {
 			return
@@ -93,11 +93,17 @@ var copyScenarios = []scenario{
 		_, err := reader.ReadVolume(s.t.Context(), s.poolName()+"/nothing.qcow2", io.Discard, s.report)
 		s.wantError(err, drivers.ErrNotFound)
 		s.create(vm, nil)
+		over := s.volume("over.qcow2")
+		over.Backing = resource.VolumeID(root)
+		s.create(over, nil)
 		s.do(drivers.NewStart(s.normalVM(vm)))
-		_, err = reader.ReadVolume(s.t.Context(), resource.VolumeID(root), io.Discard, s.report)
-		s.wantError(err, drivers.ErrInUse)
+		for _, v := range []*resource.Volume{root, over} {
+			_, err = reader.ReadVolume(s.t.Context(), resource.VolumeID(v), io.Discard, s.report)
+			s.wantError(err, drivers.ErrInUse)
+		}
 		s.do(drivers.NewStop(s.normalVM(vm), true))
 		s.read(root)
+		s.read(over)
 	}},
 }
 

@@ -22,32 +22,16 @@ func (d *driver) copyOrigin(img *resource.Image) error {
 	return d.change(func(t *tx) error {
 		origin, err := t.atRest(img.Origin)
 		if err != nil {
-			return err
+			return fmt.Errorf("volume %s: %w", img.Origin, err)
 		}
-		return t.allocate(img.CopyID(), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(origin)})
+		return t.allocate(img.CopyID(), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(img.Origin)})
 	})
 }
 
-// atRest gives a volume that no running guest writes to.
-func (t *tx) atRest(id string) (*Volume, error) {
-	v := t.volume(id)
-	if v == nil {
-		return nil, fmt.Errorf("volume %s: %w", id, drivers.ErrNotFound)
-	}
-	users := map[string]bool{}
-	for name, vm := range t.VMs {
-		if vm.on() && vm.usesVolume(id) {
-			users["vm "+name] = true
-		}
-	}
-	return v, inUse(users)
-}
-
 // wholeUse is what the volume takes with all that it is an overlay of.
-func (t *tx) wholeUse(v *Volume) resource.Size {
-	used := v.use()
-	for base := t.volume(v.Backing); base != nil; base = t.volume(base.Backing) {
-		used += base.use()
+func (t *tx) wholeUse(id string) (used resource.Size) {
+	for _, id := range t.chain(id) {
+		used += t.Volumes[id].use()
 	}
 	return used
 }
@@ -137,10 +121,10 @@ func (d *driver) makeImage(img *resource.Image) (drivers.Result, error) {
 		}
 		v, err := t.atRest(from)
 		if err != nil {
-			return err
+			return fmt.Errorf("volume %s: %w", from, err)
 		}
 		done.Digest = t.madeDigest(img)
-		return t.allocate(id, &Volume{Size: v.Size, Format: img.Format, Used: t.wholeUse(v), Digest: done.Digest})
+		return t.allocate(id, &Volume{Size: v.Size, Format: img.Format, Used: t.wholeUse(from), Digest: done.Digest})
 	})
 	if err != nil {
 		return drivers.Result{}, err

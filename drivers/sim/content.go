@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -16,12 +17,10 @@ var _ drivers.VolumeReader = (*driver)(nil)
 func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report func(drivers.Progress)) (drivers.Content, error) {
 	var vol *Volume
 	var text string
-	err := d.change(func(t *tx) error {
-		if vol = t.volume(id); vol == nil {
-			return drivers.ErrNotFound
-		}
+	err := d.change(func(t *tx) (err error) {
+		vol, err = t.atRest(id)
 		text = t.content(id)
-		return inUse(t.writers(id))
+		return err
 	})
 	if err == nil {
 		err = d.host.strike(ctx, opRef{verb: "read", kind: resource.KindVolume}, before)
@@ -40,32 +39,38 @@ func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report 
 	return drivers.Content{Format: vol.Format, VirtualSize: vol.Size}, nil
 }
 
+// chain lists a volume and all that it stands on, by id.
+func (d *Data) chain(id string) []string {
+	var out []string
+	for v := d.Volumes[id]; v != nil && !slices.Contains(out, id); v = d.Volumes[id] { // a hand-written file may have a ring
+		out = append(out, id)
+		id = v.Backing
+	}
+	return out
+}
+
 // content is what stands at the beginning of the volume.
 func (d *Data) content(id string) string {
-	for range len(d.Volumes) { // a hand-written file may have a ring
+	for _, id := range d.chain(id) {
 		v := d.Volumes[id]
-		if v == nil {
-			return ""
-		}
 		if v.Content != "" {
 			return v.Content
 		}
 		if v.Backing == "" {
 			return v.Digest
 		}
-		id = v.Backing
 	}
 	return ""
 }
 
-// writers are the guests that run and may write to the volume, or to what it stands on.
-func (d *Data) writers(id string) map[string]bool {
+// atRest gives a volume that no running guest may write to, nor to what it stands on.
+func (d *Data) atRest(id string) (*Volume, error) {
+	v := d.volume(id)
+	if v == nil {
+		return nil, drivers.ErrNotFound
+	}
 	users := map[string]bool{}
-	for range len(d.Volumes) {
-		v := d.Volumes[id]
-		if v == nil {
-			break
-		}
+	for _, id := range d.chain(id) {
 		for name, vm := range d.VMs {
 			for _, disk := range vm.running().Disks {
 				if vm.on() && disk.Source == id && (disk.ReadOnly == nil || !*disk.ReadOnly) {
@@ -73,9 +78,8 @@ func (d *Data) writers(id string) map[string]bool {
 				}
 			}
 		}
-		id = v.Backing
 	}
-	return users
+	return v, inUse(users)
 }
 
 func writeRaw(ctx context.Context, w io.Writer, text string, size int64) error {

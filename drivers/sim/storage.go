@@ -95,11 +95,8 @@ func (t *tx) createVolume(v *resource.Volume) error {
 
 // copyOf gives vol what v is to be a copy of.
 func (t *tx) copyOf(v *resource.Volume, vol *Volume) error {
-	source := t.volume(v.CopyOf)
-	if source == nil {
-		return fmt.Errorf("volume %s to copy: %w", v.CopyOf, drivers.ErrNotFound)
-	}
-	if err := inUse(t.writers(v.CopyOf)); err != nil {
+	source, err := t.atRest(v.CopyOf)
+	if err != nil {
 		return fmt.Errorf("volume %s to copy: %w", v.CopyOf, err)
 	}
 	setDefault(&vol.Size, source.Size)
