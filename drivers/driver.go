@@ -62,8 +62,9 @@ type VolumeReader interface {
 	// ReadVolume writes what the volume ("pool/file") holds to w, as one file that stands alone: a raw volume comes raw, any
 	// other as qcow2, flattened over its backing chain and without the snapshots in it. Where w can seek, it is a new file,
 	// and holes are left in it. What a running guest may write to, or what stands on such a disk, is ErrInUse: it would be
-	// torn. Images and other bases under running guests can be read, for nobody writes to them. What ReadVolume makes on the
-	// host for this is removed again; after a kill, by the next call in that pool.
+	// torn; and so is, at the end, what was written to meanwhile by a guest that is off again. Images and other bases under
+	// running guests can be read, for nobody writes to them. What ReadVolume makes on the host for this is removed again;
+	// after a kill, by the next call in that pool.
 	ReadVolume(ctx context.Context, volumeID string, w io.Writer, report func(Progress)) (Content, error)
 }
 

@@ -25,7 +25,8 @@ func (t *target) setTarget(r resource.Resource) { t.object = r }
 // not imported is made of what Build left, or else of its Origin: flattened, without what is empty. A vm is
 // left off. With Mark, what can carry it bears it from the first moment. Anything under the object's Key that is there
 // already and is not this very object (for a vm, network or pool: same UUID) is ErrConflict. A volume with CopyOf gets all
-// that the other volume holds, which then may go; while a running guest writes to that, it is ErrInUse.
+// that the other volume holds, which then may go; when a running guest writes to that, also if only meanwhile, it is ErrInUse.
+// A copy that fails leaves nothing of itself, and what had its name before as it was.
 type Create struct {
 	target
 	Mark *Mark `json:"mark,omitempty"`
