@@ -39,7 +39,7 @@ func (c *call) flatten(v *resource.Volume) error {
 		return err
 	}
 	if live.backing != "" {
-		return fmt.Errorf("flatten volume %s: it still stands on %s", id, live.backing)
+		return fmt.Errorf("flatten volume %s: QEMU gave up before that was done, and it still stands on %s: see that its pool has room, and do it again, which goes on", id, live.backing)
 	}
 	return nil
 }

@@ -49,8 +49,8 @@ func (s *still) again() error {
 	return nil
 }
 
-// chainOf lists the files of a volume and of all it stands on, as far as they lie in pools, with when and how large they were last
-// written.
+// chainOf lists the files of a volume and of all it stands on, as far as they lie in pools, with when they were last written to.
+// What room they take tells nothing: file systems settle that later.
 func (c *call) chainOf(live *liveVolume) (map[string]string, error) {
 	files := map[string]string{}
 	for path := live.path; path != ""; {
@@ -70,7 +70,7 @@ func (c *call) chainOf(live *liveVolume) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		files[path] = fmt.Sprint(now.written, now.size, now.taken)
+		files[path] = now.written
 		path = now.backing
 	}
 	return files, nil
