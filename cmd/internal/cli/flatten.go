@@ -7,7 +7,7 @@ import (
 )
 
 func (a *App) flattenCommand() *cobra.Command {
-	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "flatten"}}}
+	o := asideOptions{lock: lockOptions{operation: "flatten"}}
 	c := &cobra.Command{
 		Use:   "flatten ADDR",
 		Short: "Cut a volume, or the disks of a vm, loose from what they stand on",
@@ -19,8 +19,6 @@ else needs it. It takes room for what was shared before. A disk with snapshots i
 			return a.runAside(c.Context(), args[0], o, planner.Flatten)
 		},
 	}
-	o.projectOptions.addTo(c.Flags())
-	o.lock.addTo(c.Flags())
-	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	o.addTo(c.Flags())
 	return c
 }

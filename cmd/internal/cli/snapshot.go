@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/resource"
@@ -182,13 +183,13 @@ func (a *App) runSnapshotList(ctx context.Context, args []string, asJSON bool) e
 }
 
 func (a *App) snapshotDeleteCommand() *cobra.Command {
-	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "snapshot delete"}}}
+	lock := lockOptions{operation: "snapshot delete"}
 	c := &cobra.Command{
 		Use:   "delete ADDR NAME",
 		Short: "Delete a snapshot",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, in, addr, err := a.openAside(c.Context(), args[0], o.lock)
+			s, in, addr, err := a.openAside(c.Context(), args[0], lock)
 			if err != nil {
 				return err
 			}
@@ -200,12 +201,12 @@ func (a *App) snapshotDeleteCommand() *cobra.Command {
 			return s.runSteps(c.Context(), p)
 		},
 	}
-	o.lock.addTo(c.Flags())
+	lock.addTo(c.Flags())
 	return c
 }
 
 func (a *App) snapshotRestoreCommand() *cobra.Command {
-	o := applyOptions{planOptions: planOptions{lock: lockOptions{operation: "snapshot restore"}}, parallelism: 1}
+	o := asideOptions{lock: lockOptions{operation: "snapshot restore"}}
 	c := &cobra.Command{
 		Use:   "restore ADDR NAME",
 		Short: "Bring the disks of a vm back to a snapshot",
@@ -221,14 +222,25 @@ of vmplan starts the guest.`,
 			return a.runAside(c.Context(), args[0], o, plan)
 		},
 	}
-	o.projectOptions.addTo(c.Flags())
-	o.lock.addTo(c.Flags())
-	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	o.addTo(c.Flags())
 	return c
 }
 
+// asideOptions are the flags of commands that plan something beside what the files say, and ask.
+type asideOptions struct {
+	projectOptions
+	lock        lockOptions
+	autoApprove bool
+}
+
+func (o *asideOptions) addTo(f *pflag.FlagSet) {
+	o.projectOptions.addTo(f)
+	o.lock.addTo(f)
+	f.BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+}
+
 // runAside carries out a plan beside what the files say, and then what they say of the same object.
-func (a *App) runAside(ctx context.Context, arg string, o applyOptions, make func(planner.Input, resource.Addr) (*planner.Plan, error)) error {
+func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make func(planner.Input, resource.Addr) (*planner.Plan, error)) error {
 	addr, err := parseVMAddr(arg)
 	if err != nil {
 		return err
@@ -250,14 +262,14 @@ func (a *App) runAside(ctx context.Context, arg string, o applyOptions, make fun
 			return err
 		}
 	}
-	if err := s.execute(ctx, p, apply.DefaultParallelism, false); err != nil {
+	if err := s.runSteps(ctx, p); err != nil {
 		return err
 	}
-	return s.settle(ctx, addr, o)
+	return s.settle(ctx, addr)
 }
 
 // settle brings what was changed aside in line with the files.
-func (s *session) settle(ctx context.Context, addr resource.Addr, o applyOptions) error {
+func (s *session) settle(ctx context.Context, addr resource.Addr) error {
 	if err := s.load(); err != nil { // against what is recorded now
 		return err
 	}
@@ -275,5 +287,5 @@ func (s *session) settle(ctx context.Context, addr resource.Addr, o applyOptions
 	if p.Refused() {
 		return exitError{ExitError}
 	}
-	return s.carryOut(ctx, p, o)
+	return s.carryOut(ctx, p, applyOptions{parallelism: apply.DefaultParallelism})
 }
