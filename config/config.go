@@ -50,6 +50,8 @@ type Prior struct {
 	// Objects are those recorded, by the address they are recorded at. What was decided by default when one was made (its
 	// name, UUID, MACs, addresses and files) stays, until the files say something else.
 	Objects map[resource.Addr]resource.Resource
+	// Found are vms that import blocks take over, as they are on their hosts: these keep their UUIDs and MACs.
+	Found map[resource.Addr]*resource.VM
 }
 
 // Project is a folder that has been read and parsed, but not evaluated.

@@ -15,14 +15,14 @@ func recorded[R resource.Resource](e *evaluator, a resource.Addr) R {
 	return r
 }
 
-// recordedNIC gives what is recorded of a vm's nic, or nothing.
+// recordedNIC gives what is recorded, or else found, of a vm's nic, or nothing.
 func (e *evaluator) recordedNIC(vm resource.Addr, label string) resource.NIC {
-	if was := recorded[*resource.VM](e, vm); was != nil {
-		for i := range was.NICs {
-			if was.NICs[i].Label == label {
-				return was.NICs[i]
-			}
-		}
+	was := recorded[*resource.VM](e, vm)
+	if was == nil {
+		was = e.prior.Found[vm]
+	}
+	if was != nil && was.NIC(label) != nil {
+		return *was.NIC(label)
 	}
 	return resource.NIC{}
 }
@@ -38,7 +38,7 @@ func (e *evaluator) keptName(a resource.Addr, kind resource.Kind) string {
 	return ""
 }
 
-// keepUUID gives the UUID that an object was made with, or else the one that follows from its address.
+// keepUUID gives the UUID that an object was made with or is found with, or else the one that follows from its address.
 func (e *evaluator) keepUUID(a resource.Addr) string {
 	id := ""
 	switch was := e.prior.Objects[e.recordedAt(a)].(type) {
@@ -48,6 +48,9 @@ func (e *evaluator) keepUUID(a resource.Addr) string {
 		id = was.UUID
 	case *resource.VM:
 		id = was.UUID
+	}
+	if found := e.prior.Found[a]; found != nil {
+		orElse(&id, found.UUID)
 	}
 	orElse(&id, e.namespace.uuid(a))
 	return id

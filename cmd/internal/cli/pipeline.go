@@ -98,15 +98,52 @@ func (s *session) survey(ctx context.Context, opts planner.Options) (planner.Inp
 	if err := s.connect(); err != nil {
 		return planner.Input{}, err
 	}
-	return s.observe(ctx, opts)
+	in, err := s.observe(ctx, opts)
+	if err != nil {
+		return in, err
+	}
+	return in, s.loadFound(&in)
+}
+
+// loadFound loads the files once more where import blocks take vms over: now that their UUIDs and MACs are known, which their
+// cloud-init seeds hold too.
+func (s *session) loadFound(in *planner.Input) error {
+	prior := s.prior()
+	prior.Found = map[resource.Addr]*resource.VM{}
+	for _, i := range in.Imports {
+		want, ok := in.Desired.Get(i.To).(*resource.VM)
+		if !ok || s.state.Records[i.To] != nil || in.Hosts[want.Host].Observed == nil {
+			continue
+		}
+		if live := in.Hosts[want.Host].Observed.Objects[resource.Key(want)]; live != nil {
+			prior.Found[i.To] = live.Resource.(*resource.VM)
+		}
+	}
+	if len(prior.Found) == 0 {
+		return nil
+	}
+	cfg, diags := s.project.Load(prior)
+	if diags.HasErrors() {
+		s.app.printer().Diagnostics(diags, s.project.Files())
+		return exitError{ExitError}
+	}
+	s.config = cfg
+	s.desire(in)
+	s.live = *in
+	return nil
+}
+
+// desire puts what the files say into a plan's input.
+func (s *session) desire(in *planner.Input) {
+	in.Desired, in.ConfigHash = s.config.Set, s.config.Hash
+	in.Moves, in.Removed, in.Imports = s.config.Moves, s.config.Removed, s.config.Imports
 }
 
 // observe reads every host once, in parallel.
 func (s *session) observe(ctx context.Context, opts planner.Options) (planner.Input, error) {
 	in := planner.Input{Desired: resource.NewSet(), State: s.state, Hosts: map[string]planner.Host{}, Version: s.app.Version, Options: opts}
 	if s.config != nil {
-		in.Desired, in.ConfigHash = s.config.Set, s.config.Hash
-		in.Moves, in.Removed, in.Imports = s.config.Moves, s.config.Removed, s.config.Imports
+		s.desire(&in)
 	}
 	want := s.wanted(in.Desired)
 	labels := slices.Sorted(maps.Keys(s.drivers))
