@@ -45,6 +45,20 @@ func (h *Host) Snapshot() (Snapshot, error) {
 	return slices.Compact(lines), nil
 }
 
+// Traces lists what may outlive everything that libvirt tells of: the host's network interfaces, and the files under libvirt's
+// folders and more.
+func (h *Host) Traces(more ...string) (interfaces, files []string, err error) {
+	if interfaces, err = h.interfaces(); err != nil {
+		return nil, nil, err
+	}
+	files, err = listFiles(append(h.folders(), more...))
+	return interfaces, files, err
+}
+
+func (h *Host) folders() []string {
+	return []string{filepath.Join(h.Dir, "lib"), filepath.Join(h.Dir, "etc")}
+}
+
 func (h *Host) domains() ([]string, error) {
 	names, err := h.virsh("list", "--all", "--name")
 	for i, name := range names {
@@ -81,7 +95,7 @@ var targetPath = regexp.MustCompile(`<path>([^<]*)</path>`)
 
 // storage lists pools, volumes and files.
 func (h *Host) storage() ([]string, error) {
-	folders := []string{filepath.Join(h.Dir, "lib"), filepath.Join(h.Dir, "etc")}
+	folders := h.folders()
 	pools, err := h.virsh("pool-list", "--all", "--name")
 	if err != nil {
 		return nil, err
