@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -132,6 +133,9 @@ func TestSeedOfASavedPlanWithoutItsTextIsRefused(t *testing.T) {
 }
 
 func TestSystemToolsReadTheSeed(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the tools are those of Linux")
+	}
 	image, err := guest.BuildSeed(newSeed())
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +150,7 @@ func TestSystemToolsReadTheSeed(t *testing.T) {
 	} {
 		t.Run(tool.argv[0], func(t *testing.T) {
 			if _, err := exec.LookPath(tool.argv[0]); err != nil {
-				t.Skipf("%s is not installed", tool.argv[0])
+				t.Fatalf("%s is not installed (make setup installs it)", tool.argv[0])
 			}
 			out, err := exec.Command(tool.argv[0], tool.argv[1:]...).CombinedOutput()
 			if err != nil {

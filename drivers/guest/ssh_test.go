@@ -77,7 +77,7 @@ func answerSSH(conn net.Conn, config *ssh.ServerConfig) {
 func runSSH(t *testing.T, s guest.SSH) (output string, exit int) {
 	t.Helper()
 	if _, err := exec.LookPath("ssh"); err != nil {
-		t.Skip("the ssh client is not installed")
+		t.Fatal("the ssh client is not installed (make setup installs it)")
 	}
 	argv, err := guest.SSHCommand(s)
 	if err != nil {

@@ -22,11 +22,7 @@ import (
 func BenchmarkObserve(b *testing.B) {
 	for _, count := range []int{300, 1000} {
 		b.Run(fmt.Sprintf("vms=%d", count), func(b *testing.B) {
-			host, err := libvirttest.New(b.Context())
-			if err != nil {
-				b.Skip(err)
-			}
-			defer host.Close()
+			host := libvirttest.Start(b)
 			want := fillHost(b, host, count)
 			b.Run("floor", func(b *testing.B) {
 				for b.Loop() {
@@ -163,11 +159,7 @@ func peakMemory(b *testing.B) string {
 // hand.
 func BenchmarkCreate(b *testing.B) {
 	const count, parallel = 100, 4
-	host, err := libvirttest.New(b.Context())
-	if err != nil {
-		b.Skip(err)
-	}
-	defer host.Close()
+	host := libvirttest.Start(b)
 	d := openURI(b, host.URI, nil)
 	meta := func(kind resource.Kind, name string) resource.Meta {
 		return resource.Meta{Addr: resource.Addr{Kind: kind, Name: name}, Name: name}

@@ -349,11 +349,8 @@ func TestAPartFromBeforeACrashOfTheMachineIsNotTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		t.Skip("this system does not name its boots")
-	}
-	text = bytes.ReplaceAll(text, bytes.TrimSpace(boot), []byte("another"))
+	boot := bootID(t)
+	text = bytes.ReplaceAll(text, []byte(boot), []byte("another"))
 	if err := os.WriteFile(parts[0], text, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -152,8 +153,8 @@ func TestTwoProcessesShareOneDownload(t *testing.T) {
 }
 
 func TestAFullDisk(t *testing.T) {
-	if err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
-		t.Skipf("a small disk cannot be mounted here: %v", err)
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root of a Linux machine can mount a small disk")
 	}
 	for name, announce := range map[string]bool{"is refused before the download when the size is known": true, "is an error that leaves room when it is not": false} {
 		t.Run(name, func(t *testing.T) {

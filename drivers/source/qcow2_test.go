@@ -84,7 +84,7 @@ func TestAnISOIsARawDisk(t *testing.T) {
 func qemuImg(t *testing.T, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("qemu-img is not installed")
+		t.Fatal("qemu-img is not installed (make setup installs it)")
 	}
 	if out, err := exec.Command("qemu-img", args...).CombinedOutput(); err != nil {
 		t.Fatalf("qemu-img %q: %v: %s", args, err, out)

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -255,4 +256,17 @@ func diskUse(t *testing.T, path string) int64 {
 		t.Fatal(err)
 	}
 	return stat.Blocks * 512
+}
+
+// bootID is the name of this boot of the machine, which Linux gives.
+func bootID(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("this system does not name its boots")
+	}
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(id))
 }

@@ -28,12 +28,11 @@ type Image struct {
 // Guest gives the tiny guest: Debian's kernel, busybox, an ssh server and the QEMU guest agent, all in memory. It reads a NoCloud
 // seed: host name, network, ssh keys (for root and debian) and user data that is a script. It is not cloud-init and does
 // nothing else that one would do. On its disk, which boots by BIOS and UEFI, it keeps /etc, /srv and /var, and with them its
-// machine id and its ssh host key. It tells its progress on the serial console. 96 MiB of memory are enough. The test is skipped on a machine that has no Debian packages for the guest.
+// machine id and its ssh host key. It tells its progress on the serial console. 96 MiB of memory are enough. Like Start it skips
+// the test on a machine that has no Debian packages for the guest.
 func Guest(t testing.TB) Image {
 	t.Helper()
-	if err := missingForGuest(); err != nil {
-		t.Skip(err)
-	}
+	need(t, missingForGuest())
 	image, err := BuildGuest(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +44,7 @@ func Guest(t testing.TB) Image {
 // MiB of memory, and takes about a minute to build and half a minute to boot. Needs root.
 func Debian(t testing.TB) Image {
 	t.Helper()
-	if err := errors.Join(missingForGuest(), missing("mmdebstrap", "mke2fs")); err != nil {
-		t.Skip(err)
-	}
+	need(t, errors.Join(missingForGuest(), missing("mmdebstrap", "mke2fs")))
 	dir, err := build(t.Context(), "debian")
 	if err != nil {
 		t.Fatal(err)

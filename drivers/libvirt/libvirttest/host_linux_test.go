@@ -88,9 +88,7 @@ func TestNothingSurvivesKill(t *testing.T) {
 		os.Stdout.WriteString("host " + h.Dir + " " + strconv.Itoa(first[0]) + "\n")
 		select {} // until killed
 	}
-	if err := Missing(); err != nil {
-		t.Skip(err)
-	}
+	need(t, Missing())
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNothingSurvivesKill$")
 	cmd.Env = append(os.Environ(), "LIBVIRTTEST_CHILD=1")
 	out, err := cmd.StdoutPipe()
