@@ -21,6 +21,13 @@ func limit(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// until gives a context whose time is up when end is called.
+func until(t *testing.T) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, func() { cancel(context.DeadlineExceeded) }
+}
+
 // greeter listens and sends text to whoever connects; the connection then stays open.
 func greeter(t *testing.T, text string) string {
 	t.Helper()
@@ -70,7 +77,16 @@ func TestWaitSSHSaysWhyItNeverAnswered(t *testing.T) {
 		{"SSH-1.5-old\r\n", `old protocol: "SSH-1.5-old"`},
 		{strings.Repeat("noise\n", 4000), "no ssh server"},
 	} {
-		err := guest.WaitSSH(limit(t, 300*time.Millisecond), new(net.Dialer).DialContext, greeter(t, c.text))
+		ctx, end := until(t)
+		tries := 0
+		err := guest.WaitSSH(ctx, func(_ context.Context, network, addr string) (net.Conn, error) {
+			tries++
+			conn, err := net.Dial(network, addr)
+			if tries > 1 || c.text == "" { // it has had its answer, or there will be none
+				end()
+			}
+			return conn, err
+		}, greeter(t, c.text))
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("error %v, want a timeout with %q", err, c.want)
 		}
@@ -122,7 +138,14 @@ func TestWaitCloudInit(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "scripts-user") || time.Since(started) > 30*time.Second {
 		t.Errorf("cloud-init that failed: %v after %v, want its error at once", err, time.Since(started))
 	}
-	err = guest.WaitCloudInit(limit(t, 300*time.Millisecond), fakeAgent(`{"status":"running"}`))
+	ctx, end := until(t)
+	busy, asked := fakeAgent(`{"status":"running"}`), 0
+	err = guest.WaitCloudInit(ctx, func(ctx context.Context, command string) (string, error) {
+		if asked++; asked > 2 { // it was run, had its answer, and is run again
+			end()
+		}
+		return busy(ctx, command)
+	})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "still runs") {
 		t.Errorf("cloud-init that never ends: %v", err)
 	}
@@ -139,8 +162,12 @@ func TestWaitAgentRetriesUntilItIsConnected(t *testing.T) {
 	if err := guest.WaitAgent(limit(t, 20*time.Second), late); err != nil || tries != 3 {
 		t.Errorf("after %d tries: %v", tries, err)
 	}
-	never := func(context.Context, string) (string, error) { return "", errors.New("guest agent is not connected") }
-	if err := guest.WaitAgent(limit(t, 200*time.Millisecond), never); err == nil || !strings.Contains(err.Error(), "not connected") {
+	ctx, end := until(t)
+	never := func(context.Context, string) (string, error) {
+		end()
+		return "", errors.New("guest agent is not connected")
+	}
+	if err := guest.WaitAgent(ctx, never); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("error %v, want the last answer in it", err)
 	}
 }
