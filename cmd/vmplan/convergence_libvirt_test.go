@@ -59,7 +59,7 @@ type libvirtGround struct {
 	virshGround
 	host *libvirttest.Host
 	conn *libvirt.Connect // kept open: the daemon forgets a host of its test driver with the last connection
-	// foreign counts the foreign disks that running guests were given.
+	// foreign counts the foreign disks that each vm was given.
 	foreign map[string]int
 }
 

@@ -213,6 +213,12 @@ func (g libvirtGround) definition(vm *resource.VM) (*libvirtxml.Domain, error) {
 	return d, d.Unmarshal(text)
 }
 
+// foreignTarget names a foreign disk of the vm as none of its others is named.
+func (g libvirtGround) foreignTarget(bus string, vm *resource.VM) string {
+	g.foreign[vm.Name]++
+	return fmt.Sprintf("%s%c", bus, 'z'+1-g.foreign[vm.Name])
+}
+
 // nicOf gives the NIC that vmplan calls by the label.
 func nicOf(d *libvirtxml.Domain, label string) *libvirtxml.DomainInterface {
 	for i := range d.Devices.Interfaces {
@@ -258,7 +264,7 @@ func (g libvirtGround) editDevices(vm *resource.VM, e handEdit) error {
 		d.Devices.Disks = append(d.Devices.Disks, libvirtxml.DomainDisk{
 			Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
 			Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: strings.TrimSpace(path)}},
-			Target: &libvirtxml.DomainDiskTarget{Dev: fmt.Sprintf("vd%c", 'z'-disks), Bus: "virtio"},
+			Target: &libvirtxml.DomainDiskTarget{Dev: g.foreignTarget("vd", vm), Bus: "virtio"},
 		})
 	case unplugNIC:
 		d.Devices.Interfaces = slices.DeleteFunc(d.Devices.Interfaces, func(nic libvirtxml.DomainInterface) bool {

@@ -136,8 +136,7 @@ func (g libvirtGround) editGuest(vm *resource.VM, e handEdit) error {
 		if err != nil {
 			return err
 		}
-		g.foreign[vm.Name]++
-		target := fmt.Sprintf("sd%c", 'z'-g.foreign[vm.Name])
+		target := g.foreignTarget("sd", vm)
 		text := fmt.Sprintf("<disk type='file'><driver name='qemu' type='raw'/><source file='%s'/><target dev='%s' bus='scsi'/></disk>", strings.TrimSpace(path), target)
 		return g.onVM(e, func(d *libvirt.Domain) error { return d.AttachDeviceFlags(text, device) },
 			append([]string{"attach-disk", vm.Name, strings.TrimSpace(path), target, "--targetbus", "scsi", "--subdriver", "raw"}, options...)...)
