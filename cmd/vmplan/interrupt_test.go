@@ -88,7 +88,7 @@ func TestInterruptedApplyFinishesWhatItDoes(t *testing.T) {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorkdir(t, interruptedProject+"-- lab.json --\n"+`{"faults": [{"verb": "create", "addr": "vm.web", "delay": "1s", "times": 1}]}`)
+			w := newWorkdir(t, interruptedProject+"-- lab.json --\n"+`{"faults": [{"verb": "create", "addr": "vm.web", "delay": "3s", "times": 1}]}`)
 			b := w.start("apply", "--auto-approve")
 			b.reached(".lab.json.log", `"section":"faults"`) // the fault has struck: it creates vm.web
 			b.signal(s)
