@@ -15,11 +15,10 @@ import (
 	"vmplan.dev/vmplan/drivers/source/oci/ocitest"
 )
 
-// sharedProject has an appliance of two vms, a volume that all of them read, and a private network.
-const sharedProject = `
+// appliancePool is where a project with an appliance lives.
+const appliancePool = `
 variable "uri" {}
 variable "pool" {}
-variable "image" {}
 variable "ssh_key" {}
 
 host "lab" {
@@ -29,6 +28,12 @@ host "lab" {
 pool "vms" {
   path = var.pool
 }
+`
+
+// sharedProject has an appliance of two vms, a volume that all of them read, and a private network.
+const sharedProject = appliancePool + `
+variable "image" {}
+
 image "tiny" {
   source = var.image
 }
@@ -107,17 +112,7 @@ vm "shop_fr" {
 `
 
 // receivingProject is all that a project needs for an appliance from elsewhere.
-const receivingProject = `
-variable "uri" {}
-variable "pool" {}
-variable "ssh_key" {}
-host "other" {
-  uri         = var.uri
-  domain_type = "qemu"
-}
-pool "vms" {
-  path = var.pool
-}
+const receivingProject = appliancePool + `
 vm "shop_it" {
   appliance = appliance.shop
   with      = { site = "Roma", number = 3, ssh_key = var.ssh_key }

@@ -91,10 +91,7 @@ func TestASealedImageGivesGuestsOfTheirOwn(t *testing.T) {
 			}
 		}
 	}
-	p.vmplan(0, "destroy", "--auto-approve")
-	if d := before.Diff(p.snapshot()); len(d) > 0 {
-		t.Errorf("traces are left:\n%s", strings.Join(d, "\n"))
-	}
+	p.destroy(before)
 }
 
 // TestABuildThatFailsAndOneThatIsKilled: the error says which step failed and why, and nothing is left of it; and after kill -9 in
@@ -150,9 +147,7 @@ image "golden" {
 	w.must(0, "plan", "--detailed-exitcode")
 	onlyImage(t, host, "after a build that was killed, and another")
 	w.must(0, "destroy", "--auto-approve")
-	if d := before.Diff(hostSnapshot(t, host)); len(d) > 0 {
-		t.Errorf("traces are left:\n%s", strings.Join(d, "\n"))
-	}
+	isAsBefore(t, host, before)
 }
 
 // onlyImage checks that of building nothing is left on the host.

@@ -90,10 +90,7 @@ func TestASnapshotBringsBackWhatAGuestHad(t *testing.T) {
 	p.contains(p.vmplan(0, "snapshot", "list"), "disks of the running guest, file systems at rest", "disks and memory")
 	p.vmplan(0, "snapshot", "delete", "vm.web", "disks")
 	p.noted("vm.web", "newer")
-	p.vmplan(0, "destroy", "--auto-approve")
-	if d := empty.Diff(p.snapshot()); len(d) > 0 {
-		t.Errorf("traces are left:\n%s", strings.Join(d, "\n"))
-	}
+	p.destroy(empty)
 }
 
 // TestACloneIsAGuestOfItsOwn: it has what the other wrote, and its own name and address; then the other may go, and so may the
@@ -121,10 +118,7 @@ func TestACloneIsAGuestOfItsOwn(t *testing.T) {
 			t.Errorf("%s: %q in the one, %q in the other", command, a, b)
 		}
 	}
-	p.vmplan(0, "destroy", "--auto-approve")
-	if d := empty.Diff(p.snapshot()); len(d) > 0 {
-		t.Errorf("traces are left:\n%s", strings.Join(d, "\n"))
-	}
+	p.destroy(empty)
 }
 
 // TestAProtectedChangeIsTakenBack: a guest that does not come up with less memory is brought back with what it had.

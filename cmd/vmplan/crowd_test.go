@@ -12,23 +12,9 @@ import (
 
 // Everybody applies the same project at once, each with a title of their own. The folder is fresh: even who the project is has
 // yet to be decided.
-const crowdedProject = `
--- lab.json --
-{"uuid": "20000000-0000-4000-8000-000000000001"}
--- base.img --
-bits
--- main.hcl --
+const crowdedProject = simLab + simProject + `
 variable "who" {
   type = string
-}
-host "lab" {
-  uri = "sim:lab.json"
-}
-network "lan" {
-  cidr = "10.17.3.0/24"
-}
-image "base" {
-  source = "base.img"
 }
 vm "web" {
   count = 3

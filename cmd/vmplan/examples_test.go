@@ -73,10 +73,7 @@ func TestExamples(t *testing.T) {
 			for _, c := range checks {
 				p.eventually(c)
 			}
-			p.vmplan(0, "destroy", "--auto-approve")
-			if diff := before.Diff(p.snapshot()); len(diff) > 0 {
-				t.Errorf("destroy left the host not as it was: %q", diff)
-			}
+			p.destroy(before)
 		})
 	}
 }
@@ -165,9 +162,12 @@ func (p *example) eventually(c inGuest) {
 
 func (p *example) snapshot() libvirttest.Snapshot {
 	p.t.Helper()
-	s, err := p.host.Snapshot()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return s
+	return hostSnapshot(p.t, p.host)
+}
+
+// destroy takes the project away, after which the host is as it was before.
+func (p *example) destroy(before libvirttest.Snapshot) {
+	p.t.Helper()
+	p.vmplan(0, "destroy", "--auto-approve")
+	isAsBefore(p.t, p.host, before)
 }

@@ -72,26 +72,24 @@ func TestAVMGoesOutAndComesInAgain(t *testing.T) {
 			t.Errorf("%s: %v, %v: want it to be the user's alone", name, info, err)
 		}
 	}
-	p.vmplan(0, "destroy", "--auto-approve")
-	if err := os.Remove(filepath.Join(p.dir, "shop.hcl")); err != nil {
-		t.Fatal(err)
-	}
 
 	// In again, out of the OVA. Its cards are on the project's network of the same name, with the MACs they had.
-	p.vmplan(0, "import-ova", "shop.ova", "--write", "shop.hcl")
-	p.add("shop.hcl", "running = false")
-	p.vmplan(0, "apply", "--auto-approve")
+	again := func(more string) {
+		t.Helper()
+		p.vmplan(0, "destroy", "--auto-approve")
+		if err := os.Remove(filepath.Join(p.dir, "shop.hcl")); err != nil {
+			t.Fatal(err)
+		}
+		p.vmplan(0, "import-ova", "shop.ova", "--write", "shop.hcl")
+		p.add("shop.hcl", more)
+		p.vmplan(0, "apply", "--auto-approve")
+	}
+	again("running = false")
 	p.vmplan(0, "export", "vm.shop", "--out", "second")
 	p.same("first/shop-stock.qcow2", "second/shop-stock.qcow2")
 	p.same("first/shop-till.raw", "second/shop-till.qcow2")
 	p.same("first/shop-root.qcow2", "second/shop-root.qcow2")
-	p.vmplan(0, "destroy", "--auto-approve")
-	if err := os.Remove(filepath.Join(p.dir, "shop.hcl")); err != nil {
-		t.Fatal(err)
-	}
-	p.vmplan(0, "import-ova", "shop.ova", "--write", "shop.hcl")
-	p.add("shop.hcl", "ready {\n    ssh {}\n  }")
-	p.vmplan(0, "apply", "--auto-approve")
+	again("ready {\n    ssh {}\n  }")
 	p.vmplan(0, "plan", "--detailed-exitcode")
 	if after := identity(); after != before {
 		t.Errorf("out of the OVA the guest is\n%s\nand was\n%s", after, before)

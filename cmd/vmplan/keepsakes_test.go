@@ -67,10 +67,7 @@ func TestNothingKeptBlocksAChange(t *testing.T) {
 	apply("  running = false", "", "# nics", `nic "back" { network = network.back }`)
 	p.virsh("checkpoint-list", "www")
 	p.virsh("managedsave", "www")
-	p.vmplan(0, "destroy", "--auto-approve")
-	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
-		t.Errorf("destroy left the host not as it was: %q", diff)
-	}
+	p.destroy(empty)
 }
 
 func (p *example) virsh(args ...string) {
@@ -115,8 +112,5 @@ func TestExternalSnapshotsAndTheTPMGoWithTheVM(t *testing.T) {
 			t.Errorf("the plan does not say that %q is lost:\n%s", lost, text)
 		}
 	}
-	p.vmplan(0, "destroy", "--auto-approve")
-	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
-		t.Errorf("destroy left the host not as it was: %q", diff)
-	}
+	p.destroy(empty)
 }

@@ -7,15 +7,16 @@ import (
 	"testing"
 )
 
-// The project that is built, changed, replaced and destroyed by runs that die. The lineage is fixed, so that UUIDs and MACs are
-// the same in every run.
-const killedProject = `
--- .vmplan/identity.json --
-{"lineage": "11111111-2222-4333-8444-555555555555"}
+// simLab is an empty simulated host, and the bits of an image.
+const simLab = `
 -- lab.json --
 {"uuid": "20000000-0000-4000-8000-000000000001"}
 -- base.img --
 bits
+`
+
+// simProject begins a project with that host, a network and the image; what else it has comes after it.
+const simProject = `
 -- main.hcl --
 host "lab" {
   uri = "sim:lab.json"
@@ -26,6 +27,14 @@ network "lan" {
 image "base" {
   source = "base.img"
 }
+`
+
+// The project that is built, changed, replaced and destroyed by runs that die. The lineage is fixed, so that UUIDs and MACs are
+// the same in every run.
+const killedProject = `
+-- .vmplan/identity.json --
+{"lineage": "11111111-2222-4333-8444-555555555555"}
+` + simLab + simProject + `
 volume "data" {
   size = "2GiB"
 }
@@ -68,17 +77,7 @@ vm "copy" {
 `
 
 // What is changed of it: nearly everything that can be while it lives.
-const killedUpdate = `
--- main.hcl --
-host "lab" {
-  uri = "sim:lab.json"
-}
-network "lan" {
-  cidr = "10.17.3.0/24"
-}
-image "base" {
-  source = "base.img"
-}
+const killedUpdate = simProject + `
 volume "data" {
   size = "3GiB"
 }

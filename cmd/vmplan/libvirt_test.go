@@ -74,9 +74,7 @@ func TestTheDaemonDiesInTheMiddleOfAnApply(t *testing.T) {
 		w.must(0, "apply", "--auto-approve")
 		w.must(0, "plan", "--detailed-exitcode")
 		w.must(0, "destroy", "--auto-approve")
-		if diff := before.Diff(hostSnapshot(t, host)); len(diff) > 0 {
-			t.Errorf("destroy left the host not as it was: %q", diff)
-		}
+		isAsBefore(t, host, before)
 	}
 }
 
@@ -188,15 +186,6 @@ vm "web" {
 	}
 }
 
-func hostSnapshot(t *testing.T, host *libvirttest.Host) libvirttest.Snapshot {
-	t.Helper()
-	s, err := host.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // TestEightAppliesAtOnceOnOneHost: eight runs of one project, each of which wants another title, end in one whole project, of which
 // destroy leaves nothing.
 func TestEightAppliesAtOnceOnOneHost(t *testing.T) {
@@ -219,7 +208,22 @@ func TestEightAppliesAtOnceOnOneHost(t *testing.T) {
 	who := "who=" + strings.TrimSpace(string(title))
 	w.must(0, "plan", "--detailed-exitcode", "--var", who)
 	w.must(0, "destroy", "--auto-approve", "--var", who)
+	isAsBefore(t, host, before)
+}
+
+func hostSnapshot(t *testing.T, host *libvirttest.Host) libvirttest.Snapshot {
+	t.Helper()
+	s, err := host.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// isAsBefore: what destroyed a project left nothing of it, and took nothing else.
+func isAsBefore(t *testing.T, host *libvirttest.Host, before libvirttest.Snapshot) {
+	t.Helper()
 	if diff := before.Diff(hostSnapshot(t, host)); len(diff) > 0 {
-		t.Errorf("destroy left the host not as it was: %q", diff)
+		t.Errorf("destroy left the host not as it was:\n%s", strings.Join(diff, "\n"))
 	}
 }

@@ -86,8 +86,5 @@ func TestALostStateComesBackFromQEMU(t *testing.T) {
 	if diff := full.Diff(p.snapshot()); len(diff) > 0 {
 		t.Errorf("the rebuild changed the host: %q", diff)
 	}
-	p.vmplan(0, "destroy", "--auto-approve")
-	if diff := empty.Diff(p.snapshot()); len(diff) > 0 {
-		t.Errorf("destroy left the host not as it was: %q", diff)
-	}
+	p.destroy(empty)
 }

@@ -69,10 +69,7 @@ func TestHostsThroughTheNetwork(t *testing.T) {
 			p.contains(p.vmplan(2, "plan", "--detailed-exitcode"), "vm.node[1].seed")
 			p.vmplan(0, "apply", "--auto-approve")
 			p.vmplan(0, "plan", "--detailed-exitcode")
-			p.vmplan(0, "destroy", "--auto-approve")
-			if diff := before.Diff(hostSnapshot(t, host)); len(diff) > 0 {
-				t.Errorf("destroy left the host not as it was: %q", diff)
-			}
+			p.destroy(before)
 		})
 	}
 }
