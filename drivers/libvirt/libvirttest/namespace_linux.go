@@ -35,28 +35,46 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 	}
 	got := make(chan answer, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine, as nobody else may use its namespace
-		err := enterNetwork(h.pid)
+		runtime.LockOSThread()
+		leave, err := enterNetwork(h.pid)
 		if err != nil {
+			runtime.UnlockOSThread()
 			got <- answer{nil, fmt.Errorf("enter the network of the private libvirt host: %w", err)}
 			return
 		}
 		var d net.Dialer
 		d.FallbackDelay = -1 // the fallback would dial on another thread
 		conn, err := d.DialContext(ctx, network, address)
+		if leave() == nil {
+			// A thread that is still in there ends with this goroutine, as nobody else may use it. Others go on: commands that they
+			// have started would die with them.
+			runtime.UnlockOSThread()
+		}
 		got <- answer{conn, err}
 	}()
 	a := <-got
 	return a.conn, a.err
 }
 
-func enterNetwork(pid int) error {
-	file, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+// enterNetwork takes the thread into the network of a process; leave takes it back.
+func enterNetwork(pid int) (leave func() error, err error) {
+	own, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer file.Close()
-	return unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
+	other, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err == nil {
+		defer other.Close()
+		err = unix.Setns(int(other.Fd()), unix.CLONE_NEWNET)
+	}
+	if err != nil {
+		own.Close()
+		return nil, err
+	}
+	return func() error {
+		defer own.Close()
+		return unix.Setns(int(own.Fd()), unix.CLONE_NEWNET)
+	}, nil
 }
 
 // children lists the processes that the given one started.

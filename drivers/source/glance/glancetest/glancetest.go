@@ -227,7 +227,8 @@ func (c *Cloud) start(ctx context.Context, address, program string, args ...stri
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the parent that must not die is the thread
+		runtime.LockOSThread() // the parent that must not die is the thread, which may be another's parent too
+		defer runtime.UnlockOSThread()
 		started <- cmd.Start()
 		_ = cmd.Wait() // how it ends is in what it said
 		close(p.ended)

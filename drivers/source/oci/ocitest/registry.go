@@ -88,7 +88,8 @@ func (r *Registry) start(ctx context.Context, program, config, login string) (ki
 	ended := make(chan struct{})
 	started := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // the process dies with the thread that made it
+		runtime.LockOSThread() // the process dies with the thread that made it, which may have made others
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
