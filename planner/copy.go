@@ -56,44 +56,6 @@ func (p *planner) warnOrigin(o *object, path, detail string) {
 	p.find(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: "no effect on a volume that is there", Detail: detail})
 }
 
-// spreadCopy sees to it that the guests which write to what is copied are off meanwhile: for the time of the copy, if their
-// files allow that.
-func (p *planner) spreadCopy(o *object) {
-	source := p.originOf(o)
-	if source == nil || o.fate != fateCreate && o.fate != fateReplace {
-		return
-	}
-	for _, u := range p.vmsOn(source) {
-		o.writers = append(o.writers, u)
-		if !u.on() || !writes(u.live.Resource, source.at.key) && (u.live.Running == nil || !writes(u.live.Running, source.at.key)) {
-			continue
-		}
-		switch why := p.mayNotRest(u); {
-		case u.fate == fateDelete || u.fate == fateReplace:
-		case why != "":
-			p.refuseAt(o, "clone", "what is to be copied is in use", fmt.Sprintf(
-				"%s runs and writes to %s, so a copy of it would be torn, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, source.addr, why, u.addr))
-		case u.bounce == "":
-			u.bounce = fmt.Sprintf("is off while %s is copied to %s", source.addr, o.addr)
-		}
-	}
-}
-
-// mayNotRest says why the plan must not shut the guest down for a while; empty when it may.
-func (p *planner) mayNotRest(u *object) string {
-	switch {
-	case u.fate == fateNone && !u.managed():
-		return "it is not managed"
-	case u.fate == fateNone:
-		return "it does not take part in this plan"
-	case u.fate == fateRelease:
-		return "it is released"
-	case u.fate == fateKeep && p.stages(u):
-		return `it has update = "stage"`
-	}
-	return ""
-}
-
 // originOf is the volume that o is or becomes an overlay or a copy of; nil when it is neither, or that is not known.
 func (p *planner) originOf(o *object) *object {
 	v, ok := o.want.(*resource.Volume)
@@ -120,32 +82,6 @@ func (p *planner) vmsOn(o *object) []*object {
 		}
 	}
 	return out
-}
-
-// writes tells whether the vm may write to the volume with that key.
-func writes(r resource.Resource, key string) bool {
-	vm, ok := r.(*resource.VM)
-	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool {
-		return "volume/"+d.Source == key && (d.ReadOnly == nil || !*d.ReadOnly)
-	})
-}
-
-// linkCopy lets the copy wait until nobody writes to what is copied, and the guests until it is made.
-func (o *object) linkCopy() {
-	for _, u := range o.writers {
-		if o.made == nil {
-			continue
-		}
-		off, on := u.off, u.up
-		if u.again {
-			off, on = u.rest, u.wake
-		}
-		o.made.after(off)
-		on.after(o.made)
-		if on != nil {
-			u.takers = append(u.takers, o.made)
-		}
-	}
 }
 
 // refuseMovingBase refuses overlays of a disk that a guest may write to: every write to it would change what the overlay

@@ -99,7 +99,7 @@ func (p *planner) emitCreate(o *object) {
 	}
 	s.Record = o.recorded(o.want, state.StatusReady, power)
 	o.made = s
-	if o.taken == nil && o.builds() != nil {
+	if o.taken == nil {
 		o.taken = s
 	}
 	if vm, ok := o.want.(*resource.VM); ok {

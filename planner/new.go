@@ -114,12 +114,11 @@ type object struct {
 	deferred  bool
 	postponed bool // the old one stays until the guest that runs with it stops
 	old       *object
-	yielded   *object   // with fateKeep: what had taken the place of this, and goes
-	former    *object   // the one that this takes over from, left behind by a replacement that was cut short
-	occupant  *object   // who has the goal now, and goes
-	guarding  []*step   // the steps that take the snapshot which protects it
-	guarded   []*step   // the steps that are taken back when one fails
-	writers   []*object // the vms that must be off while it is copied from their disks
+	yielded   *object // with fateKeep: what had taken the place of this, and goes
+	former    *object // the one that this takes over from, left behind by a replacement that was cut short
+	occupant  *object // who has the goal now, and goes
+	guarding  []*step // the steps that take the snapshot which protects it
+	guarded   []*step // the steps that are taken back when one fails
 	shaky     tristate
 
 	comparison
@@ -150,7 +149,7 @@ type anchors struct {
 	off   *step   // the guest is off
 	gone  *step   // it is off the host
 	whole *step   // its disks are all of one time
-	taken *step   // what an image is made from is copied
+	taken *step   // what it begins with is copied
 	made  *step   // it is there anew
 	set   *step   // it is as wanted
 	up    *step   // started

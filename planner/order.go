@@ -16,7 +16,6 @@ func (p *planner) link() {
 		p.linkMove(o)
 		p.linkTriggered(o)
 		o.linkDisks()
-		o.linkCopy()
 		p.linkLent(o)
 	}
 	for _, o := range p.sorted {

@@ -37,12 +37,9 @@ func (p *planner) spread() {
 	}
 	p.lend()
 	for _, o := range p.sorted {
-		p.spreadCopy(o)
-	}
-	for _, o := range p.sorted {
 		o.shaky = unknown
 		p.decidePower(o)
-		p.lendAgain(o)
+		o.lendAgain()
 	}
 	for _, o := range p.sorted {
 		p.postpone(o)
