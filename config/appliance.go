@@ -27,6 +27,9 @@ type appliance struct {
 	shared *module
 	vm     *block // the vm without a name; nil when each has one, and is among the blocks of own
 	closed bool   // it is in a folder of its own, sees no names but its own, and reads no other files
+	// trust lists what the project says beside source: servers, or parts of them, that images of a closed one may come from like
+	// the project's own.
+	trust []string
 }
 
 func (a *appliance) String() string { return applianceBlock + "." + a.name }

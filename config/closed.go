@@ -1,12 +1,16 @@
 package config
 
 import (
+	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/function"
@@ -20,12 +24,48 @@ func (m *module) closed() bool { return m.inline != nil && m.inline.closed }
 // closedSchemes are where the images of such an appliance may come from: what everybody can get, and no login is for.
 var closedSchemes = []string{"https", "oci", "oci+http"}
 
+// trustName is the attribute beside source that lists servers.
+const trustName = "trust"
+
+// trusted reads the list of servers: HOST[:PORT][/PATH].
+func (l *loader) trusted(attr *hclsyntax.Attribute) []string {
+	v, diags := attr.Expr.Value(nil)
+	var list []string
+	if v, err := convert.Convert(v, cty.List(cty.String)); err == nil && !diags.HasErrors() && !v.IsNull() && v.IsWhollyKnown() {
+		for _, text := range v.AsValueSlice() {
+			if text.IsNull() || text.AsString() == "" || strings.Contains(text.AsString(), "://") {
+				list = nil
+				break
+			}
+			list = append(list, strings.TrimSuffix(text.AsString(), "/"))
+		}
+	}
+	if list == nil {
+		l.rep.add(mistake(attr.Expr.Range(), "Bad list of servers", "Write the servers as plain texts, with what of them is trusted: [\"registry.example/team/shop\"]."))
+	}
+	return list
+}
+
+// trusts tells whether the project lets the appliance's image come from a location like those of its own.
+func (a *appliance) trusts(location string) bool {
+	u, err := url.Parse(location)
+	if err != nil || u.Path != path.Clean(u.Path) {
+		return false // it may lead out of what is trusted
+	}
+	return slices.ContainsFunc(a.trust, func(part string) bool {
+		rest, ok := strings.CutPrefix(u.Host+u.Path, part)
+		return ok && (rest == "" || strings.ContainsAny(rest[:1], "/:@"))
+	})
+}
+
 // readAppliance reads the appliance in a folder: appliance "NAME" { source = "./FOLDER" }.
 func (l *loader) readAppliance(a *appliance, m *module, b *hclsyntax.Block, source *hclsyntax.Attribute) {
 	a.closed = true
 	a.own, a.shared = &module{inline: a}, &module{inline: a}
 	for _, attr := range sortedAttributes(b.Body) {
-		if attr.Name != sourceName {
+		if attr.Name == trustName {
+			a.trust = l.trusted(attr)
+		} else if attr.Name != sourceName {
 			l.rep.add(mistake(attr.NameRange, "Appliance of a folder", "What %s is stands in its folder; beside source nothing can be said here. Its instances can say what they want otherwise.", a))
 		}
 	}

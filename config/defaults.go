@@ -117,6 +117,7 @@ func (e *evaluator) completeImage(o *object, img *resource.Image) {
 		e.rep.addFirst(mistake(o.at("checksum"), "Bad checksum", "%q is neither sha256:HEX nor sha512:HEX nor the URL of a file of sums.", resource.Redact(sum)))
 		o.fail("checksum")
 	}
+	img.Anonymous = o.scope.mod.closed() && isURL && !o.scope.mod.inline.trusts(img.Source)
 	resource.SealLocations(img, e.prior.Salt)
 	if isSum(img.Checksum) && !img.FullSource.IsZero() {
 		// The sum says which file it is, whatever its URL is signed with today.

@@ -77,3 +77,26 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAProjectTrustsAnApplianceWith(t *testing.T) {
+	a := &appliance{trust: []string{"registry.example/team/shop", "127.0.0.1:5000"}}
+	for location, want := range map[string]bool{
+		"oci://registry.example/team/shop:v1":                    true,
+		"oci+http://registry.example/team/shop@sha256:00":        true,
+		"oci://registry.example/team/shop/disks:v1":              true,
+		"oci://127.0.0.1:5000/any:v1":                            true,
+		"oci://registry.example/team/shopping:v1":                false,
+		"oci://registry.example/team":                            false,
+		"oci://127.0.0.1:50001/any:v1":                           false,
+		"https://registry.example/team/shop/../other.raw":        false,
+		"https://registry.example/team/shop/%2e%2e%2fother.raw":  false,
+		"https://registry.example:x@evil.example/team/shop":      false,
+		"https://evil.example/registry.example/team/shop":        false,
+		"https://evil.example/#registry.example/team/shop":       false,
+		"https://registry.example/team/shop?/../../team/private": true,
+	} {
+		if a.trusts(location) != want {
+			t.Errorf("%s: %v, want %v", location, !want, want)
+		}
+	}
+}

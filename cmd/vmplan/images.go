@@ -33,13 +33,22 @@ func sources(dir string) source.Registry {
 	return all
 }
 
+// strangers are the sources of what may come from anybody: without logins, and without what only this machine and its network reach.
+func strangers() source.Registry {
+	registries := oci.New(oci.Options{Anonymous: true})
+	return source.Registry{
+		"https": http.New(http.Options{Transport: http.Public()}), oci.Scheme: registries, oci.SchemePlain: registries,
+	}
+}
+
 // images makes a project's store of images.
 func images(settings cli.ImageSettings) (cli.ImageStore, error) {
 	return source.NewStore(source.Options{
-		Sources: sources(settings.Dir),
-		Dir:     settings.Dir,
-		Pin:     settings.Pin,
-		Named:   settings.Named,
-		Log:     slog.Default(),
+		Sources:   sources(settings.Dir),
+		Strangers: strangers(),
+		Dir:       settings.Dir,
+		Pin:       settings.Pin,
+		Named:     settings.Named,
+		Log:       slog.Default(),
 	})
 }

@@ -144,6 +144,8 @@ type Image struct {
 	// shown: see SealLocations.
 	FullSource   Secret `json:"full_source,omitzero" schema:"computed,local" doc:"source with its login and what stands behind its question mark; never recorded in clear."`
 	FullChecksum Secret `json:"full_checksum,omitzero" schema:"computed,local" doc:"The same of checksum."`
+	// Anonymous is set for one whose block may come from anybody: it is got without logins, and from public addresses only.
+	Anonymous bool `json:"anonymous,omitzero" schema:"computed,input" doc:"Set for images of an appliance in a folder of its own, unless the project trusts where they are."`
 	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`

@@ -53,17 +53,18 @@ type version struct {
 
 // entry is what the cache knows of one location.
 type entry struct {
-	store    *Store
-	dir      string
-	pick     string // which of several disks counts; empty when there is only one
-	lock     *flock.Flock
-	Location string    `json:"location"` // without secrets, for people
-	Versions []version `json:"versions"` // newest last
+	store     *Store
+	dir       string
+	pick      string // which of several disks counts; empty when there is only one
+	lock      *flock.Flock
+	Location  string    `json:"location"`            // without secrets, for people
+	Anonymous bool      `json:"anonymous,omitempty"` // got without logins
+	Versions  []version `json:"versions"`            // newest last
 }
 
 // openEntry locks the location's folder, waiting for whoever else gets the same image.
-func (s *Store) openEntry(ctx context.Context, location, pick string, progress *meter) (*entry, error) {
-	e := s.newEntry(location, pick)
+func (s *Store) openEntry(ctx context.Context, at place, progress *meter) (*entry, error) {
+	e := s.newEntry(at)
 	for _, dir := range []string{e.dir, s.blobs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("image cache: %w", err)
@@ -83,16 +84,21 @@ func (s *Store) openEntry(ctx context.Context, location, pick string, progress *
 }
 
 // peekEntry reads what is known of the location, without a lock.
-func (s *Store) peekEntry(location, pick string) *entry {
-	e := s.newEntry(location, pick)
+func (s *Store) peekEntry(at place) *entry {
+	e := s.newEntry(at)
 	e.load()
 	return e
 }
 
-func (s *Store) newEntry(location, pick string) *entry {
-	key := sha256.Sum256([]byte(location))
+func (s *Store) newEntry(at place) *entry {
+	name := at.location
+	if at.anonymous {
+		name = "anonymous " + name
+	}
+	key := sha256.Sum256([]byte(name))
 	return &entry{
-		store: s, dir: filepath.Join(s.sources(), hex.EncodeToString(key[:16])), pick: pick, Location: Display(location),
+		store: s, dir: filepath.Join(s.sources(), hex.EncodeToString(key[:16])), pick: at.pick,
+		Location: Display(at.location), Anonymous: at.anonymous,
 	}
 }
 
@@ -166,7 +172,7 @@ func (e *entry) siblings() []*entry {
 	}
 	var out []*entry
 	for _, other := range all {
-		if other.Location == e.Location && other.dir != e.dir {
+		if other.Location == e.Location && other.Anonymous == e.Anonymous && other.dir != e.dir {
 			other.pick = e.pick
 			out = append(out, other)
 		}

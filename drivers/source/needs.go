@@ -48,7 +48,7 @@ func (s *Store) Locked(img *resource.Image) (digest string, ok bool) {
 	if !ok || err != nil {
 		return "", false
 	}
-	v := s.peekEntry(s.locate(img.Location())).bySum(want)
+	v := s.peekEntry(s.placeOf(img)).bySum(want)
 	if v == nil {
 		return "", false
 	}

@@ -11,17 +11,23 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
+// place is where an image is, as the cache knows it.
+type place struct {
+	location  string // as the files say it
+	pick      string // which of several disks there is wanted
+	anonymous bool   // what is got from there with a login is none of its business
+}
+
 // errand is what is to be got for an image.
 type errand struct {
-	addr     resource.Addr
-	source   Source
-	location string // as the files say it, and as the cache knows it
-	pick     string // which of several disks there is wanted
-	alone    bool   // the file is one disk of an appliance, and no archive itself
-	address  string // where it is got from: that of the pinned version, if it has one of its own
-	want     sum    // of the file; zero: any will do
-	pinned   bool   // want is a pin's
-	current  bool   // what the cache has will not do when the source cannot be asked
+	place
+	addr    resource.Addr
+	source  Source
+	alone   bool   // the file is one disk of an appliance, and no archive itself
+	address string // where it is got from: that of the pinned version, if it has one of its own
+	want    sum    // of the file; zero: any will do
+	pinned  bool   // want is a pin's
+	current bool   // what the cache has will not do when the source cannot be asked
 }
 
 // errand tells what to get for the image: the version that it is held to, or else the newest one.
@@ -42,7 +48,7 @@ func (s *Store) errand(ctx context.Context, img *resource.Image, tries int) (err
 		return e, nil
 	}
 	e.address = pin.Resolved
-	e.source, err = s.options.Sources.find(e.address)
+	e.source, err = s.sourceOf(e.place, e.address)
 	return e, err
 }
 
@@ -61,10 +67,18 @@ func (s *Store) newest(ctx context.Context, img *resource.Image, tries int) (err
 }
 
 func (s *Store) errandTo(img *resource.Image) (e errand, err error) {
-	location, pick := s.locate(img.Location())
-	e = errand{addr: img.Addr, location: location, pick: pick, address: location}
-	e.source, err = s.options.Sources.find(location)
+	e = errand{place: s.placeOf(img), addr: img.Addr}
+	e.address = e.location
+	e.source, err = s.sourceOf(e.place, e.address)
 	return e, err
+}
+
+// sourceOf gives the source of an address that a place leads to.
+func (s *Store) sourceOf(at place, address string) (Source, error) {
+	if at.anonymous {
+		return s.options.Strangers.find(address)
+	}
+	return s.options.Sources.find(address)
 }
 
 // moved words that the source no longer has what it is held to.
@@ -139,7 +153,7 @@ func (s *Store) Latest(ctx context.Context, img *resource.Image, report func(dri
 
 // Imported gives the pin of the version that an image was imported from, as far as the cache still knows it.
 func (s *Store) Imported(img *resource.Image) (resource.Pin, bool) {
-	own := s.peekEntry(s.locate(img.Location()))
+	own := s.peekEntry(s.placeOf(img))
 	for _, e := range append([]*entry{own}, own.siblings()...) {
 		for _, v := range slices.Backward(e.Versions) {
 			if img.Digest != "" && v.Digest == img.Digest && v.InPlace == "" {

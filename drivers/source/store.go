@@ -19,6 +19,8 @@ import (
 // Options say how a Store works.
 type Options struct {
 	Sources Registry
+	// Strangers are the sources of images that are Anonymous: they use no logins, and reach public addresses only.
+	Strangers Registry
 	// CacheDir is the cache's folder. By default that of the environment variable VMPLAN_CACHE, else vmplan in the user's
 	// cache folder. It is made when it is first needed.
 	CacheDir string
@@ -158,7 +160,7 @@ func (s *Store) find(ctx context.Context, img *resource.Image, progress *meter) 
 
 // run gives the version that the errand is for, and where its bits are.
 func (s *Store) run(ctx context.Context, e errand, progress *meter) (v *version, at string, err error) {
-	entry, err := s.openEntry(ctx, e.location, e.pick, progress)
+	entry, err := s.openEntry(ctx, e.place, progress)
 	if err != nil {
 		return nil, "", err
 	}
@@ -181,7 +183,7 @@ func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, kno
 	if err != nil {
 		return 0, false, err
 	}
-	entry := s.peekEntry(e.location, e.pick)
+	entry := s.peekEntry(e.place)
 	if entry.bySum(e.want) != nil {
 		return 0, true, nil
 	}
@@ -197,6 +199,11 @@ func (s *Store) Probe(ctx context.Context, img *resource.Image) (size int64, kno
 		return 0, false, nil
 	}
 	return info.Size - entry.partial(info), true, nil
+}
+
+func (s *Store) placeOf(img *resource.Image) place {
+	location, pick := s.locate(img.Location())
+	return place{location: location, pick: pick, anonymous: img.Anonymous}
 }
 
 // locate takes apart LOCATION#DISK, makes a path absolute, and a name what it stands for. A # begins the name of a disk only behind the name of an

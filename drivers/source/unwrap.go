@@ -255,7 +255,10 @@ func (w *wrapped) beside(ctx context.Context) ([]piece, error) {
 		if path.Ext(d.File) == ".ovf" || location == w.f.location {
 			return nil, fmt.Errorf("disk %q: %q is a descriptor, and no disk", d.ID, d.File) // waiting for it would never end
 		}
-		e := errand{addr: w.f.addr, source: w.f.source, location: location, address: location, alone: true, current: w.f.current}
+		e := errand{
+			place: place{location: location, anonymous: w.f.anonymous},
+			addr:  w.f.addr, source: w.f.source, address: location, alone: true, current: w.f.current,
+		}
 		v, at, err := w.f.store.run(ctx, e, w.f.progress)
 		if err != nil {
 			return nil, fmt.Errorf("disk %q: %s: %w", d.ID, d.File, err)

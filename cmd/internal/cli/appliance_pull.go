@@ -26,7 +26,8 @@ func (a *App) appliancePullCommand() *cobra.Command {
 for vm blocks to use. Its images come from just the registry's disks that belong to it.
 
 An appliance may come from anybody. One in a folder of its own sees nothing of the project but the parameters it is given, reads
-no files but its own, and uses nothing of a host that is there already but networks. What its guests do is another matter: the plan shows
+no files but its own, and uses nothing of a host that is there already but networks. Its images come without your logins and from public
+addresses only, but for the repository that it was pulled from, which is noted as trust. What its guests do is another matter: the plan shows
 what is made, and what they are told in their user data is in the folder to be read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runAppliancePull(c.Context(), args[0], write) },
@@ -57,7 +58,9 @@ func (a *App) runAppliancePull(ctx context.Context, ref, dir string) error {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
 	a.printer().Note(fmt.Sprintf("Wrote %s: appliance %q, from %s", dir, u.Name, p.Location))
-	return a.declareAppliance(dir, u)
+	_, from, _ := strings.Cut(p.Location, "://")
+	from, _, _ = strings.Cut(from, "@")
+	return a.declareAppliance(dir, from, u)
 }
 
 // writeParcel writes the files into a new folder, and none outside of it. The folder is there with all of them, or not at all.
@@ -94,8 +97,8 @@ func writeParcel(dir string, p drivers.Parcel) (err error) {
 }
 
 // declareAppliance writes the block by which the project knows the appliance, unless there is a file of that name, and says how
-// it is used.
-func (a *App) declareAppliance(dir string, u config.Unpacked) error {
+// it is used. from is the repository that it comes from: whoever pulls it has named that, so its images may come from there too.
+func (a *App) declareAppliance(dir, from string, u config.Unpacked) error {
 	with := make([]string, len(u.Parameters))
 	for i, name := range u.Parameters {
 		with[i] = name + " = …"
@@ -120,7 +123,7 @@ func (a *App) declareAppliance(dir string, u config.Unpacked) error {
 	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") {
 		rel = "./" + rel
 	}
-	block := fmt.Sprintf("appliance %q {\n  source = %q\n}\n", u.Name, rel)
+	block := fmt.Sprintf("appliance %q {\n  source = %q\n  trust  = [%q]\n}\n", u.Name, rel, from)
 	name := u.Name + ".hcl"
 	err = writeNewFile(name, []byte(block))
 	if errors.Is(err, fs.ErrExist) {

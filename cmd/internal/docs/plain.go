@@ -120,6 +120,7 @@ vm "till" {
 				"An appliance sees its own names first, then those around it: `network.lan`, `var.NAME`, `local.NAME`. Its parameters are `parameter.NAME`, and the vm without a name is `vm`: `vm.address`. What is shared cannot use parameters.\n\n" +
 				"With several vms each has a name, and may have count or for_each. Then what the instance's block sets holds for each of them, and `vm \"NAME\" { … }` in it for one. They are `vm.shop_de.vm.NAME`, in addresses and in expressions. A vm may be made from another appliance.\n\n" +
 				"`appliance \"shop\" { source = \"./shop\" }` is one in a folder of its own, as `vmplan appliance pull` writes it: an appliance block, and beside it locals, images, instancetypes and preferences. Such a folder may come from anybody. It sees only its own names and the parameters it is given, reads only its own files, makes its images from registries, the web, the catalogue and its own files, and uses nothing that exists already but networks.\n\n" +
+				"Its images are got without the logins of Docker and Podman, and from public addresses only: neither from this machine nor from its network. `trust = [\"registry.example/team/shop\"]` beside `source` lifts both for what begins with that, a server or a part of it; `vmplan appliance pull` writes the repository that it got the appliance from.\n\n" +
 				"Outputs are `vm.shop_de.output.NAME`.",
 			`appliance "shop" {
   image = image.debian

@@ -218,7 +218,7 @@ func classify(ctx context.Context, err error) error {
 	var certificate *tls.CertificateVerificationError
 	var name *net.DNSError
 	switch {
-	case errors.Is(err, errRedirect), errors.As(err, &certificate):
+	case errors.Is(err, errRedirect), errors.Is(err, source.ErrNotPublic), errors.As(err, &certificate):
 		return err
 	case errors.As(err, &name) && name.IsNotFound:
 		return err

@@ -31,7 +31,9 @@ const (
 type client struct {
 	auth *auth.Client
 	ref  reference
-	base string // URL of the repository, ends with a slash
+	// anonymous: no login is used.
+	anonymous bool
+	base      string // URL of the repository, ends with a slash
 	// blobs reads blobs by their URL. Registries redirect to object stores, which know ranges and break off like any other
 	// web server.
 	blobs source.Source
@@ -39,8 +41,8 @@ type client struct {
 
 // connect makes the client for a reference. It asks the registry only when it has to find out whether that speaks TLS.
 func (s *Source) connect(ctx context.Context, ref reference) (*client, error) {
-	g := newGuard(ref, s.network)
-	c := &client{ref: ref, auth: &auth.Client{
+	g := newGuard(ref, s.network, s.anonymous)
+	c := &client{ref: ref, anonymous: s.anonymous, auth: &auth.Client{
 		Client: &http.Client{Transport: g, CheckRedirect: g.checkRedirect},
 		Header: http.Header{"User-Agent": {"vmplan"}},
 		Cache:  auth.NewCache(),
@@ -142,7 +144,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.Is(err, source.ErrNotPublic):
 		return err
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return c.wantsLogin("none is known here")
@@ -198,5 +200,8 @@ func reason(body io.Reader) string {
 }
 
 func (c *client) wantsLogin(why string) error {
+	if c.anonymous {
+		return fmt.Errorf("the registry wants a login for this, and for images of an appliance in a folder of its own none is used; %s", source.TrustHint)
+	}
 	return fmt.Errorf("the registry wants a login for this, and %s: log in with docker login %[2]s or podman login %[2]s; or there is no such image", why, c.ref.Registry)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/net/publicsuffix"
+
+	"vmplan.dev/vmplan/drivers/source"
 )
 
 // errRefused marks what a registry asked for and does not get.
@@ -23,6 +25,7 @@ var errRefused = errors.New("refused")
 type guard struct {
 	registry  string // host name, without port
 	secure    bool   // reached by https
+	anonymous bool   // the registry itself has to have a public address
 	transport http.RoundTripper
 	network   network
 }
@@ -40,9 +43,9 @@ func realNetwork() network {
 }
 
 // newGuard makes the guard of a registry and the transport behind it.
-func newGuard(ref reference, n network) *guard {
+func newGuard(ref reference, n network, anonymous bool) *guard {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	g := &guard{registry: hostOf(ref.Host()), secure: !ref.plain && !isLoopback(ref.Registry), transport: t, network: n}
+	g := &guard{registry: hostOf(ref.Host()), secure: !ref.plain && !isLoopback(ref.Registry), anonymous: anonymous, transport: t, network: n}
 	t.DisableCompression = true // digests are of what is stored
 	t.ResponseHeaderTimeout = silence
 	if ref.push {
@@ -56,6 +59,11 @@ func newGuard(ref reference, n network) *guard {
 // site only.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := hostOf(req.URL.Host)
+	if g.anonymous {
+		if err := g.allowName(req.Context(), host); err != nil {
+			return nil, err
+		}
+	}
 	if g.secure && req.URL.Scheme != "https" {
 		return nil, fmt.Errorf("%w: the registry sends us from https to %s, where anyone on the way could change what is sent", errRefused, req.URL.Scheme)
 	}
@@ -71,12 +79,16 @@ func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: more than %d redirects", errRefused, maxRedirects)
 	}
 	// Behind a proxy nothing is dialled from here, so what can be told by the name alone is told now.
-	host := hostOf(req.URL.Host)
+	return g.allowName(req.Context(), hostOf(req.URL.Host))
+}
+
+// allowName is allow for what a name alone tells.
+func (g *guard) allowName(ctx context.Context, host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return g.allow(req.Context(), host, addr)
+		return g.allow(ctx, host, addr)
 	}
 	if isLoopback(host) {
-		return g.allow(req.Context(), host, netip.IPv6Loopback())
+		return g.allow(ctx, host, netip.IPv6Loopback())
 	}
 	return nil
 }
@@ -85,7 +97,7 @@ func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 func (g *guard) dial(ctx context.Context, kind, addr string) (net.Conn, error) {
 	host := hostOf(addr)
 	d := net.Dialer{Timeout: silence}
-	if host != g.registry && !g.isProxy(host) {
+	if (g.anonymous || host != g.registry) && !g.isProxy(host) {
 		d.ControlContext = func(ctx context.Context, _, resolved string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(resolved)
 			if err != nil {
@@ -109,50 +121,24 @@ func (g *guard) isProxy(host string) bool {
 
 // allow tells whether the registry may send us to an address: one that is no nearer than the registry's own.
 func (g *guard) allow(ctx context.Context, host string, to netip.Addr) error {
+	if g.anonymous {
+		return source.AllowPublic(host, to)
+	}
 	if host == g.registry {
 		return nil
 	}
-	own := public
+	own := source.Public
 	addrs, err := g.network.lookup(ctx, "ip", g.registry)
 	if err != nil {
 		return fmt.Errorf("where is %s itself: %w", g.registry, err)
 	}
 	for _, addr := range addrs {
-		own = max(own, reach(addr))
+		own = max(own, source.ReachOf(addr))
 	}
-	if got := reach(to); got > own || got == linkLocal && own != linkLocal {
+	if got := source.ReachOf(to); got > own || got == source.LinkLocal && own != source.LinkLocal {
 		return fmt.Errorf("%w: the registry %s sends us to %s, %s, which is none of its business", errRefused, g.registry, host, got)
 	}
 	return nil
-}
-
-// nearness says how near an address is to this machine; larger is nearer.
-type nearness int
-
-const (
-	public nearness = iota
-	private
-	linkLocal
-	loopback
-)
-
-func (n nearness) String() string {
-	return [...]string{"a public address", "an address of a private network", "a link-local address", "an address of this machine"}[n]
-}
-
-var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
-
-func reach(addr netip.Addr) nearness {
-	addr = addr.Unmap()
-	switch {
-	case addr.IsLoopback(), addr.IsUnspecified():
-		return loopback
-	case addr.IsLinkLocalUnicast(), addr.IsMulticast():
-		return linkLocal
-	case addr.IsPrivate(), carrierNAT.Contains(addr):
-		return private
-	}
-	return public
 }
 
 // sameSite tells whether two hosts are the same, or of one registered domain (registry-1.docker.io and auth.docker.io).

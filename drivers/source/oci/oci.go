@@ -21,12 +21,15 @@ import (
 type Options struct {
 	IdleTimeout time.Duration       // how long a registry may send nothing in the middle of bits; default 30s
 	Getenv      func(string) string // where logins are looked for; default the process's environment
+	// Anonymous is for locations that may come from anybody: no login is used, and only public addresses are reached.
+	Anonymous bool
 }
 
 // Source implements source.Source for locations oci://… and oci+http://….
 type Source struct {
 	idle       time.Duration
 	loginFiles []string
+	anonymous  bool
 	network    network
 }
 
@@ -35,7 +38,11 @@ func New(o Options) *Source {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
-	return &Source{idle: o.IdleTimeout, loginFiles: loginFiles(o.Getenv), network: realNetwork()}
+	s := &Source{idle: o.IdleTimeout, anonymous: o.Anonymous, network: realNetwork()}
+	if !o.Anonymous {
+		s.loginFiles = loginFiles(o.Getenv)
+	}
+	return s
 }
 
 // Stat implements source.Source: it reads manifests, not bits.

@@ -1,0 +1,4 @@
+package http
+
+// PublicThrough is Public with a proxy of the test.
+var PublicThrough = publicThrough
