@@ -87,7 +87,7 @@ func (p *planner) letsGo(u, o *object) bool {
 		return !uses(u.after, o.at.key) || o.fate == fateReplace && !o.deferred && u.kind == resource.KindVM
 	case fateNone:
 		// A vm whose definition no longer mentions it, but whose guest has it still.
-		return u.live != nil && !uses(u.live.Resource, o.at.key) && o.kind != resource.KindVolume
+		return u.kind == resource.KindVM && u.live != nil && !uses(u.live.Resource, o.at.key) && o.kind != resource.KindVolume
 	}
 	return false
 }
