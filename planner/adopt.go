@@ -73,7 +73,7 @@ func (p *planner) rebind(o *object, source string) bool {
 	if !ok || !found || pool == "" {
 		return false
 	}
-	goal := place{o.goal.host, "volume/" + source}
+	goal := place{o.goal.host, volumeKey(source)}
 	if taken := p.atPlace[goal]; taken != nil && taken != o {
 		return false
 	}

@@ -93,5 +93,5 @@ func (p *planner) linkFormerBase(o *object) {
 // halfBuiltOn tells whether o is an image that stands on base by what a dead run left of building it.
 func (o *object) halfBuiltOn(base *object) bool {
 	img, ok := o.was.(*resource.Image)
-	return ok && img.Builds() && mayBeHalf(o.rec) && string(resource.KindVolume)+"/"+img.Origin == base.at.key
+	return ok && img.Builds() && mayBeHalf(o.rec) && volumeKey(img.Origin) == base.at.key
 }

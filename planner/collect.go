@@ -132,7 +132,7 @@ func (p *planner) locate(o *object) {
 	}
 	if img, ok := o.was.(*resource.Image); ok && img.Builds() && mayBeHalf(o.rec) {
 		// What a dead run left of it stands upon what it is made from.
-		p.claim(place{o.at.host, string(resource.KindVolume) + "/" + img.BuildID()}, o)
+		p.claim(place{o.at.host, volumeKey(img.BuildID())}, o)
 	}
 }
 

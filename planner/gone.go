@@ -86,7 +86,7 @@ func (p *planner) strangersIn(o *object) []string {
 	}
 	var files []string
 	for _, file := range o.live.Volumes {
-		if p.atPlace[place{o.at.host, string(resource.KindVolume) + "/" + pool.Name + "/" + file}] == nil {
+		if p.atPlace[place{o.at.host, volumeKey(pool.Name + "/" + file)}] == nil {
 			files = append(files, file)
 		}
 	}

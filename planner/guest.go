@@ -74,7 +74,7 @@ func (p *planner) lingering(o *object) []FieldChange {
 		if defined.Disk(d.Label) != nil || o.want.(*resource.VM).Disk(d.Label) != nil {
 			continue
 		}
-		if vol := p.atPlace[place{o.at.host, "volume/" + d.Source}]; vol != nil && vol.rec != nil {
+		if vol := p.atPlace[place{o.at.host, volumeKey(d.Source)}]; vol != nil && vol.rec != nil {
 			out = append(out, fieldChanges(resource.Change{Path: "disk." + d.Label, Old: d}, drivers.ImpactNextBoot, "")...)
 		}
 	}

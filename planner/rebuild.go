@@ -336,7 +336,7 @@ func (b *rebuild) finish() {
 		used[host] = true
 		if vm, ok := rec.Object.(*resource.VM); ok && b.in.Desired.Get(vm.Addr) == nil {
 			for i, d := range vm.Disks {
-				vm.Disks[i].Volume = at[place{host, "volume/" + d.Source}]
+				vm.Disks[i].Volume = at[place{host, volumeKey(d.Source)}]
 			}
 			for i, n := range vm.NICs {
 				vm.NICs[i].Network = at[place{host, "network/" + n.Source}]

@@ -13,7 +13,7 @@ import (
 // whyOurImage tells why an image that nothing taken stands on is taken all the same, and as what: its file is named after the
 // project's lineage, which is as good as a mark. Whether it is whole cannot be told.
 func (b *rebuild) whyOurImage(img *resource.Image, at place) (string, state.Status) {
-	switch build := (place{at.host, string(resource.KindVolume) + "/" + img.BuildID()}); {
+	switch build := (place{at.host, volumeKey(img.BuildID())}); {
 	case !ownImageName(img, img.File) || b.imports(img.Addr):
 		return "", ""
 	case img.Builds() && b.live(build) != nil:
@@ -43,7 +43,7 @@ func (b *rebuild) bases() {
 		if !ok || vol.Backing == "" {
 			continue
 		}
-		at := place{vol.Host, string(resource.KindVolume) + "/" + vol.Backing}
+		at := place{vol.Host, volumeKey(vol.Backing)}
 		if b.taken[at] || b.left[at] || b.live(at) == nil {
 			continue
 		}

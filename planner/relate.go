@@ -64,22 +64,22 @@ func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
 	switch r := o.want.(type) {
 	case *resource.VM:
 		for _, d := range r.Disks {
-			refer(d.Volume, "volume/"+d.Source)
+			refer(d.Volume, volumeKey(d.Source))
 		}
 		for _, n := range r.NICs {
 			refer(n.Network, "network/"+n.Source)
 		}
 	case *resource.Volume:
 		refer(r.Pool, "pool/"+r.PoolName)
-		refer(r.Image, "volume/"+r.Backing)
+		refer(r.Image, volumeKey(r.Backing))
 		if r.CopyOf != "" && p.isUnmade(o) {
-			refer(r.Clone, "volume/"+r.CopyOf)
+			refer(r.Clone, volumeKey(r.CopyOf))
 		}
 	case *resource.Image:
 		refer(r.Pool, "pool/"+r.PoolName)
 		if !r.From.IsZero() {
 			add(p.objects[r.From])
-			add(wanted[place{o.goal.host, "volume/" + r.Origin}])
+			add(wanted[place{o.goal.host, volumeKey(r.Origin)}])
 		}
 	case *resource.Seed:
 		refer(r.Pool, "pool/"+r.PoolName)
@@ -114,7 +114,7 @@ func uses(r resource.Resource, key string) bool {
 	switch r := r.(type) {
 	case *resource.VM:
 		for _, d := range r.Disks {
-			if "volume/"+d.Source == key {
+			if volumeKey(d.Source) == key {
 				return true
 			}
 		}
@@ -124,7 +124,7 @@ func uses(r resource.Resource, key string) bool {
 			}
 		}
 	case *resource.Volume:
-		return "volume/"+r.Backing == key || "pool/"+r.PoolName == key
+		return volumeKey(r.Backing) == key || "pool/"+r.PoolName == key
 	case *resource.Image:
 		return "pool/"+r.PoolName == key
 	case *resource.Seed:
