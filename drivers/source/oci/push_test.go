@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	specs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -133,7 +134,7 @@ func TestAPushThatBreaksIsBegunAgain(t *testing.T) {
 			return false
 		}
 		broken = true
-		r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, 4<<20), iotestError{}))
+		r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, 4<<20), cutOff(func() {})))
 		return false
 	})
 	u := newUser(t)
@@ -145,10 +146,57 @@ func TestAPushThatBreaksIsBegunAgain(t *testing.T) {
 	}
 }
 
-// iotestError is a connection that is cut.
-type iotestError struct{}
+// cutOff is a connection that is cut, with what happens then.
+type cutOff func()
 
-func (iotestError) Read([]byte) (int, error) { return 0, errors.New("cut") }
+func (then cutOff) Read([]byte) (int, error) {
+	then()
+	return 0, errors.New("cut")
+}
+
+func TestAPushThatBrokeOffSendsOnlyWhatDidNotArrive(t *testing.T) {
+	reg := ocitest.Start(t, ocitest.Options{})
+	u := newUser(t)
+	system, data := u.onDisk("qcow2", qcow2(t, bits(2<<20, "system"))), u.onDisk("raw", bits(2<<20, "data"))
+	files := map[string][]byte{"appliance.hcl": []byte("appliance \"shop\" {}\n")}
+	for _, c := range []struct {
+		name       string
+		push       func(ctx context.Context, at string) (string, error)
+		cut, blobs int // in which blob it breaks off, of how many
+	}{
+		{"image", func(ctx context.Context, at string) (string, error) { return u.source().PushImage(ctx, at, system, nil) }, 2, 2},
+		{"appliance", func(ctx context.Context, at string) (string, error) {
+			p := drivers.Parcel{Files: files, Disks: map[string]drivers.Bits{"data": data, "system": system}}
+			return u.source().PushAppliance(ctx, at, p, nil)
+		}, 5, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, stop := context.WithCancelCause(t.Context())
+			meant := errors.New("the machine was unplugged")
+			var sent atomic.Int64
+			way := before(t, reg, func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPatch && sent.Add(1) == int64(c.cut) {
+					r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, r.ContentLength/2), cutOff(func() { stop(meant) })))
+				}
+				return false
+			})
+			at := "oci://" + way.host() + "/team/" + c.name + ":v1"
+			if _, err := c.push(ctx, at); !errors.Is(err, meant) || sent.Load() != int64(c.cut) {
+				t.Fatalf("breaks off in blob %d: %v", sent.Load(), err)
+			}
+			where, err := c.push(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := sent.Load(), int64(c.blobs+1); got != want {
+				t.Errorf("%d blobs were sent in all, want %d: each once, and again the one that was cut", got, want)
+			}
+			if whole, err := c.push(t.Context(), at); err != nil || whole != where || sent.Load() != int64(c.blobs+1) {
+				t.Errorf("pushed once more it is %s (%v), and was %s; %d blobs were sent in all", whole, err, where, sent.Load())
+			}
+		})
+	}
+}
 
 func TestAPushThatIsStoppedLeavesNoTag(t *testing.T) {
 	reg := ocitest.Start(t, ocitest.Options{})
