@@ -185,23 +185,37 @@ func (c *catch) appliance(descriptor string) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := pieces(a, func(d ovf.Disk) (piece, error) {
+		p, ok := c.files[path.Join(path.Dir(descriptor), d.File)]
+		if !ok {
+			return piece{}, fmt.Errorf("the appliance lacks the file %q of its disk %q", d.File, d.ID)
+		}
+		return p, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, c.checkManifests()
+}
+
+// pieces gets the file of each of the appliance's disks that has content.
+func pieces(a *ovf.Appliance, get func(ovf.Disk) (piece, error)) ([]piece, error) {
 	var out []piece
 	for _, d := range a.Disks {
 		if d.File == "" {
 			continue
 		}
-		name := path.Join(path.Dir(descriptor), d.File)
-		p, ok := c.files[name]
-		if !ok {
-			return nil, fmt.Errorf("the appliance lacks the file %q of its disk %q", d.File, d.ID)
+		p, err := get(d)
+		if err != nil {
+			return nil, err
 		}
-		p.names = diskNames(d)
+		p.names = []string{d.ID, d.File, strings.TrimSuffix(path.Base(d.File), path.Ext(d.File))}
 		out = append(out, p)
 	}
 	if len(out) == 0 {
 		return nil, errors.New("the appliance has no disk with content")
 	}
-	return out, c.checkManifests()
+	return out, nil
 }
 
 // boxMetadata is metadata.json of a Vagrant box.

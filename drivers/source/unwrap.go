@@ -3,7 +3,6 @@ package source
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -108,7 +107,7 @@ func (f *fetcher) image(ctx context.Context, p *piece, about version) (version, 
 	return v, err
 }
 
-// digest hashes a file.
+// digest hashes a file, and reports how far it is.
 func (f *fetcher) digest(ctx context.Context, path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -119,12 +118,7 @@ func (f *fetcher) digest(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	in := &meteredReader{ctx: ctx, r: file, meter: f.progress, phase: "checking", total: info.Size()}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, in, make([]byte, copyBuffer)); err != nil {
-		return "", err
-	}
-	return digestOf(h.Sum(nil)), nil
+	return hashOf(&meteredReader{ctx: ctx, r: file, meter: f.progress, phase: "checking", total: info.Size()})
 }
 
 // record makes the piece's file a blob, unless it is used where it is.
@@ -246,14 +240,10 @@ func (w *wrapped) beside(ctx context.Context) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []piece
-	for _, d := range a.Disks {
-		if d.File == "" {
-			continue
-		}
+	return pieces(a, func(d ovf.Disk) (piece, error) {
 		location := neighbour(w.f.address, d.File)
 		if path.Ext(d.File) == ".ovf" || location == w.f.location {
-			return nil, fmt.Errorf("disk %q: %q is a descriptor, and no disk", d.ID, d.File) // waiting for it would never end
+			return piece{}, fmt.Errorf("disk %q: %q is a descriptor, and no disk", d.ID, d.File) // waiting for it would never end
 		}
 		e := errand{
 			place: place{location: location, anonymous: w.f.anonymous},
@@ -261,18 +251,10 @@ func (w *wrapped) beside(ctx context.Context) ([]piece, error) {
 		}
 		v, at, err := w.f.store.run(ctx, e, w.f.progress)
 		if err != nil {
-			return nil, fmt.Errorf("disk %q: %s: %w", d.ID, d.File, err)
+			return piece{}, fmt.Errorf("disk %q: %s: %w", d.ID, d.File, err)
 		}
-		out = append(out, piece{path: at, apart: v, names: diskNames(d)})
-	}
-	if len(out) == 0 {
-		return nil, errors.New("the appliance has no disk with content")
-	}
-	return out, nil
-}
-
-func diskNames(d ovf.Disk) []string {
-	return []string{d.ID, d.File, strings.TrimSuffix(path.Base(d.File), path.Ext(d.File))}
+		return piece{path: at, apart: v}, nil
+	})
 }
 
 // neighbour is the location of a file beside another one.

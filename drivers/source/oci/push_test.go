@@ -164,7 +164,9 @@ func TestAPushThatBrokeOffSendsOnlyWhatDidNotArrive(t *testing.T) {
 		push       func(ctx context.Context, at string) (string, error)
 		cut, blobs int // in which blob it breaks off, of how many
 	}{
-		{"image", func(ctx context.Context, at string) (string, error) { return u.source().PushImage(ctx, at, system, nil) }, 2, 2},
+		{"image", func(ctx context.Context, at string) (string, error) {
+			return u.source().PushImage(ctx, at, system, nil)
+		}, 2, 2},
 		{"appliance", func(ctx context.Context, at string) (string, error) {
 			p := drivers.Parcel{Files: files, Disks: map[string]drivers.Bits{"data": data, "system": system}}
 			return u.source().PushAppliance(ctx, at, p, nil)
