@@ -330,6 +330,18 @@ func some(names iter.Seq[string]) string {
 	return strings.Join(all, ", ")
 }
 
+// distinct refuses disks that share a file: a small archive could have it converted any number of times.
+func distinct(pieces []piece) error {
+	of := map[string]piece{}
+	for _, p := range pieces {
+		if other, ok := of[p.path]; ok && p.apart == nil {
+			return fmt.Errorf("it is refused: its disks %s and %s are one file", other.names[0], p.names[0])
+		}
+		of[p.path] = p
+	}
+	return nil
+}
+
 // chosen gives the place of the disk that is called so among the pieces; without a name there must be only one.
 func chosen(pieces []piece, name string) (int, error) {
 	if name == "" && len(pieces) == 1 {

@@ -114,6 +114,22 @@ func TestBombsInArchivesAreStopped(t *testing.T) {
 	w.write("full.raw", bytes.Repeat([]byte("boom"), 16<<20/4))
 	w.run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", "full.raw", "full.vmdk")
 	mustFail(t, store(), filepath.Join(w.dir, "cache"), image("full.vmdk", ""), "convert from vmdk: more than 8388608 bytes come out of")
+
+	// None of several disks is too large, and all together are.
+	w.write("full.raw", bytes.Repeat([]byte("boom"), 4<<20/4))
+	var disks []string
+	for i := range 3 {
+		disks = append(disks, fmt.Sprintf("full%d.vmdk", i))
+		w.run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", "full.raw", disks[i])
+	}
+	w.ovf("x.ovf", disks...)
+	w.run("tar", append([]string{"-cf", "x.ova", "x.ovf"}, disks...)...)
+	mustFail(t, store(), filepath.Join(w.dir, "cache"), image("x.ova#vmdisk1", ""), "convert from vmdk: more than 8388608 bytes come out of")
+	w.ovf("x.ovf", disks[:1]...)
+	w.run("tar", "-cf", "x.ova", "x.ovf", disks[0])
+	if _, err := store().Fetch(t.Context(), image("x.ova#vmdisk1", ""), nil); err != nil {
+		t.Errorf("one of them: %v", err)
+	}
 }
 
 func TestVMDKDisksThatNameFilesOfThisMachineAreRefused(t *testing.T) {
@@ -190,6 +206,15 @@ func TestBadAppliancesAreRefused(t *testing.T) {
 	w.write("x.ovf", []byte("<Envelope><References></Envelope>"))
 	pack("x.ova", "x.ovf", "a.vmdk")
 	w.mustRefuse("x.ova", "OVF descriptor: XML syntax error")
+
+	// The same file any number of times would be converted as often.
+	w.disk("a", 8, 1)
+	w.ovf("x.ovf", "a.vmdk", "./a.vmdk")
+	pack("x.ova", "x.ovf", "a.vmdk")
+	w.mustRefuse("x.ova", "its disks vmdisk1 and vmdisk2 are one file")
+	w.write("metadata.json", []byte(`{"provider":"libvirt","disks":[{"path":"a.qcow2"},{"path":"./a.qcow2","name":"b"}]}`))
+	pack("x.box", "metadata.json", "a.qcow2")
+	w.mustRefuse("x.box", "its disks a.qcow2 and b are one file")
 
 	// A qcow2 in an archive is looked at like any other.
 	w.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/hostname", "-F", "raw", "b.qcow2")

@@ -38,13 +38,17 @@ func (f *fetcher) take(ctx context.Context, file *os.File, info Info, about *ver
 	if err != nil {
 		return nil, err
 	}
+	if err := distinct(pieces); err != nil {
+		return nil, err
+	}
 	at, err := chosen(pieces, f.pick)
 	if err != nil {
 		return nil, err
 	}
 	made := make([]version, len(pieces))
+	converted := f.newBudget("convert from vmdk", about.SourceSize) // one for all, however many there are
 	for i := range pieces {
-		if made[i], err = f.image(ctx, &pieces[i], *about); err != nil {
+		if made[i], err = f.image(ctx, &pieces[i], *about, converted); err != nil {
 			return nil, err
 		}
 		made[i].Disks = len(pieces)
@@ -62,8 +66,8 @@ func (f *fetcher) take(ctx context.Context, file *os.File, info Info, about *ver
 	return &made[at], nil
 }
 
-// image looks at the disk in a piece, and converts it if it must be.
-func (f *fetcher) image(ctx context.Context, p *piece, about version) (version, error) {
+// image looks at the disk in a piece, and converts it if it must be, within the budget.
+func (f *fetcher) image(ctx context.Context, p *piece, about version, converted *budget) (version, error) {
 	v := about
 	v.Names = p.names
 	if p.apart != nil {
@@ -85,7 +89,7 @@ func (f *fetcher) image(ctx context.Context, p *piece, about version) (version, 
 			return v, err
 		}
 		to := filepath.Join(f.entry.work(), filepath.Base(p.path)+".qcow2")
-		if err := f.convert(ctx, p.path, to); err != nil {
+		if err := f.convert(ctx, p.path, to, converted); err != nil {
 			return v, err
 		}
 		p.path = to

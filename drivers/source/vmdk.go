@@ -97,7 +97,7 @@ func isVMDK(head []byte) bool {
 }
 
 // convert makes a qcow2 image of the vmdk image at path, with qemu-img: no library reads all of what there is as well.
-func (f *fetcher) convert(ctx context.Context, path, to string) error {
+func (f *fetcher) convert(ctx context.Context, path, to string, b *budget) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (f *fetcher) convert(ctx context.Context, path, to string) error {
 	if err != nil {
 		return err
 	}
-	w := &growth{to: to, budget: f.newBudget("convert from vmdk", info.Size())}
+	w := &growth{to: to, budget: b}
 	c := &qemuimg.Conversion{
 		From: path, FromFormat: "vmdk", To: to, ToFormat: "qcow2",
 		Report: func(done float64) { f.progress.at("converting", int64(done*float64(capacity)), int64(capacity)) },
@@ -126,6 +126,7 @@ func (f *fetcher) convert(ctx context.Context, path, to string) error {
 // growth watches a file that another process writes.
 type growth struct {
 	to     string
+	seen   int64
 	budget *budget
 }
 
@@ -174,5 +175,7 @@ func (g *growth) check() error {
 	if err != nil {
 		return err
 	}
-	return g.budget.take(allocated(info) - g.budget.total)
+	grown := allocated(info) - g.seen
+	g.seen += grown
+	return g.budget.take(grown)
 }
