@@ -27,7 +27,7 @@ func ReadFile(name string) (*Appliance, error) {
 	defer f.Close()
 	head := make([]byte, 4096)
 	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if IsDescriptor(head[:n]) {

@@ -90,11 +90,11 @@ func FuzzParse(f *testing.F) {
 			if d.File != "" && !filepath.IsLocal(d.File) {
 				t.Errorf("the file %q is elsewhere", d.File)
 			}
-			if d.Capacity < 0 {
+			if d.Capacity > 1<<50 {
 				t.Errorf("a disk of %d bytes", d.Capacity)
 			}
 		}
-		if a.VCPUs < 0 || a.Memory < 0 {
+		if a.VCPUs < 0 || a.VCPUs > 4096 || a.Memory > 1<<50 {
 			t.Errorf("%d processors, %d bytes of memory", a.VCPUs, a.Memory)
 		}
 	})
