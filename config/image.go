@@ -95,17 +95,12 @@ func (p *placement) built(o *object, img *resource.Image) {
 
 // bitsOf is what makes an image's bits what they are.
 func bitsOf(img *resource.Image) *resource.Image {
-	bits := &resource.Image{
+	own := withoutInputs(img)
+	return &resource.Image{
 		Source: img.Source, FullSource: img.FullSource, Checksum: img.Checksum, FullChecksum: img.FullChecksum,
 		Format: img.Format, Revision: img.Revision, Origin: img.Origin, OriginBacking: img.OriginBacking,
+		Build: own.Build, Seal: own.Seal,
 	}
-	if b := img.Build; b != nil {
-		bits.Build = &resource.Build{Commands: b.Commands, Files: b.Files}
-	}
-	if s := img.Seal; s != nil {
-		bits.Seal = &resource.Seal{Keep: s.Keep, Commands: s.Commands}
-	}
-	return bits
 }
 
 // origin gives the volume that an image is copied from, and what that is an overlay of.
