@@ -121,6 +121,9 @@ func (r *rendering) block(o *object) *Block {
 			r.set(b, f)
 		}
 	}
+	if img, ok := o.res.(*resource.Image); ok && !(img.FullSource.IsZero() && img.FullChecksum.IsZero()) {
+		b.Comment("logins and what stands behind a question mark are not shown: write the URLs in full")
+	}
 	if vm, ok := o.res.(*resource.VM); ok && vm.IsManaged() && vm.Running == nil {
 		b.put("running", "null")
 	}
