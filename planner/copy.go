@@ -19,7 +19,7 @@ func (p *planner) isUnmade(o *object) bool {
 // copies tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
 func (o *object) copies(n *object) bool {
 	v, ok := o.want.(*resource.Volume)
-	return ok && v.CopyOf != "" && n.stored() && n.goal.key == string(resource.KindVolume)+"/"+v.CopyOf
+	return ok && v.CopyOf != "" && n.stored() && n.goal.key == volumeKey(v.CopyOf)
 }
 
 // keepOrigin keeps what is recorded of how a volume that is there began. The files may say something else by now, or nothing:
@@ -66,7 +66,7 @@ func (p *planner) originOf(o *object) *object {
 	if v.Backing != "" {
 		id = v.Backing
 	}
-	n := p.atPlace[place{o.goal.host, string(resource.KindVolume) + "/" + id}]
+	n := p.atPlace[place{o.goal.host, volumeKey(id)}]
 	if id == "" || n == nil || n.kind != resource.KindVolume {
 		return nil
 	}

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -44,16 +45,24 @@ func (in *Input) checkSnapshot(vm *resource.VM, on, memory bool) error {
 	if !ok {
 		return fmt.Errorf("host %q takes no snapshots: %w", vm.Host, drivers.ErrUnsupported)
 	}
-	for _, d := range vm.Disks {
-		live := h.Observed.Objects[string(resource.KindVolume)+"/"+d.Source]
-		if live == nil || d.ReadOnly != nil && *d.ReadOnly {
-			continue
-		}
+	for d, live := range in.written(vm) {
 		if v, ok := live.Resource.(*resource.Volume); ok && v.Format == "raw" {
 			return fmt.Errorf("disk %s is raw, and only qcow2 holds snapshots: %w", d.Label, drivers.ErrUnsupported)
 		}
 	}
 	return s.CheckSnapshot(vm, on, memory)
+}
+
+// written gives the disks that the vm may write to, with what its host has of them.
+func (in *Input) written(vm *resource.VM) iter.Seq2[resource.Disk, *drivers.Object] {
+	return func(yield func(resource.Disk, *drivers.Object) bool) {
+		for _, d := range vm.Disks {
+			live := in.Hosts[vm.Host].Observed.Objects[volumeKey(d.Source)]
+			if live != nil && writes(vm, volumeKey(d.Source)) && !yield(d, live) {
+				return
+			}
+		}
+	}
 }
 
 // DropSnapshot makes the plan that deletes a snapshot of a vm.
@@ -118,7 +127,7 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 func writtenSince(vm *resource.VM) []string {
 	var out []string
 	for _, d := range vm.Disks {
-		if d.ReadOnly == nil || !*d.ReadOnly {
+		if writes(vm, volumeKey(d.Source)) {
 			out = append(out, fmt.Sprintf("what was written to disk %s since then", d.Label))
 		}
 	}
@@ -127,11 +136,7 @@ func writtenSince(vm *resource.VM) []string {
 
 // checkRestore refuses to bring disks back that others stand on: what these show would change under them.
 func (in *Input) checkRestore(vm *resource.VM) error {
-	for _, d := range vm.Disks {
-		live := in.Hosts[vm.Host].Observed.Objects[string(resource.KindVolume)+"/"+d.Source]
-		if live == nil || d.ReadOnly != nil && *d.ReadOnly {
-			continue
-		}
+	for d, live := range in.written(vm) {
 		for _, user := range live.Users {
 			if over, ok := strings.CutPrefix(user, string(resource.KindVolume)+"/"); ok {
 				return fmt.Errorf("%s is not restored: volume %s stands on its disk %s, and what it holds would be ruined. Cut that loose first: vmplan flatten", vm.Addr, over, d.Label)
