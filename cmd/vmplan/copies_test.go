@@ -140,3 +140,37 @@ func TestAProtectedChangeIsTakenBack(t *testing.T) {
 	p.contains(p.vmplan(0, "apply", "--auto-approve"), "vm.web: snapshot taken", "vm.web: snapshot deleted")
 	p.noted("vm.web", "before")
 }
+
+// TestARestoreThatEndsHalfwayIsGoneOnWith: one disk is brought back, the other cannot be. The guest does not start on that; once it
+// can, the same command ends it. No guest runs here.
+func TestARestoreThatEndsHalfwayIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(`
+variable "uri" {}
+host "lab" { uri = var.uri }
+vm "web" {
+  running = false
+  disk "root" { size = "16MiB" }
+  disk "data" { size = "16MiB" }
+}
+`)}})
+	inside := func(flag string) { // of the disk that makes trouble
+		t.Helper()
+		out, err := p.host.Command("qemu-img", "snapshot", flag, "off", "/var/lib/libvirt/images/web-data.qcow2").CombinedOutput()
+		if err != nil {
+			t.Fatalf("qemu-img snapshot %s: %v: %s", flag, err, out)
+		}
+	}
+	p.vmplan(0, "apply", "--auto-approve")
+	p.vmplan(0, "snapshot", "create", "vm.web", "off")
+	inside("-d")
+	_, said := p.output(1, "snapshot", "restore", "vm.web", "off", "--auto-approve")
+	p.contains(said, "vm.web: could not be restored")
+	for _, args := range [][]string{{"plan"}, {"apply", "--auto-approve"}, {"start", "vm.web"}} {
+		_, said := p.output(1, args...)
+		p.contains(said, "one of its disks may hold what was, and another what is", "vmplan snapshot restore 'vm.web' off")
+	}
+	inside("-c")
+	p.contains(p.vmplan(0, "snapshot", "restore", "vm.web", "off", "--auto-approve"), "vm.web: restored")
+	p.vmplan(0, "plan", "--detailed-exitcode")
+}
