@@ -130,9 +130,7 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 
 // furnish makes the disks of the guest that builds, and gives its definition.
 func (w *workshop) furnish(base string, work *guest.Building) (*resource.VM, error) {
-	disk := w.volume(w.img.BuildID())
-	disk.Backing = base
-	if err := w.createVolume(disk); err != nil {
+	if err := w.createOverlay(base); err != nil {
 		return nil, err
 	}
 	seed := work.Seed
@@ -148,6 +146,19 @@ func (w *workshop) furnish(base string, work *guest.Building) (*resource.VM, err
 		return nil, err
 	}
 	return w.vm()
+}
+
+// createOverlay makes the disk that the guest writes to. QEMU takes space back by whole clusters only: with clusters as small as
+// the blocks of a file system, nothing that was deleted and trimmed in the guest gets into the image.
+func (w *workshop) createOverlay(base string) error {
+	disk := w.volume(w.img.BuildID())
+	disk.Backing = base
+	def, err := w.volumeDef(disk)
+	if err != nil {
+		return fmt.Errorf("create volume %s: %w", w.img.BuildID(), err)
+	}
+	def.Target.ClusterSize = &libvirtxml.StorageVolumeTargetClusterSize{Unit: "KiB", Value: 4}
+	return w.createAs(w.pool, disk, def)
 }
 
 // vm is the guest that builds.

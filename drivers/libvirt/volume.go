@@ -118,6 +118,12 @@ func (c *call) createVolume(v *resource.Volume) error {
 	if err != nil {
 		return fmt.Errorf("create volume %s: %w", id, err)
 	}
+	return c.createAs(pool, v, def)
+}
+
+// createAs makes v as def says.
+func (c *call) createAs(pool *libvirt.StoragePool, v *resource.Volume, def *libvirtxml.StorageVolume) error {
+	id := resource.VolumeID(v)
 	text, err := def.Marshal()
 	if err != nil {
 		return err

@@ -61,6 +61,8 @@ seal_machine_id() {
 }
 seal_ssh_host_keys() { remove /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /etc/dropbear/dropbear_*_host_key; }
 seal_cloud_init() {
+	# It has them open as long as this runs; what is removed then keeps its space.
+	for file in /var/log/cloud-init*.log; do [ ! -e "$file" ] || : >"$file"; done
 	! command -v cloud-init >/dev/null || cloud-init clean --logs
 	remove /var/lib/cloud/instance /var/lib/cloud/instances /var/lib/cloud/data /var/lib/cloud/sem /var/log/cloud-init*.log
 	# What it wrote about the network cards of this guest.
@@ -68,6 +70,8 @@ seal_cloud_init() {
 		/etc/NetworkManager/system-connections/cloud-init-*
 }
 seal_logs() {
+	# The journal likewise: from now on it is kept in memory. Versions that cannot do that give the space back at the next boot.
+	! command -v journalctl >/dev/null || journalctl --relinquish-var || true
 	remove /var/log/journal/*
 	find /var/log -type f \( -name '*.gz' -o -name '*.xz' -o -name '*.zst' -o -name '*.old' -o -name '*.[0-9]' \) -exec rm -f {} +
 	find /var/log -type f -exec sh -c 'for file; do : >"$file"; done' sh {} +
