@@ -10,8 +10,8 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
-// debianProject waits for all that a guest can say of itself.
-const debianProject = `
+// debianHost is what projects of Debian guests have in common.
+const debianHost = `
 variable "uri" { type = string }
 variable "image" { type = string }
 variable "ssh_key" { type = string }
@@ -20,8 +20,12 @@ host "lab" {
   uri         = var.uri
   domain_type = "qemu"
 }
-network "lan" { cidr = "10.71.40.0/24" }
 image "debian" { source = var.image }
+`
+
+// debianProject waits for all that a guest can say of itself.
+const debianProject = debianHost + `
+network "lan" { cidr = "10.71.40.0/24" }
 vm "web" {
   image  = image.debian
   vcpus  = 2
