@@ -58,6 +58,7 @@ remove() { rm -rf "$@"; } # what a pattern does not match is no mistake
 seal_machine_id() {
 	[ ! -e /etc/machine-id ] || : >/etc/machine-id
 	[ -L /var/lib/dbus/machine-id ] || remove /var/lib/dbus/machine-id
+	remove /var/lib/systemd/credential.secret
 }
 seal_ssh_host_keys() { remove /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /etc/dropbear/dropbear_*_host_key; }
 seal_cloud_init() {
