@@ -99,7 +99,7 @@ func (g *Progress) Event(e apply.Event) {
 		g.show.ended(e)
 		g.line(g.printer.style.red("✗")+" ", fmt.Sprintf("%s: %s (%s)", e.Addr, verb.failed, elapsed(e.Elapsed)))
 	case apply.EventSkipped:
-		g.line(g.printer.style.yellow("-")+" ", fmt.Sprintf("%s: not %s: %s", e.Addr, verb.done, e.Err))
+		g.line(g.printer.style.yellow("-")+" ", fmt.Sprintf("%s: %s: %s", e.Addr, cmp.Or(verb.skipped, "not "+verb.done), e.Err))
 	}
 }
 
@@ -215,12 +215,13 @@ func elapsed(d time.Duration) string {
 // verb is how a step's operation is spoken of.
 type verb struct {
 	doing, done, failed string
-	silent              bool // touches only vmplan's own record: not worth a line
+	skipped             string // if it is not just "not" and done
+	silent              bool   // touches only vmplan's own record: not worth a line
 }
 
 var verbs = map[string]verb{
 	"create":   {doing: "creating", done: "created", failed: "could not be created"},
-	"copy":     {doing: "copying its base", done: "base copied", failed: "could not be copied"},
+	"copy":     {doing: "copying its base", done: "base copied", failed: "could not be copied", skipped: "base not copied"},
 	"build":    {doing: "building", done: "built", failed: "could not be built"},
 	"update":   {doing: "changing", done: "changed", failed: "could not be changed"},
 	"delete":   {doing: "deleting", done: "deleted", failed: "could not be deleted"},
@@ -231,9 +232,9 @@ var verbs = map[string]verb{
 	"mark":     {doing: "marking", done: "marked", failed: "could not be marked"},
 	"record":   {doing: "recording", done: "recorded", failed: "could not be recorded", silent: true},
 	"forget":   {doing: "forgetting", done: "forgotten", failed: "could not be forgotten", silent: true},
-	"snapshot": {doing: "taking a snapshot", done: "snapshot taken", failed: "could not be given a snapshot"},
+	"snapshot": {doing: "taking a snapshot", done: "snapshot taken", failed: "could not be given a snapshot", skipped: "no snapshot taken"},
 	"restore":  {doing: "restoring", done: "restored", failed: "could not be restored"},
-	"drop":     {doing: "deleting a snapshot", done: "snapshot deleted", failed: "could not be rid of a snapshot"},
+	"drop":     {doing: "deleting a snapshot", done: "snapshot deleted", failed: "could not be rid of a snapshot", skipped: "snapshot not deleted"},
 	"flatten":  {doing: "flattening", done: "flattened", failed: "could not be flattened"},
 }
 
