@@ -147,14 +147,12 @@ func TestGuestLives(t *testing.T) {
 		t.Errorf("the image can be written to: %s", modeOf(t, path))
 	}
 
-	c := l.call(t)
-	if tail := c.serialTail(l.vm); !strings.Contains(tail, "seeded") {
-		t.Errorf("the serial log lacks what the seed says:\n%s", tail)
-	}
+	l.hears("seeded")
 	old := resource.Clone(l.root)
 	l.root.Size = 256 * resource.MiB
 	do(t, l.d, drivers.NewUpdate(old, l.root, true))
 	l.noDiff("grown")
+	l.hears("guest: up")
 	l.console(t)
 
 	lan := resource.Clone(l.lan)
@@ -193,7 +191,23 @@ func (l *lab) call(t *testing.T) *call {
 	return &call{driver: l.d, session: s, ctx: t.Context(), report: func(drivers.Progress) {}}
 }
 
-// console presses return until the guest's shell or login answers.
+// hears waits for a line in the guest's serial log: a guest may be ready before it has said all.
+func (l *lab) hears(what string) {
+	l.t.Helper()
+	c := l.call(l.t)
+	for deadline := time.Now().Add(time.Minute); ; check(l.t, pause(l.t.Context(), powerPoll)) {
+		tail := c.serialTail(l.vm)
+		if strings.Contains(tail, what) {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("the serial log lacks %q:\n%s", what, tail)
+		}
+	}
+}
+
+// console presses return until the guest's shell, which is about to start, answers. What is typed before a kernel opens its
+// serial port may leave the port deaf: so the first return comes a second later.
 func (l *lab) console(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -204,9 +218,8 @@ func (l *lab) console(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- l.d.Console(ctx, l.vm, in, heard) }()
 	go func() {
-		for ctx.Err() == nil {
+		for pause(ctx, time.Second) == nil {
 			_, _ = typed.Write([]byte("\r"))
-			_ = pause(ctx, time.Second)
 		}
 	}()
 	select {
