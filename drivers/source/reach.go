@@ -1,9 +1,12 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
+	"syscall"
 )
 
 // Reach says how near an address is to this machine; larger is nearer.
@@ -36,6 +39,27 @@ func ReachOf(addr netip.Addr) Reach {
 		return Private
 	}
 	return Public
+}
+
+// NamedAddr gives the address that the name of a host alone tells: one written out, or this machine's.
+func NamedAddr(host string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr, true
+	}
+	host = strings.ToLower(host)
+	return netip.IPv6Loopback(), host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// OnDial makes the ControlContext of a net.Dialer that connects only where allow lets it. What a name resolves to is looked at when
+// the connection is made, so that a name cannot change in between.
+func OnDial(allow func(context.Context, netip.Addr) error) func(ctx context.Context, network, resolved string, _ syscall.RawConn) error {
+	return func(ctx context.Context, _, resolved string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(resolved)
+		if err != nil {
+			return err
+		}
+		return allow(ctx, to.Addr())
+	}
 }
 
 // ErrNotPublic marks what an image that may come from anybody does not reach.

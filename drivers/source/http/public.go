@@ -6,15 +6,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
-	"syscall"
 
 	"vmplan.dev/vmplan/drivers/source"
 )
 
-// Public makes a transport that reaches public addresses only: not this machine, nor its networks. What a name resolves to is
-// looked at when the connection is made, so that a name cannot change in between. A proxy looks names up itself: there, only what
-// the name alone tells is refused.
+// Public makes a transport that reaches public addresses only: not this machine, nor its networks. A proxy looks names up
+// itself: there, only what the name alone tells is refused.
 func Public() http.RoundTripper { return publicThrough(http.ProxyFromEnvironment) }
 
 func publicThrough(proxy func(*http.Request) (*url.URL, error)) http.RoundTripper {
@@ -31,13 +28,7 @@ func publicThrough(proxy func(*http.Request) (*url.URL, error)) http.RoundTrippe
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		d := net.Dialer{Timeout: idleTimeout}
 		if host, _, err := net.SplitHostPort(addr); err == nil && !proxies[host] {
-			d.Control = func(_, resolved string, _ syscall.RawConn) error {
-				to, err := netip.ParseAddrPort(resolved)
-				if err != nil {
-					return err
-				}
-				return source.AllowPublic(host, to.Addr())
-			}
+			d.ControlContext = source.OnDial(func(_ context.Context, to netip.Addr) error { return source.AllowPublic(host, to) })
 		}
 		return d.DialContext(ctx, network, addr)
 	}
@@ -56,11 +47,8 @@ func proxyHosts(proxy func(*http.Request) (*url.URL, error)) map[string]bool {
 }
 
 func allowName(host string) error {
-	if addr, err := netip.ParseAddr(host); err == nil {
+	if addr, ok := source.NamedAddr(host); ok {
 		return source.AllowPublic(host, addr)
-	}
-	if strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
-		return source.AllowPublic(host, netip.IPv6Loopback())
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -84,27 +83,18 @@ func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 
 // allowName is allow for what a name alone tells.
 func (g *guard) allowName(ctx context.Context, host string) error {
-	if addr, err := netip.ParseAddr(host); err == nil {
+	if addr, ok := source.NamedAddr(host); ok {
 		return g.allow(ctx, host, addr)
-	}
-	if isLoopback(host) {
-		return g.allow(ctx, host, netip.IPv6Loopback())
 	}
 	return nil
 }
 
-// dial connects. What a name resolves to is looked at when the connection is made, so that a name cannot change in between.
+// dial connects to what allow lets through; a proxy, and a registry that the project itself names, need no leave.
 func (g *guard) dial(ctx context.Context, kind, addr string) (net.Conn, error) {
 	host := hostOf(addr)
 	d := net.Dialer{Timeout: silence}
 	if (g.anonymous || host != g.registry) && !g.isProxy(host) {
-		d.ControlContext = func(ctx context.Context, _, resolved string, _ syscall.RawConn) error {
-			to, err := netip.ParseAddrPort(resolved)
-			if err != nil {
-				return err
-			}
-			return g.allow(ctx, host, to.Addr())
-		}
+		d.ControlContext = source.OnDial(func(ctx context.Context, to netip.Addr) error { return g.allow(ctx, host, to) })
 	}
 	return g.network.dial(ctx, &d, kind, addr)
 }

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 
 	"oras.land/oras-go/v2/registry"
+
+	"vmplan.dev/vmplan/drivers/source"
 )
 
 // The schemes of locations.
@@ -89,11 +90,8 @@ func ociArch(arch string) string {
 
 // isLoopback tells whether a registry's HOST[:PORT] is this machine by its name alone.
 func isLoopback(hostport string) bool {
-	host := hostOf(hostport)
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	addr, ok := source.NamedAddr(hostOf(hostport))
+	return ok && addr.Unmap().IsLoopback()
 }
 
 func hostOf(hostport string) string {
