@@ -16,7 +16,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
-	_ "vmplan.dev/vmplan/drivers/libvirt/internal/symbols" // libvirt is called from several goroutines
+	_ "vmplan.dev/vmplan/drivers/libvirt/internal/symbols" // loads libvirt when it is first called
 )
 
 // driver is one libvirt host.
