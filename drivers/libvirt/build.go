@@ -87,7 +87,7 @@ func (w *workshop) flatten(id string, def *libvirtxml.StorageVolume) error {
 	if err != nil {
 		return err
 	}
-	return w.copyStill(w.pool, def, live)
+	return w.copyUnwritten(w.pool, def, live)
 }
 
 // build lets a guest work on an overlay of the copy, or of an image that never changes.
@@ -115,7 +115,7 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 	if err != nil {
 		return err
 	}
-	vm, err := w.furnish(base, &work)
+	vm, err := w.prepare(base, &work)
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
@@ -128,8 +128,8 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 	return w.watch(vm)
 }
 
-// furnish makes the disks of the guest that builds, and gives its definition.
-func (w *workshop) furnish(base string, work *guest.Building) (*resource.VM, error) {
+// prepare makes the disks of the guest that builds, and gives its definition.
+func (w *workshop) prepare(base string, work *guest.Building) (*resource.VM, error) {
 	if err := w.createOverlay(base); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (d *driver) Do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	if report == nil {
 		report = func(drivers.Progress) {}
 	}
-	err = d.twice(ctx, func(s *session) error {
+	err = d.withReconnect(ctx, func(s *session) error {
 		result, err = (&call{driver: d, session: s, ctx: ctx, report: report}).do(op)
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // hostFacts are the host's facts and what defining a domain has to know of it.
@@ -32,7 +33,7 @@ func readFacts(s *session, local bool) (*hostFacts, error) {
 	if err != nil {
 		return nil, fail(err, "read the host's capabilities")
 	}
-	caps, err := parseTree(text)
+	caps, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read the host's capabilities: %w", err)
 	}
@@ -42,8 +43,8 @@ func readFacts(s *session, local bool) (*hostFacts, error) {
 	}
 	f := &hostFacts{machines: machinesOf(caps), local: local && !s.test, guestUser: readGuestUser(caps, s.user), Facts: drivers.Facts{
 		Driver: "libvirt",
-		UUID:   caps.get("host", "uuid").value(),
-		Arch:   caps.get("host", "cpu", "arch").value(),
+		UUID:   caps.Get("host", "uuid").Text(),
+		Arch:   caps.Get("host", "cpu", "arch").Text(),
 		CPUs:   int(node.Cpus),
 		Memory: resource.Size(node.Memory) * resource.KiB,
 	}}
@@ -81,15 +82,15 @@ func version(v uint32) string { return fmt.Sprintf("%d.%d.%d", v/1e6, v/1e3%1e3,
 
 // domainTypes tells what really works, best first. libvirt lists kvm as soon as /dev/kvm is there, also inside a virtual
 // machine or container whose CPU has no virtualization: guests then hang in their firmware. So the CPU must have it too.
-func domainTypes(caps *node, arch string, virtualization func() bool) (virt map[string]string, types []string) {
+func domainTypes(caps *xmltree.Node, arch string, virtualization func() bool) (virt map[string]string, types []string) {
 	virt = map[string]string{}
-	for _, guest := range caps.all("guest") {
-		a := guest.get("arch")
-		if guest.get("os_type").value() != "hvm" || a.attr("name") != arch {
+	for _, guest := range caps.All("guest") {
+		a := guest.Get("arch")
+		if guest.Get("os_type").Text() != "hvm" || a.Attr("name") != arch {
 			continue
 		}
-		for _, d := range a.all("domain") {
-			switch t := d.attr("type"); t {
+		for _, d := range a.All("domain") {
+			switch t := d.Attr("type"); t {
 			case "kvm", "qemu":
 				virt[t] = t
 			case "test":
@@ -110,25 +111,25 @@ func domainTypes(caps *node, arch string, virtualization func() bool) (virt map[
 
 // hasVirtualization tells whether the host's CPU has vmx or svm: on this machine the kernel says so, of another one libvirt
 // tells its CPU's features, those that its model implies included.
-func hasVirtualization(conn *libvirt.Connect, caps *node, local bool) bool {
+func hasVirtualization(conn *libvirt.Connect, caps *xmltree.Node, local bool) bool {
 	if local {
 		info, err := os.ReadFile("/proc/cpuinfo")
 		return err == nil && slices.ContainsFunc(strings.Fields(string(info)), func(w string) bool { return w == "vmx" || w == "svm" })
 	}
-	cpu := caps.get("host", "cpu")
+	cpu := caps.Get("host", "cpu")
 	if cpu == nil {
 		return false
 	}
 	if expanded, err := conn.BaselineCPU([]string{cpu.String()}, libvirt.CONNECT_BASELINE_CPU_EXPAND_FEATURES); err == nil {
-		if tree, err := parseTree(expanded); err == nil && cpuVirtualizes(tree) {
+		if tree, err := xmltree.Parse(expanded); err == nil && cpuVirtualizes(tree) {
 			return true
 		}
 	}
 	return cpuVirtualizes(cpu)
 }
 
-func cpuVirtualizes(cpu *node) bool {
-	return slices.ContainsFunc(cpu.all("feature"), func(f *node) bool {
-		return f.attr("name") == "vmx" || f.attr("name") == "svm"
+func cpuVirtualizes(cpu *xmltree.Node) bool {
+	return slices.ContainsFunc(cpu.All("feature"), func(f *xmltree.Node) bool {
+		return f.Attr("name") == "vmx" || f.Attr("name") == "svm"
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // guestUser is who QEMU runs as on this machine: uid -1 when that is not known.
@@ -24,13 +25,13 @@ type guestUser struct {
 }
 
 // readGuestUser takes from the capabilities whose files guests are given: <baselabel type='kvm'>+64055:+64055</baselabel>.
-func readGuestUser(caps *node, session bool) guestUser {
+func readGuestUser(caps *xmltree.Node, session bool) guestUser {
 	who := guestUser{-1, -1, session}
-	for _, model := range caps.get("host").all("secmodel") {
-		if model.get("model").value() != "dac" {
+	for _, model := range caps.Get("host").All("secmodel") {
+		if model.Get("model").Text() != "dac" {
 			continue
 		}
-		uid, gid, _ := strings.Cut(model.get("baselabel").value(), ":")
+		uid, gid, _ := strings.Cut(model.Get("baselabel").Text(), ":")
 		u, err1 := strconv.Atoi(strings.TrimPrefix(uid, "+"))
 		g, err2 := strconv.Atoi(strings.TrimPrefix(gid, "+"))
 		if err1 == nil && err2 == nil {
@@ -59,7 +60,7 @@ func (who guestUser) readFolder(path string) drivers.Folder {
 	err = unix.Access(f.Nearest, unix.W_OK|unix.X_OK)
 	f.ReadOnly = errors.Is(err, unix.EROFS) || err != nil && who.session
 	for dir := f.Nearest; ; dir = filepath.Dir(dir) {
-		if who.mayNotPass(dir) {
+		if who.denied(dir) {
 			f.Closed, f.User = dir, who.name()
 		}
 		if dir == "/" {
@@ -68,8 +69,8 @@ func (who guestUser) readFolder(path string) drivers.Folder {
 	}
 }
 
-// mayNotPass tells whether what is below the folder is surely out of the guests' reach. With an access list that is hard to tell.
-func (who guestUser) mayNotPass(dir string) bool {
+// denied tells whether what is below the folder is surely out of the guests' reach. With an access list that is hard to tell.
+func (who guestUser) denied(dir string) bool {
 	var st unix.Stat_t
 	if who.session || who.uid <= 0 || unix.Stat(dir, &st) != nil {
 		return false

@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // guestKind is what the host is asked about: as a vm says it, and as the vm would be defined.
@@ -101,20 +102,20 @@ func readGuestFacts(conn *libvirt.Connect, kind guestKind) (*drivers.GuestFacts,
 	if err != nil {
 		return nil, fail(err, "read what %s guests can have", kind.realArch)
 	}
-	caps, err := parseTree(text)
+	caps, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read what %s guests can have: %w", kind.realArch, err)
 	}
-	g.MaxVCPUs, _ = strconv.Atoi(caps.get("vcpu").attr("max"))
-	g.CPUs = readCPUs(caps.get("cpu"))
+	g.MaxVCPUs, _ = strconv.Atoi(caps.Get("vcpu").Attr("max"))
+	g.CPUs = readCPUs(caps.Get("cpu"))
 	if isX86(kind.realArch) {
 		g.Firmwares = append(g.Firmwares, "bios")
 	}
-	if osNode := caps.get("os"); slices.Contains(enum(osNode, "firmware"), "efi") {
+	if osNode := caps.Get("os"); slices.Contains(enum(osNode, "firmware"), "efi") {
 		g.Firmwares = append(g.Firmwares, "uefi")
-		g.SecureBoot = slices.Contains(enum(osNode.get("loader"), "secure"), "yes")
+		g.SecureBoot = slices.Contains(enum(osNode.Get("loader"), "secure"), "yes")
 	}
-	if tpm := caps.get("devices", "tpm"); tpm != nil {
+	if tpm := caps.Get("devices", "tpm"); tpm != nil {
 		g.TPMs = []string{}
 		if slices.Contains(enum(tpm, "backendModel"), "emulator") {
 			g.TPMs = append(g.TPMs, enum(tpm, "backendVersion")...)
@@ -124,19 +125,19 @@ func readGuestFacts(conn *libvirt.Connect, kind guestKind) (*drivers.GuestFacts,
 }
 
 // readCPUs lists modes and models that work here.
-func readCPUs(cpu *node) []string {
+func readCPUs(cpu *xmltree.Node) []string {
 	var out []string
-	for _, mode := range cpu.all("mode") {
-		if mode.attr("supported") != "yes" {
+	for _, mode := range cpu.All("mode") {
+		if mode.Attr("supported") != "yes" {
 			continue
 		}
-		if name := mode.attr("name"); name != "custom" {
+		if name := mode.Attr("name"); name != "custom" {
 			out = append(out, name)
 			continue
 		}
-		for _, model := range mode.all("model") {
-			if model.attr("usable") != "no" {
-				out = append(out, model.value())
+		for _, model := range mode.All("model") {
+			if model.Attr("usable") != "no" {
+				out = append(out, model.Text())
 			}
 		}
 	}
@@ -144,12 +145,12 @@ func readCPUs(cpu *node) []string {
 }
 
 // enum lists the values of one of a capability's enumerations.
-func enum(n *node, name string) []string {
+func enum(n *xmltree.Node, name string) []string {
 	var out []string
-	for _, e := range n.all("enum") {
-		if e.attr("name") == name {
-			for _, v := range e.all("value") {
-				out = append(out, v.value())
+	for _, e := range n.All("enum") {
+		if e.Attr("name") == name {
+			for _, v := range e.All("value") {
+				out = append(out, v.Text())
 			}
 		}
 	}
@@ -157,18 +158,18 @@ func enum(n *node, name string) []string {
 }
 
 // machinesOf lists the machine types of each architecture.
-func machinesOf(caps *node) map[string][]string {
+func machinesOf(caps *xmltree.Node) map[string][]string {
 	out := map[string][]string{}
-	for _, guest := range caps.all("guest") {
-		arch := guest.get("arch")
+	for _, guest := range caps.All("guest") {
+		arch := guest.Get("arch")
 		var names []string
-		for _, n := range append([]*node{arch}, arch.all("domain")...) {
-			for _, m := range n.all("machine") {
-				names = append(names, m.value())
+		for _, n := range append([]*xmltree.Node{arch}, arch.All("domain")...) {
+			for _, m := range n.All("machine") {
+				names = append(names, m.Text())
 			}
 		}
 		slices.Sort(names)
-		out[arch.attr("name")] = slices.Compact(names)
+		out[arch.Attr("name")] = slices.Compact(names)
 	}
 	return out
 }

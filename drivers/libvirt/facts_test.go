@@ -15,14 +15,15 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-func capabilities(arch string, types ...string) *node {
+func capabilities(arch string, types ...string) *xmltree.Node {
 	domains := ""
 	for _, t := range types {
 		domains += fmt.Sprintf("<domain type='%s'/>", t)
 	}
-	tree, err := parseTree(`<capabilities><host/><guest><os_type>hvm</os_type><arch name='alpha'><domain type='qemu'/></arch></guest><guest><os_type>hvm</os_type><arch name='` +
+	tree, err := xmltree.Parse(`<capabilities><host/><guest><os_type>hvm</os_type><arch name='alpha'><domain type='qemu'/></arch></guest><guest><os_type>hvm</os_type><arch name='` +
 		arch + `'>` + domains + `</arch></guest></capabilities>`)
 	if err != nil {
 		panic(err)
@@ -57,7 +58,7 @@ func TestFoldersOfPools(t *testing.T) {
 			t.Errorf("%s for user %d: %+v, not %+v", c.path, c.who.uid, got, c.want)
 		}
 	}
-	caps, err := parseTree(`<capabilities><host><secmodel><model>apparmor</model></secmodel><secmodel><model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel></host></capabilities>`)
+	caps, err := xmltree.Parse(`<capabilities><host><secmodel><model>apparmor</model></secmodel><secmodel><model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel></host></capabilities>`)
 	check(t, err)
 	if who := readGuestUser(caps, false); who != (guestUser{uid: 64055, gid: 108}) {
 		t.Errorf("guests run as %+v", who)
@@ -68,7 +69,7 @@ func TestFoldersOfPools(t *testing.T) {
 func TestKVMIsBelievedOnlyWithACPUForIt(t *testing.T) {
 	for _, c := range []struct {
 		name           string
-		caps           *node
+		caps           *xmltree.Node
 		arch           string
 		virtualization bool
 		want           []string
@@ -85,9 +86,9 @@ func TestKVMIsBelievedOnlyWithACPUForIt(t *testing.T) {
 		}
 	}
 	for _, feature := range []string{"vmx", "svm"} {
-		cpu, err := parseTree("<cpu><model>X</model><feature name='aes'/><feature name='" + feature + "'/></cpu>")
+		cpu, err := xmltree.Parse("<cpu><model>X</model><feature name='aes'/><feature name='" + feature + "'/></cpu>")
 		check(t, err)
-		if !cpuVirtualizes(cpu) || cpuVirtualizes(&node{name: "cpu"}) {
+		if !cpuVirtualizes(cpu) || cpuVirtualizes(&xmltree.Node{Name: "cpu"}) {
 			t.Errorf("the CPU's feature %s is not seen", feature)
 		}
 	}

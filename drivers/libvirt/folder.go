@@ -73,10 +73,10 @@ func sameFile(v *libvirt.StorageVol, folder string) bool {
 		return false
 	}
 	var st unix.Stat_t
-	if unix.Stat(filepath.Join(folder, def.get("name").value()), &st) != nil {
+	if unix.Stat(filepath.Join(folder, def.Get("name").Text()), &st) != nil {
 		return false
 	}
-	changed := def.get("target", "timestamps", "ctime").value()
+	changed := def.Get("target", "timestamps", "ctime").Text()
 	return changed != "" && changed == fmt.Sprintf("%d.%09d", st.Ctim.Sec, st.Ctim.Nsec)
 }
 

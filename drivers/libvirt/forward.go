@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // Port forwards are QEMU's, and libvirt's definition has no place for them. So they are written into the vm's metadata, and QEMU
@@ -22,39 +23,38 @@ const (
 )
 
 // forwardsNode is the element of the metadata with all port forwards of a vm; nil when it has none.
-func forwardsNode(vm *resource.VM) *node {
-	all := &node{name: markPrefix + ":" + forwardsName, attrs: []attr{{"xmlns:" + markPrefix, forwardsURI}}}
+func forwardsNode(vm *resource.VM) *xmltree.Node {
+	all := xmltree.New(markPrefix+":"+forwardsName, "xmlns:"+markPrefix, forwardsURI)
 	for _, nic := range vm.NICs {
 		for _, f := range nic.PortForwards {
-			all.kids = append(all.kids, &node{name: markPrefix + ":forward", attrs: []attr{
-				{"nic", nic.Label},
-				{"name", f.Name},
-				{"protocol", f.Protocol},
-				{"address", f.Address},
-				{"host-port", strconv.Itoa(f.HostPort)},
-				{"guest-port", strconv.Itoa(f.GuestPort)},
-			}})
+			all.Add(xmltree.New(markPrefix+":forward",
+				"nic", nic.Label,
+				"name", f.Name,
+				"protocol", f.Protocol,
+				"address", f.Address,
+				"host-port", strconv.Itoa(f.HostPort),
+				"guest-port", strconv.Itoa(f.GuestPort)))
 		}
 	}
-	if len(all.kids) == 0 {
+	if len(all.Kids) == 0 {
 		return nil
 	}
 	return all
 }
 
-func isForwards(n *node) bool { return isOurs(n, forwardsName, forwardsURI) }
+func isForwards(n *xmltree.Node) bool { return isOurs(n, forwardsName, forwardsURI) }
 
 // readForwards gives the vm's NICs the port forwards that its metadata, which may be nil, holds.
-func readForwards(metadata *node, vm *resource.VM) {
-	for _, all := range metadata.children() {
+func readForwards(metadata *xmltree.Node, vm *resource.VM) {
+	for _, all := range metadata.Children() {
 		if !isForwards(all) {
 			continue
 		}
-		for _, n := range all.children() {
-			if nic := vm.NIC(n.attr("nic")); nic != nil {
+		for _, n := range all.Children() {
+			if nic := vm.NIC(n.Attr("nic")); nic != nil {
 				nic.PortForwards = append(nic.PortForwards, resource.PortForward{
-					Name: n.attr("name"), Protocol: n.attr("protocol"), Address: n.attr("address"),
-					HostPort: number(n.attr("host-port")), GuestPort: number(n.attr("guest-port")),
+					Name: n.Attr("name"), Protocol: n.Attr("protocol"), Address: n.Attr("address"),
+					HostPort: number(n.Attr("host-port")), GuestPort: number(n.Attr("guest-port")),
 				})
 			}
 		}
@@ -64,18 +64,18 @@ func readForwards(metadata *node, vm *resource.VM) {
 // editForwards writes the port forwards into the definition.
 func (e *edit) editForwards() {
 	want := forwardsNode(e.after)
-	if want == nil && e.def.get("metadata") == nil {
+	if want == nil && e.def.Get("metadata") == nil {
 		return
 	}
-	metadata := e.def.need("metadata")
-	metadata.dropFunc(isForwards)
+	metadata := e.def.Ensure("metadata")
+	metadata.DropFunc(isForwards)
 	if want != nil {
-		metadata.kids = append(metadata.kids, want)
+		metadata.Add(want)
 	}
 }
 
 // readOpenForwards gives the running vm the port forwards that QEMU has open, under the names they have in its definition.
-func (o *observation) readOpenForwards(dom *libvirt.Domain, live *node, running, defined *resource.VM) error {
+func (o *observation) readOpenForwards(dom *libvirt.Domain, live *xmltree.Node, running, defined *resource.VM) error {
 	for i := range running.NICs {
 		nic := &running.NICs[i]
 		if !isUser(nic) || o.test {
@@ -102,8 +102,8 @@ func (o *observation) readOpenForwards(dom *libvirt.Domain, live *node, running,
 func ended(err error) bool { return missing(err) || hasCode(err, libvirt.ERR_OPERATION_INVALID) }
 
 // netdev is what QEMU calls the host's side of a NIC.
-func netdev(live *node, label string) string {
-	return "host" + device(live, "interface", aliasNIC, label).get("alias").attr("name")
+func netdev(live *xmltree.Node, label string) string {
+	return "host" + device(live, "interface", aliasNIC, label).Get("alias").Attr("name")
 }
 
 // openPorts asks QEMU which port forwards a netdev has open. Each is named after its protocol and port.

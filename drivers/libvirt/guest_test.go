@@ -18,6 +18,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
@@ -385,10 +386,12 @@ func TestUpdateKeepsWhatItDoesNotKnow(t *testing.T) {
 	defer freeDomain(dom)
 	def, err := domainTree(dom, 0)
 	check(t, err)
-	def.need("metadata").kids = append(def.need("metadata").kids, &node{name: "x:y", attrs: []attr{{"xmlns:x", "urn:other"}}, kids: []*node{{text: "kept"}}})
-	def.need("iothreads").setValue("1")
-	def.need("devices").kids = append(def.need("devices").kids, &node{name: "watchdog", attrs: []attr{{"model", "i6300esb"}}},
-		&node{name: "graphics", attrs: []attr{{"type", "vnc"}, {"autoport", "yes"}, {"passwd", "hidden"}}})
+	foreign := xmltree.New("x:y", "xmlns:x", "urn:other")
+	foreign.SetText("kept")
+	def.Ensure("metadata").Add(foreign)
+	def.Ensure("iothreads").SetText("1")
+	def.Ensure("devices").Add(xmltree.New("watchdog", "model", "i6300esb"),
+		xmltree.New("graphics", "type", "vnc", "autoport", "yes", "passwd", "hidden"))
 	defined, err := c.conn.DomainDefineXML(def.String())
 	check(t, err)
 	freeDomain(defined)
@@ -400,10 +403,10 @@ func TestUpdateKeepsWhatItDoesNotKnow(t *testing.T) {
 	l.noDiff("updated")
 	def, err = domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	check(t, err)
-	if def.get("devices", "graphics").attr("passwd") != "hidden" {
+	if def.Get("devices", "graphics").Attr("passwd") != "hidden" {
 		t.Error("the password of the graphical console is lost")
 	}
-	if def.get("metadata", "x:y").value() != "kept" || def.get("iothreads").value() != "1" || def.get("devices", "watchdog") == nil || readMark(def.get("metadata")) == nil {
+	if def.Get("metadata", "x:y").Text() != "kept" || def.Get("iothreads").Text() != "1" || def.Get("devices", "watchdog") == nil || readMark(def.Get("metadata")) == nil {
 		t.Errorf("something is lost:\n%s", def)
 	}
 	l.destroy()

@@ -14,6 +14,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/libvirt/impact"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // unplugTimeout is how long a guest may take to let go of a device, and unplugEvery how often it is asked.
@@ -142,9 +143,9 @@ func (e *edit) liveDisk(dom *libvirt.Domain, name string) error {
 		return e.unplug(dom, "disk", aliasDisk, name)
 	case disk != nil && n == nil && impact.HotPluggable(disk):
 		taken := newTargets()
-		for _, def := range []*node{live, e.def} {
-			for _, k := range def.get("devices").all("disk") {
-				taken.taken[k.get("target").attr("dev")] = true
+		for _, def := range []*xmltree.Node{live, e.def} {
+			for _, k := range def.Get("devices").All("disk") {
+				taken.taken[k.Get("target").Attr("dev")] = true
 			}
 		}
 		added, err := e.newDisk(disk, taken)
@@ -180,13 +181,13 @@ func (e *edit) liveNIC(dom *libvirt.Domain, name string) error {
 		}
 		return dom.AttachDeviceFlags(added.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 	case nic != nil && len(fields) > 0:
-		was := n.get("source").attr("network")
+		was := n.Get("source").Attr("network")
 		editNIC(n, nic, fields)
 		if err := dom.UpdateDeviceFlags(n.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
 			return err
 		}
-		if strings.HasPrefix(was, asidePrefix) {
-			return e.closeAside(was)
+		if strings.HasPrefix(was, parkingPrefix) {
+			return e.closeParking(was)
 		}
 	}
 	return nil
@@ -209,7 +210,7 @@ func (e *edit) unplug(dom *libvirt.Domain, kind, prefix, name string) error {
 		case !time.Now().Before(next):
 			next = time.Now().Add(unplugEvery)
 			// Asking again while the guest thinks about it is an error that means nothing.
-			err := dom.DetachDeviceAlias(n.get("alias").attr("name"), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
+			err := dom.DetachDeviceAlias(n.Get("alias").Attr("name"), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 			if err != nil && notOffered(err) {
 				return err
 			} else if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // networkXML writes a normalised network.
@@ -78,7 +79,7 @@ func (c *call) createNetwork(n *resource.Network, mark *drivers.Mark) error {
 			return err
 		}
 	}
-	return c.closeAsideOf(net, n.Name)
+	return c.closeParkingOf(net, n.Name)
 }
 
 // startWithGuests starts a network that is off and plugs in the guests that were on it when somebody stopped it, or even
@@ -88,7 +89,7 @@ func (c *call) startWithGuests(net *libvirt.Network, name string) error {
 	if c.test {
 		return start()
 	}
-	return c.withGuestsAside(net, name, start)
+	return c.withGuestsParked(net, name, start)
 }
 
 func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
@@ -139,12 +140,12 @@ func (c *call) startNetwork(net *libvirt.Network, name string) error {
 	if err != nil && strings.Contains(err.Error(), "File exists") {
 		err = c.startOnAnotherBridge(net, err)
 	}
-	return tellTaken(fail(err, "start network %s", name), name)
+	return explainTakenBridge(fail(err, "start network %s", name), name)
 }
 
-// tellTaken says how to get rid of a bridge that already has the network's addresses. A daemon that dies between that and the note
+// explainTakenBridge says how to get rid of a bridge that already has the network's addresses. A daemon that dies between that and the note
 // that the network is up leaves bridge and DHCP server to nobody, and no way to take them down through libvirt.
-func tellTaken(err error, name string) error {
+func explainTakenBridge(err error, name string) error {
 	if err == nil {
 		return nil
 	}
@@ -165,11 +166,11 @@ func (c *call) startOnAnotherBridge(net *libvirt.Network, failed error) error {
 	if err != nil {
 		return err
 	}
-	bridge := old.get("bridge")
-	if bridge == nil || !chosenBridge.MatchString(bridge.attr("name")) {
+	bridge := old.Get("bridge")
+	if bridge == nil || !chosenBridge.MatchString(bridge.Attr("name")) {
 		return failed
 	}
-	bridge.dropAttr("name")
+	bridge.Set("name", "")
 	defined, err := c.conn.NetworkDefineXML(old.String())
 	if err != nil {
 		return err
@@ -188,7 +189,7 @@ func (c *call) updateNetwork(before, after *resource.Network) (err error) {
 		return fail(err, "update network %s", after.Name)
 	}
 	defer freeNetwork(net)
-	defer func() { err = errors.Join(err, c.closeAsideOf(net, after.Name)) }()
+	defer func() { err = errors.Join(err, c.closeParkingOf(net, after.Name)) }()
 	if err := autostartNetwork(net, after); err != nil {
 		return err
 	}
@@ -226,7 +227,7 @@ func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) er
 	if err != nil {
 		return err
 	}
-	def, err := parseTree(text)
+	def, err := xmltree.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -235,21 +236,21 @@ func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) er
 }
 
 // mergeNetwork puts what a network's files can say into its definition; all else there stays.
-func mergeNetwork(old, def *node) {
-	if readMode(old.get("forward")) != readMode(def.get("forward")) {
-		old.drop("forward")
-		old.kids = append(old.kids, def.all("forward")...)
+func mergeNetwork(old, def *xmltree.Node) {
+	if readMode(old.Get("forward")) != readMode(def.Get("forward")) {
+		old.Drop("forward")
+		old.Add(def.All("forward")...)
 	}
 	// Without a name libvirt would choose another bridge, and leave the files of the old one behind.
-	bridge := old.need("bridge")
-	for _, a := range def.get("bridge").attrs {
-		bridge.set(a.name, a.value)
+	bridge := old.Ensure("bridge")
+	for _, a := range def.Get("bridge").Attrs {
+		bridge.Set(a.Name, a.Value)
 	}
-	old.drop("domain")
+	old.Drop("domain")
 	mergeNames(old, def)
 	was := ipv4(old)
-	old.dropFunc(func(k *node) bool { return k == was })
-	old.kids = append(old.kids, append(def.all("domain"), def.all("ip")...)...)
+	old.DropFunc(func(k *xmltree.Node) bool { return k == was })
+	old.Add(append(def.All("domain"), def.All("ip")...)...)
 }
 
 // putNetwork writes a network's definition, and restarts the network if wanted. The network is stopped first: cut short anywhere,
@@ -277,7 +278,7 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 	case active && c.test: // it never shows what an active network was defined anew to
 		return again()
 	case active && restart:
-		return c.withGuestsAside(net, name, again)
+		return c.withGuestsParked(net, name, again)
 	}
 	if err := define(); err != nil || !restart && !active {
 		return err
@@ -294,7 +295,7 @@ func (c *call) deleteNetwork(n *resource.Network) error {
 		return fail(err, "delete network %s", n.Name)
 	}
 	defer freeNetwork(net)
-	if err := c.closeAsideOf(net, n.Name); err != nil {
+	if err := c.closeParkingOf(net, n.Name); err != nil {
 		return err
 	}
 	if active, err := net.IsActive(); err != nil {
@@ -317,10 +318,10 @@ func (c *call) deleteNetwork(n *resource.Network) error {
 // checkNobodyOn makes sure that no running guest would lose its network.
 func (c *call) checkNobodyOn(network string) error {
 	var users []string
-	err := c.eachRunning(func(_ *libvirt.Domain, def *node) error {
-		for _, nic := range def.get("devices").all("interface") {
-			if nic.get("source").attr("network") == network {
-				users = append(users, string(resource.KindVM)+"/"+def.get("name").value())
+	err := c.eachRunning(func(_ *libvirt.Domain, def *xmltree.Node) error {
+		for _, nic := range def.Get("devices").All("interface") {
+			if nic.Get("source").Attr("network") == network {
+				users = append(users, string(resource.KindVM)+"/"+def.Get("name").Text())
 			}
 		}
 		return nil

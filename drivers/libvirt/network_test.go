@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
@@ -83,7 +84,7 @@ func TestANetworkWhoseTwoSidesDiffer(t *testing.T) {
 	after.Reservations = []resource.Reservation{two}
 	after.DNSHosts = []resource.DNSHost{{Name: "www", Address: "10.95.0.12"}}
 	do(t, d, drivers.NewUpdate(before, after, true))
-	for side, read := range map[string]func(*libvirt.Network) (*node, error){"definition": networkTree, "running network": runningNetworkTree} {
+	for side, read := range map[string]func(*libvirt.Network) (*xmltree.Node, error){"definition": networkTree, "running network": runningNetworkTree} {
 		tree, err := read(net)
 		check(t, err)
 		if is := readNetwork(tree); !slices.Equal(is.Reservations, after.Reservations) || !slices.Equal(is.DNSHosts, after.DNSHosts) {

@@ -13,6 +13,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // workers is how many calls are under way at once while a host is read. libvirt's daemon gains nothing from more, and one
@@ -21,7 +22,7 @@ const workers = 4
 
 // Observe implements drivers.Driver.
 func (d *driver) Observe(ctx context.Context, sel drivers.Selection) (o *drivers.Observed, err error) {
-	err = d.twice(ctx, func(s *session) error {
+	err = d.withReconnect(ctx, func(s *session) error {
 		o, err = observe(ctx, s, sel)
 		return err
 	})
@@ -173,51 +174,49 @@ const (
 )
 
 // readMark finds the ownership mark in a <metadata> element, which may be nil.
-func readMark(metadata *node) *drivers.Mark {
+func readMark(metadata *xmltree.Node) *drivers.Mark {
 	if metadata == nil {
 		return nil
 	}
-	for _, k := range metadata.kids {
+	for _, k := range metadata.Kids {
 		if !isOurs(k, markName, markURI) {
 			continue
 		}
-		addr, err := resource.ParseAddr(k.attr("addr"))
+		addr, err := resource.ParseAddr(k.Attr("addr"))
 		if err != nil {
 			return nil
 		}
-		return &drivers.Mark{Lineage: k.attr("lineage"), Addr: addr, Version: k.attr("version"), Released: k.attr("released") == "yes"}
+		return &drivers.Mark{Lineage: k.Attr("lineage"), Addr: addr, Version: k.Attr("version"), Released: k.Attr("released") == "yes"}
 	}
 	return nil
 }
 
 // isOurs tells whether a metadata element has this name in this namespace.
-func isOurs(n *node, name, space string) bool {
-	prefix, local, ok := strings.Cut(n.name, ":")
+func isOurs(n *xmltree.Node, name, space string) bool {
+	prefix, local, ok := strings.Cut(n.Name, ":")
 	if !ok {
-		return n.name == name && n.attr("xmlns") == space
+		return n.Name == name && n.Attr("xmlns") == space
 	}
-	return local == name && n.attr("xmlns:"+prefix) == space
+	return local == name && n.Attr("xmlns:"+prefix) == space
 }
 
 // markNode is the element that readMark reads.
-func markNode(m *drivers.Mark) *node {
-	n := &node{name: markPrefix + ":" + markName, attrs: []attr{
-		{"xmlns:" + markPrefix, markURI}, {"lineage", m.Lineage}, {"addr", m.Addr.String()}, {"version", m.Version},
-	}}
+func markNode(m *drivers.Mark) *xmltree.Node {
+	n := xmltree.New(markPrefix+":"+markName, "xmlns:"+markPrefix, markURI, "lineage", m.Lineage, "addr", m.Addr.String(), "version", m.Version)
 	if m.Released {
-		n.set("released", "yes")
+		n.Set("released", "yes")
 	}
 	return n
 }
 
 // putMark replaces the mark in a definition.
-func putMark(object *node, m *drivers.Mark) {
+func putMark(object *xmltree.Node, m *drivers.Mark) {
 	if m == nil {
 		return
 	}
-	metadata := object.need("metadata")
-	metadata.dropFunc(func(k *node) bool { return readMark(&node{kids: []*node{k}}) != nil })
-	metadata.kids = append(metadata.kids, markNode(m))
+	metadata := object.Ensure("metadata")
+	metadata.DropFunc(func(k *xmltree.Node) bool { return readMark(&xmltree.Node{Kids: []*xmltree.Node{k}}) != nil })
+	metadata.Add(markNode(m))
 }
 
 // names of active or autostarted objects, as libvirt lists them.

@@ -14,6 +14,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 func (o *observation) readNetworks(ctx context.Context) error {
@@ -43,9 +44,9 @@ func (o *observation) readNetworks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		name := def.get("name").value()
-		key, mark := string(resource.KindNetwork)+"/"+name, readMark(def.get("metadata"))
-		if !o.ours(key, mark) || strings.HasPrefix(name, asidePrefix) {
+		name := def.Get("name").Text()
+		key, mark := string(resource.KindNetwork)+"/"+name, readMark(def.Get("metadata"))
+		if !o.ours(key, mark) || strings.HasPrefix(name, parkingPrefix) {
 			return nil
 		}
 		n := readNetwork(def)
@@ -68,7 +69,7 @@ func (o *observation) networkNames(flag libvirt.ConnectListAllNetworksFlags) (ma
 }
 
 // networkTree reads the persistent definition.
-func networkTree(n *libvirt.Network) (*node, error) {
+func networkTree(n *libvirt.Network) (*xmltree.Node, error) {
 	text, err := n.GetXMLDesc(libvirt.NETWORK_XML_INACTIVE)
 	if err != nil && notOffered(err) {
 		return runningNetworkTree(n) // the test driver has but one
@@ -77,17 +78,17 @@ func networkTree(n *libvirt.Network) (*node, error) {
 }
 
 // runningNetworkTree reads an active network as it runs.
-func runningNetworkTree(n *libvirt.Network) (*node, error) {
+func runningNetworkTree(n *libvirt.Network) (*xmltree.Node, error) {
 	text, err := n.GetXMLDesc(0)
 	return parseNetwork(n, text, err)
 }
 
-func parseNetwork(n *libvirt.Network, text string, err error) (*node, error) {
+func parseNetwork(n *libvirt.Network, text string, err error) (*xmltree.Node, error) {
 	name, _ := n.GetName()
 	if err != nil {
 		return nil, fail(err, "read the definition of network %s", name)
 	}
-	tree, err := parseTree(text)
+	tree, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of network %s: %w", name, err)
 	}
@@ -95,15 +96,15 @@ func parseNetwork(n *libvirt.Network, text string, err error) (*node, error) {
 }
 
 // readNetwork turns a network into canonical form.
-func readNetwork(def *node) *resource.Network {
+func readNetwork(def *xmltree.Node) *resource.Network {
 	n := &resource.Network{
-		UUID:   def.get("uuid").value(),
-		Mode:   readMode(def.get("forward")),
-		Domain: def.get("domain").attr("name"),
-		Bridge: def.get("bridge").attr("name"),
+		UUID:   def.Get("uuid").Text(),
+		Mode:   readMode(def.Get("forward")),
+		Domain: def.Get("domain").Attr("name"),
+		Bridge: def.Get("bridge").Attr("name"),
 	}
-	n.Name = def.get("name").value()
-	n.DNSHosts = readNames(def.get("dns"))
+	n.Name = def.Get("name").Text()
+	n.DNSHosts = readNames(def.Get("dns"))
 	ip := ipv4(def)
 	if ip == nil {
 		n.DHCP = new(false)
@@ -112,19 +113,19 @@ func readNetwork(def *node) *resource.Network {
 	if prefix, ok := readPrefix(ip); ok {
 		n.CIDR = prefix.Masked().String()
 	}
-	dhcp := ip.get("dhcp")
-	n.DHCP = new(dhcp.get("range") != nil)
-	n.DHCPStart, n.DHCPEnd = dhcp.get("range").attr("start"), dhcp.get("range").attr("end")
-	for _, h := range dhcp.all("host") {
+	dhcp := ip.Get("dhcp")
+	n.DHCP = new(dhcp.Get("range") != nil)
+	n.DHCPStart, n.DHCPEnd = dhcp.Get("range").Attr("start"), dhcp.Get("range").Attr("end")
+	for _, h := range dhcp.All("host") {
 		n.Reservations = append(n.Reservations, resource.Reservation{
-			MAC: strings.ToLower(h.attr("mac")), Address: h.attr("ip"), Name: h.attr("name"),
+			MAC: strings.ToLower(h.Attr("mac")), Address: h.Attr("ip"), Name: h.Attr("name"),
 		})
 	}
 	return n
 }
 
-func readMode(forward *node) string {
-	switch mode := forward.attr("mode"); {
+func readMode(forward *xmltree.Node) string {
+	switch mode := forward.Attr("mode"); {
 	case forward == nil:
 		return "isolated"
 	case mode == "":
@@ -135,23 +136,23 @@ func readMode(forward *node) string {
 }
 
 // ipv4 is the network's first IPv4 element, or nil.
-func ipv4(def *node) *node {
-	for _, ip := range def.all("ip") {
-		if f := ip.attr("family"); f == "" || f == "ipv4" {
+func ipv4(def *xmltree.Node) *xmltree.Node {
+	for _, ip := range def.All("ip") {
+		if f := ip.Attr("family"); f == "" || f == "ipv4" {
 			return ip
 		}
 	}
 	return nil
 }
 
-func readPrefix(ip *node) (netip.Prefix, bool) {
-	addr, err := netip.ParseAddr(ip.attr("address"))
+func readPrefix(ip *xmltree.Node) (netip.Prefix, bool) {
+	addr, err := netip.ParseAddr(ip.Attr("address"))
 	if err != nil {
 		return netip.Prefix{}, false
 	}
-	bits, err := strconv.Atoi(ip.attr("prefix"))
+	bits, err := strconv.Atoi(ip.Attr("prefix"))
 	if err != nil {
-		mask := net.ParseIP(ip.attr("netmask")).To4()
+		mask := net.ParseIP(ip.Attr("netmask")).To4()
 		if mask == nil {
 			return netip.Prefix{}, false
 		}

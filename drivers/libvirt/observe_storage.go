@@ -13,6 +13,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // livePool is a storage pool as it was read.
@@ -61,7 +62,7 @@ func readPool(p *libvirt.StoragePool) (*livePool, error) {
 	if err != nil {
 		return nil, fail(err, "read the definition of a pool")
 	}
-	def, err := parseTree(text)
+	def, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of a pool: %w", err)
 	}
@@ -70,8 +71,8 @@ func readPool(p *libvirt.StoragePool) (*livePool, error) {
 		return nil, fail(err, "read the state of a pool")
 	}
 	return &livePool{
-		name: def.get("name").value(), path: path.Clean(def.get("target", "path").value()), uuid: def.get("uuid").value(), kind: def.attr("type"),
-		active: active, capacity: sizeOf(def.get("capacity")), free: sizeOf(def.get("available")),
+		name: def.Get("name").Text(), path: path.Clean(def.Get("target", "path").Text()), uuid: def.Get("uuid").Text(), kind: def.Attr("type"),
+		active: active, capacity: sizeOf(def.Get("capacity")), free: sizeOf(def.Get("available")),
 	}, nil
 }
 
@@ -247,32 +248,32 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 		return nil, err
 	}
 	live := &liveVolume{
-		name: def.get("name").value(), path: def.get("target", "path").value(), format: def.get("target", "format").attr("type"),
-		kind: def.attr("type"), size: sizeOf(def.get("capacity")), taken: sizeOf(def.get("allocation")), backing: def.get("backingStore", "path").value(),
-		written: def.get("target", "timestamps", "mtime").value(),
+		name: def.Get("name").Text(), path: def.Get("target", "path").Text(), format: def.Get("target", "format").Attr("type"),
+		kind: def.Attr("type"), size: sizeOf(def.Get("capacity")), taken: sizeOf(def.Get("allocation")), backing: def.Get("backingStore", "path").Text(),
+		written: def.Get("target", "timestamps", "mtime").Text(),
 	}
 	live.probed = live.format
-	live.distrust(def.get("physical"))
+	live.ignoreProbed(def.Get("physical"))
 	return live, nil
 }
 
-func volumeTree(v *libvirt.StorageVol) (*node, error) {
+func volumeTree(v *libvirt.StorageVol) (*xmltree.Node, error) {
 	text, err := v.GetXMLDesc(0)
 	if err != nil {
 		name, _ := v.GetName()
 		return nil, fail(err, "read volume %s", name)
 	}
-	def, err := parseTree(text)
+	def, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read a volume: %w", err)
 	}
 	return def, nil
 }
 
-// distrust takes back what libvirt tells of a raw file by looking into it, for QEMU would not. A guest writes there what it
+// ignoreProbed takes back what libvirt tells of a raw file by looking into it, for QEMU would not. A guest writes there what it
 // likes: an encrypted file system, or the header of an image over any file of the host, which it would be given to read if
 // that were believed. What is called .raw was made as that.
-func (v *liveVolume) distrust(physical *node) {
+func (v *liveVolume) ignoreProbed(physical *xmltree.Node) {
 	switch {
 	case v.format == "iso":
 		v.format = formatRaw

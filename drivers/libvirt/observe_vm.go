@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // Aliases of our devices. libvirt keeps what begins with "ua-" and hands it to QEMU.
@@ -54,7 +55,7 @@ func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, state
 	if err != nil {
 		return err
 	}
-	var live *node
+	var live *xmltree.Node
 	if states.active[name] {
 		if live, err = domainTree(dom, 0); err != nil {
 			return err
@@ -66,7 +67,7 @@ func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, state
 		used = union(used, o.usedBy(live))
 	}
 	o.addUser(key, used)
-	mark := readMark(def.get("metadata"))
+	mark := readMark(def.Get("metadata"))
 	if !o.ours(key, mark) {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (o *observation) readDomain(ctx context.Context, dom *libvirt.Domain, state
 }
 
 // readRunning reads what the guest of a domain has now, beside what its object says that it is defined to have.
-func (o *observation) readRunning(ctx context.Context, dom *libvirt.Domain, live *node, object *drivers.Object) (resource.Resource, error) {
+func (o *observation) readRunning(ctx context.Context, dom *libvirt.Domain, live *xmltree.Node, object *drivers.Object) (resource.Resource, error) {
 	vm := object.Resource.(*resource.VM)
 	want, _ := o.want[resource.Key(vm)].(*resource.VM)
 	running := o.pools.readVM(live, want)
@@ -138,13 +139,13 @@ func (o *observation) addSnapshots(dom *libvirt.Domain, object *drivers.Object) 
 	return nil
 }
 
-func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error) {
+func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*xmltree.Node, error) {
 	text, err := dom.GetXMLDesc(flags)
 	if err != nil {
 		name, _ := dom.GetName()
 		return nil, fail(err, "read the definition of domain %s", name)
 	}
-	tree, err := parseTree(text)
+	tree, err := xmltree.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("read a domain's definition: %w", err)
 	}
@@ -153,24 +154,24 @@ func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*node, error
 
 // wholeDefinition is a domain's definition for who defines it anew: with the password of its graphical console, which would
 // be taken away otherwise.
-func wholeDefinition(dom *libvirt.Domain) (*node, error) {
+func wholeDefinition(dom *libvirt.Domain) (*xmltree.Node, error) {
 	return domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 }
 
 // usedBy lists the Keys of volumes, of the pools they lie in, and of networks that a domain uses.
-func (o *observation) usedBy(def *node) []string {
+func (o *observation) usedBy(def *xmltree.Node) []string {
 	var keys []string
-	for _, k := range def.get("devices").children() {
-		switch k.name {
+	for _, k := range def.Get("devices").Children() {
+		switch k.Name {
 		case "disk":
-			for link := k; link != nil; link = link.get("backingStore") {
+			for link := k; link != nil; link = link.Get("backingStore") {
 				if id := o.pools.diskSource(link); strings.Contains(id, "/") && !strings.HasPrefix(id, "/") {
 					pool, _, _ := strings.Cut(id, "/")
 					keys = append(keys, string(resource.KindVolume)+"/"+id, string(resource.KindPool)+"/"+pool)
 				}
 			}
 		case "interface":
-			if network := k.get("source").attr("network"); network != "" {
+			if network := k.Get("source").Attr("network"); network != "" {
 				keys = append(keys, string(resource.KindNetwork)+"/"+network)
 			}
 		}
@@ -194,23 +195,23 @@ func union(a, b []string) []string {
 }
 
 // readVM turns a domain into a vm in canonical form. want, which may be nil, tells whether a versioned machine is meant.
-func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
-	osNode := def.get("os")
+func (pools poolIndex) readVM(def *xmltree.Node, want *resource.VM) *resource.VM {
+	osNode := def.Get("os")
 	vm := &resource.VM{
-		UUID:        def.get("uuid").value(),
-		Title:       def.get("title").value(),
-		Description: def.get("description").value(),
-		MaxVCPUs:    number(def.get("vcpu").value()),
-		MaxMemory:   sizeOf(def.get("memory")),
-		Memory:      sizeOf(def.get("currentMemory")),
-		CPU:         readCPU(def.get("cpu")),
-		DomainType:  readDomainType(def.attr("type")),
-		Arch:        osNode.get("type").attr("arch"),
-		Machine:     osNode.get("type").attr("machine"),
+		UUID:        def.Get("uuid").Text(),
+		Title:       def.Get("title").Text(),
+		Description: def.Get("description").Text(),
+		MaxVCPUs:    number(def.Get("vcpu").Text()),
+		MaxMemory:   sizeOf(def.Get("memory")),
+		Memory:      sizeOf(def.Get("currentMemory")),
+		CPU:         readCPU(def.Get("cpu")),
+		DomainType:  readDomainType(def.Attr("type")),
+		Arch:        osNode.Get("type").Attr("arch"),
+		Machine:     osNode.Get("type").Attr("machine"),
 	}
-	vm.Name = def.get("name").value()
+	vm.Name = def.Get("name").Text()
 	vm.VCPUs = vm.MaxVCPUs
-	if current := def.get("vcpu").attr("current"); current != "" {
+	if current := def.Get("vcpu").Attr("current"); current != "" {
 		vm.VCPUs = number(current)
 	}
 	if vm.Memory == 0 {
@@ -221,10 +222,10 @@ func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
 	}
 	readFirmware(osNode, vm)
 	nics := 0
-	for _, k := range def.get("devices").children() {
-		switch k.name {
+	for _, k := range def.Get("devices").Children() {
+		switch k.Name {
 		case "disk":
-			if kind := k.attr("device"); kind == "" || kind == "disk" || kind == "cdrom" {
+			if kind := k.Attr("device"); kind == "" || kind == "disk" || kind == "cdrom" {
 				vm.Disks = append(vm.Disks, pools.readDisk(k))
 			}
 		case "interface":
@@ -235,12 +236,12 @@ func (pools poolIndex) readVM(def *node, want *resource.VM) *resource.VM {
 				vm.Graphics = readGraphics(k)
 			}
 		case "tpm":
-			if backend := k.get("backend"); backend.attr("type") == "emulator" {
-				vm.TPM = &resource.TPM{Version: backend.attr("version"), Model: k.attr("model")}
+			if backend := k.Get("backend"); backend.Attr("type") == "emulator" {
+				vm.TPM = &resource.TPM{Version: backend.Attr("version"), Model: k.Attr("model")}
 			}
 		}
 	}
-	readForwards(def.get("metadata"), vm)
+	readForwards(def.Get("metadata"), vm)
 	return vm
 }
 
@@ -251,118 +252,118 @@ func readDomainType(t string) string {
 	return t
 }
 
-func readCPU(cpu *node) string {
-	switch mode := cpu.attr("mode"); {
-	case mode == "custom", mode == "" && cpu.get("model") != nil:
-		return cpu.get("model").value()
+func readCPU(cpu *xmltree.Node) string {
+	switch mode := cpu.Attr("mode"); {
+	case mode == "custom", mode == "" && cpu.Get("model") != nil:
+		return cpu.Get("model").Text()
 	default:
 		return mode
 	}
 }
 
 // readFirmware understands both ways to say UEFI: by feature, and by the files that libvirt chose for it.
-func readFirmware(osNode *node, vm *resource.VM) {
-	loader := osNode.get("loader")
-	if osNode.attr("firmware") != "efi" && loader.attr("type") != "pflash" {
+func readFirmware(osNode *xmltree.Node, vm *resource.VM) {
+	loader := osNode.Get("loader")
+	if osNode.Attr("firmware") != "efi" && loader.Attr("type") != "pflash" {
 		vm.Firmware = "bios"
 		return
 	}
-	secure := loader.attr("secure") == "yes"
-	for _, f := range osNode.get("firmware").all("feature") {
-		if f.attr("name") == "secure-boot" {
-			secure = f.attr("enabled") == "yes"
+	secure := loader.Attr("secure") == "yes"
+	for _, f := range osNode.Get("firmware").All("feature") {
+		if f.Attr("name") == "secure-boot" {
+			secure = f.Attr("enabled") == "yes"
 		}
 	}
 	vm.Firmware, vm.SecureBoot = "uefi", &secure
 }
 
-func (pools poolIndex) readDisk(n *node) resource.Disk {
+func (pools poolIndex) readDisk(n *xmltree.Node) resource.Disk {
 	disk := resource.Disk{
 		Source:   pools.diskSource(n),
-		Bus:      n.get("target").attr("bus"),
+		Bus:      n.Get("target").Attr("bus"),
 		Device:   "disk",
-		ReadOnly: new(n.get("readonly") != nil),
-		Cache:    n.get("driver").attr("cache"),
+		ReadOnly: new(n.Get("readonly") != nil),
+		Cache:    n.Get("driver").Attr("cache"),
 	}
-	if device := n.attr("device"); device != "" {
+	if device := n.Attr("device"); device != "" {
 		disk.Device = device
 	}
-	disk.Label = label(n, aliasDisk, n.get("target").attr("dev"))
+	disk.Label = label(n, aliasDisk, n.Get("target").Attr("dev"))
 	return disk
 }
 
 // label is the name that our alias holds, or other for a device that is not ours.
-func label(n *node, prefix, other string) string {
-	if l, ok := strings.CutPrefix(n.get("alias").attr("name"), prefix); ok {
+func label(n *xmltree.Node, prefix, other string) string {
+	if l, ok := strings.CutPrefix(n.Get("alias").Attr("name"), prefix); ok {
 		return l
 	}
 	return other
 }
 
 // diskSource names a disk's (or one of its backing files') source: "pool/file" inside a pool, else what libvirt says.
-func (pools poolIndex) diskSource(disk *node) string {
-	source := disk.get("source")
-	switch disk.attr("type") {
+func (pools poolIndex) diskSource(disk *xmltree.Node) string {
+	source := disk.Get("source")
+	switch disk.Attr("type") {
 	case "volume":
-		return source.attr("pool") + "/" + source.attr("volume")
+		return source.Attr("pool") + "/" + source.Attr("volume")
 	case "block":
-		return source.attr("dev")
+		return source.Attr("dev")
 	case "network":
-		return source.attr("protocol") + ":" + source.attr("name")
+		return source.Attr("protocol") + ":" + source.Attr("name")
 	}
-	return pools.volumeID(source.attr("file"))
+	return pools.volumeID(source.Attr("file"))
 }
 
-func readNIC(n *node, index int) resource.NIC {
+func readNIC(n *xmltree.Node, index int) resource.NIC {
 	nic := resource.NIC{
-		Model: n.get("model").attr("type"),
-		MAC:   strings.ToLower(n.get("mac").attr("address")),
-		Link:  new(n.get("link").attr("state") != "down"),
-		User:  new(n.attr("type") == "user"),
+		Model: n.Get("model").Attr("type"),
+		MAC:   strings.ToLower(n.Get("mac").Attr("address")),
+		Link:  new(n.Get("link").Attr("state") != "down"),
+		User:  new(n.Attr("type") == "user"),
 	}
-	switch n.attr("type") {
+	switch n.Attr("type") {
 	case "network":
-		nic.Source = n.get("source").attr("network")
+		nic.Source = n.Get("source").Attr("network")
 	case "bridge":
-		nic.Bridge = n.get("source").attr("bridge")
+		nic.Bridge = n.Get("source").Attr("bridge")
 	}
 	nic.Label = label(n, aliasNIC, "net"+strconv.Itoa(index))
-	if limits := n.get("bandwidth"); limits != nil {
-		nic.Bandwidth = &resource.Bandwidth{Inbound: readRate(limits.get("inbound")), Outbound: readRate(limits.get("outbound"))}
+	if limits := n.Get("bandwidth"); limits != nil {
+		nic.Bandwidth = &resource.Bandwidth{Inbound: readRate(limits.Get("inbound")), Outbound: readRate(limits.Get("outbound"))}
 		normalizeBandwidth(&nic)
 	}
 	return nic
 }
 
-func readRate(n *node) *resource.Rate {
+func readRate(n *xmltree.Node) *resource.Rate {
 	if n == nil {
 		return nil
 	}
-	return &resource.Rate{Average: number(n.attr("average")), Peak: number(n.attr("peak")), Burst: number(n.attr("burst"))}
+	return &resource.Rate{Average: number(n.Attr("average")), Peak: number(n.Attr("peak")), Burst: number(n.Attr("burst"))}
 }
 
-func readGraphics(n *node) *resource.Graphics {
-	kind := n.attr("type")
+func readGraphics(n *xmltree.Node) *resource.Graphics {
+	kind := n.Attr("type")
 	if kind != "vnc" && kind != "spice" {
 		return nil
 	}
-	g := &resource.Graphics{Type: kind, Listen: n.attr("listen")}
-	if listen := n.get("listen").attr("address"); g.Listen == "" {
+	g := &resource.Graphics{Type: kind, Listen: n.Attr("listen")}
+	if listen := n.Get("listen").Attr("address"); g.Listen == "" {
 		g.Listen = listen
 	}
-	if n.attr("autoport") != "yes" {
-		g.Port = max(number(n.attr("port")), 0)
+	if n.Attr("autoport") != "yes" {
+		g.Port = max(number(n.Attr("port")), 0)
 	}
 	return g
 }
 
 // sizeOf reads an element such as <memory unit='KiB'>.
-func sizeOf(n *node) resource.Size {
+func sizeOf(n *xmltree.Node) resource.Size {
 	if n == nil {
 		return 0
 	}
-	v, _ := strconv.ParseUint(strings.TrimSpace(n.value()), 10, 64)
-	switch n.attr("unit") {
+	v, _ := strconv.ParseUint(strings.TrimSpace(n.Text()), 10, 64)
+	switch n.Attr("unit") {
 	case "bytes", "b":
 		return resource.Size(v)
 	case "MiB", "M":

@@ -25,9 +25,9 @@ type driver struct {
 	env  drivers.Env
 	uri  *url.URL
 
-	turn chan struct{} // holds one token while somebody connects or looks at cur
-	cur  *session
-	old  []*session // whose connection died: closed at the end, since others may still be in a call on them
+	connecting chan struct{} // holds one token while somebody connects or looks at cur
+	cur        *session
+	old        []*session // whose connection died: closed at the end, since others may still be in a call on them
 
 	folders   folders
 	usage     usageCache
@@ -53,7 +53,7 @@ func Open(host *resource.Host, env drivers.Env) (drivers.Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("uri of host %s: %w", host.Name, err)
 	}
-	d := &driver{host: host, env: env, uri: uri, turn: make(chan struct{}, 1)}
+	d := &driver{host: host, env: env, uri: uri, connecting: make(chan struct{}, 1)}
 	if os.Geteuid() == 0 && d.isLocal() && uri.Path == "/session" && uri.Query().Get("socket") == "" {
 		return nil, fmt.Errorf("uri %q: %w: for root libvirt answers qemu:///session with the system's daemon; write qemu:///system, or run as the user whose session is meant",
 			host.URI, drivers.ErrUnsupported)
@@ -70,8 +70,8 @@ func (d *driver) isLocal() bool {
 // session gives the connection, made on first use and again when it has died.
 func (d *driver) session(ctx context.Context) (*session, error) {
 	select {
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
+	case d.connecting <- struct{}{}:
+		defer func() { <-d.connecting }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -97,9 +97,9 @@ func (d *driver) session(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// twice does something on the host, and once more on a new connection when the one it had turns out to be dead: libvirt
+// withReconnect does something on the host, and once more on a new connection when the one it had turns out to be dead: libvirt
 // notices that only when it is used. All that is done on a host can be repeated.
-func (d *driver) twice(ctx context.Context, do func(*session) error) error {
+func (d *driver) withReconnect(ctx context.Context, do func(*session) error) error {
 	s, err := d.session(ctx)
 	if err != nil {
 		return err
@@ -121,8 +121,8 @@ func (d *driver) twice(ctx context.Context, do func(*session) error) error {
 // drop gives a dead connection up, unless that has been done.
 func (d *driver) drop(ctx context.Context, s *session) error {
 	select {
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
+	case d.connecting <- struct{}{}:
+		defer func() { <-d.connecting }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -34,7 +34,7 @@ func (c *call) createPool(p *resource.Pool) error {
 	defer freePool(pool)
 	err = bringUp(pool, p)
 	if err != nil && created && !errors.Is(err, drivers.ErrUnavailable) {
-		return takeBack(pool, err)
+		return undefineFailed(pool, err)
 	}
 	return err
 }
@@ -52,9 +52,9 @@ func bringUp(pool *libvirt.StoragePool, p *resource.Pool) error {
 	return autostartPool(pool, p)
 }
 
-// takeBack undefines a pool that was defined and could not be brought up. "In use" or "in conflict" says that nothing was
+// undefineFailed undefines a pool that was defined and could not be brought up. "In use" or "in conflict" says that nothing was
 // touched; with the pool left behind that would be wrong, and the next run would take it for somebody else's.
-func takeBack(pool *libvirt.StoragePool, cause error) error {
+func undefineFailed(pool *libvirt.StoragePool, cause error) error {
 	if active, err := pool.IsActive(); err == nil && active {
 		_ = pool.Destroy() // Undefine tells if it is still up
 	}

@@ -65,8 +65,8 @@ func (c *call) boot(dom *libvirt.Domain, vm *resource.VM) error {
 	}
 	c.env.Log.Warn("the guest starts without a serial log, which the host does not let it write", "vm", vm.Name, "error", failed)
 	for _, kind := range []string{"serial", "console"} {
-		for _, n := range def.get("devices").all(kind) {
-			n.drop("log")
+		for _, n := range def.Get("devices").All(kind) {
+			n.Drop("log")
 		}
 	}
 	defined, err := c.conn.DomainDefineXML(def.String())

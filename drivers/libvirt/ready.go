@@ -207,7 +207,7 @@ func (w *waiter) givesAddresses(nic resource.NIC) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return ipv4(tree).get("dhcp") != nil, nil
+	return ipv4(tree).Get("dhcp") != nil, nil
 }
 
 // addressesOf are the IPv4 addresses of a NIC: its lease, else what the agent says, else what the host's ARP table has.

@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // renamed gives the vm's domain, called as after says: it is renamed, if that has not been done. Snapshots and checkpoints go
@@ -124,7 +125,7 @@ func discardSaved(dom *libvirt.Domain, name string) error {
 
 // copyFirmwareState copies the file with what the firmware of the vm remembers (boot entries, keys) to where it is looked for
 // under the new name.
-func (c *call) copyFirmwareState(def *node, from, to string) error {
+func (c *call) copyFirmwareState(def *xmltree.Node, from, to string) error {
 	old, err := c.firmwareState(def, from)
 	if err != nil || old == "" {
 		return err
@@ -204,7 +205,7 @@ func (c *call) dropFirmwareState(dom *libvirt.Domain, from string) error {
 	if err != nil || old == "" {
 		return err
 	}
-	if now, err := c.firmwareState(def, def.get("name").value()); err != nil || now == old {
+	if now, err := c.firmwareState(def, def.Get("name").Text()); err != nil || now == old {
 		return err
 	}
 	other, err := c.conn.LookupDomainByName(from)
@@ -235,16 +236,16 @@ var firmwareFile = regexp.MustCompile(`"filename":"([^"]+)","node-name":"libvirt
 
 // firmwareState is the path of the file in which the firmware of a vm called name keeps what it remembers; empty when it keeps
 // nothing. libvirt tells it only of guests that run, and in the command line that it would start one with.
-func (c *call) firmwareState(def *node, name string) (string, error) {
+func (c *call) firmwareState(def *xmltree.Node, name string) (string, error) {
 	vm := &resource.VM{}
-	if readFirmware(def.get("os"), vm); c.test || vm.Firmware != "uefi" {
+	if readFirmware(def.Get("os"), vm); c.test || vm.Firmware != "uefi" {
 		return "", nil
 	}
-	named, err := parseTree(def.String())
+	named, err := xmltree.Parse(def.String())
 	if err != nil {
 		return "", err
 	}
-	named.get("name").setValue(name)
+	named.Get("name").SetText(name)
 	command, err := c.conn.DomainXMLToNative("qemu-argv", named.String(), 0)
 	if err != nil {
 		return "", fail(err, "find the firmware's memory of vm %s", name)
@@ -266,7 +267,7 @@ func (c *call) inFolder(folder string, do func(*libvirt.StoragePool) error) erro
 	pool, err := c.conn.LookupStoragePoolByTargetPath(folder)
 	if err == nil {
 		defer freePool(pool)
-		if err := c.refreshInTurn(pool, folder); err != nil {
+		if err := c.refreshWhenIdle(pool, folder); err != nil {
 			return err
 		}
 		return do(pool)

@@ -14,13 +14,14 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // logPath is where a domain's serial console is logged; empty when it is not.
-func logPath(def *node) string { return def.get("devices", "serial", "log").attr("file") }
+func logPath(def *xmltree.Node) string { return def.Get("devices", "serial", "log").Attr("file") }
 
 // eachLog calls do for the serial log and its older parts (virtlogd keeps FILE.0, FILE.1, …), as volumes of their pool.
-func (c *call) eachLog(def *node, do func(*libvirt.StorageVol, string) error) error {
+func (c *call) eachLog(def *xmltree.Node, do func(*libvirt.StorageVol, string) error) error {
 	file := logPath(def)
 	if file == "" || c.test {
 		return nil
@@ -64,7 +65,7 @@ func (c *call) eachLog(def *node, do func(*libvirt.StorageVol, string) error) er
 }
 
 // deleteLog removes the serial log of a vm. One that is not called as this driver calls it was somebody else's choice, and stays.
-func (c *call) deleteLog(def *node, vm *resource.VM) error {
+func (c *call) deleteLog(def *xmltree.Node, vm *resource.VM) error {
 	if path.Base(logPath(def)) != serialLog(vm) {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // snapshots are a domain's. An external one has put an overlay over each disk, which the guest has written to since. These belong
@@ -21,7 +22,7 @@ type snapshots struct {
 }
 
 // snapshotTrees asks for the descriptions of a domain's snapshots.
-func snapshotTrees(dom *libvirt.Domain) ([]*node, error) {
+func snapshotTrees(dom *libvirt.Domain) ([]*xmltree.Node, error) {
 	list, err := dom.ListAllSnapshots(0)
 	if missing(err) || notOffered(err) {
 		return nil, nil
@@ -35,7 +36,7 @@ func snapshotTrees(dom *libvirt.Domain) ([]*node, error) {
 			_ = s.Free()
 		}
 	}()
-	var out []*node
+	var out []*xmltree.Node
 	for _, s := range all {
 		text, err := s.GetXMLDesc(0)
 		if hasCode(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
@@ -44,7 +45,7 @@ func snapshotTrees(dom *libvirt.Domain) ([]*node, error) {
 		if err != nil {
 			return nil, fail(err, "read a snapshot")
 		}
-		def, err := parseTree(text)
+		def, err := xmltree.Parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("read a snapshot: %w", err)
 		}
@@ -54,7 +55,7 @@ func snapshotTrees(dom *libvirt.Domain) ([]*node, error) {
 }
 
 // readSnapshots tells what a domain's snapshots have put over its disks.
-func readSnapshots(trees []*node, pools poolIndex) *snapshots {
+func readSnapshots(trees []*xmltree.Node, pools poolIndex) *snapshots {
 	out := &snapshots{below: map[string]string{}}
 	for _, def := range trees {
 		out.add(def, pools)
@@ -63,16 +64,16 @@ func readSnapshots(trees []*node, pools poolIndex) *snapshots {
 	return out
 }
 
-func (s *snapshots) add(def *node, pools poolIndex) {
-	name := "snapshot " + def.get("name").value()
+func (s *snapshots) add(def *xmltree.Node, pools poolIndex) {
+	name := "snapshot " + def.Get("name").Text()
 	was := map[string]string{}
-	for _, disk := range def.get("domain", "devices").all("disk") {
-		was[disk.get("target").attr("dev")] = pools.diskSource(disk)
+	for _, disk := range def.Get("domain", "devices").All("disk") {
+		was[disk.Get("target").Attr("dev")] = pools.diskSource(disk)
 	}
 	external := false
-	for _, disk := range def.get("disks").all("disk") {
+	for _, disk := range def.Get("disks").All("disk") {
 		overlay := pools.diskSource(disk)
-		if base := was[disk.attr("name")]; disk.attr("snapshot") == "external" && overlay != "" && base != "" && base != overlay {
+		if base := was[disk.Attr("name")]; disk.Attr("snapshot") == "external" && overlay != "" && base != "" && base != overlay {
 			s.below[overlay], external = base, true
 		}
 	}
@@ -102,7 +103,7 @@ func (s *snapshots) fold(vm *resource.VM) {
 }
 
 // foldSnapshots makes of a domain with snapshots what it is without them, and remembers the overlays for foldOverlays.
-func (o *observation) foldSnapshots(trees []*node, object *drivers.Object) *snapshots {
+func (o *observation) foldSnapshots(trees []*xmltree.Node, object *drivers.Object) *snapshots {
 	s := readSnapshots(trees, o.pools)
 	o.mu.Lock()
 	for overlay := range s.below {
@@ -202,7 +203,7 @@ func topIn(dom *libvirt.Domain, pools poolIndex, id string) (string, error) {
 	if err != nil {
 		return "", ignoreMissing(err)
 	}
-	for _, disk := range def.get("devices").all("disk") {
+	for _, disk := range def.Get("devices").All("disk") {
 		if source := pools.diskSource(disk); source != id && s.base(source) == id {
 			return source, nil
 		}

@@ -16,6 +16,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 var _ drivers.Snapshotter = (*driver)(nil)
@@ -56,7 +57,7 @@ func (c *call) takeSnapshot(vm *resource.VM, name string, memory bool) error {
 		return fail(err, "snapshot of vm %s", vm.Name)
 	}
 	described := &resource.VM{Meta: vm.Meta}
-	readFirmware(def.get("os"), described)
+	readFirmware(def.Get("os"), described)
 	if err := c.CheckSnapshot(described, active, memory && active); err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (c *call) takeSnapshot(vm *resource.VM, name string, memory bool) error {
 
 // snapshotDisks takes a snapshot of the disks of a guest that goes on running. libvirt's own call would put files of its own
 // over the disks instead, which it cannot restore; so QEMU is asked, and libvirt is told.
-func (c *call) snapshotDisks(dom *libvirt.Domain, def *node, name string) error {
+func (c *call) snapshotDisks(dom *libvirt.Domain, def *xmltree.Node, name string) error {
 	nodes, err := writableNodes(dom)
 	if err != nil {
 		return err
@@ -96,24 +97,24 @@ func (c *call) snapshotDisks(dom *libvirt.Domain, def *node, name string) error 
 	if err != nil {
 		return err
 	}
-	snap := &node{name: "domainsnapshot"}
-	snap.need("name").setValue(name)
-	snap.need("description").setValue(description)
-	snap.need("state").setValue("shutoff") // how a guest is that has no memory in the snapshot
-	snap.need("creationTime").setValue(strconv.FormatInt(time.Now().Unix(), 10))
-	snap.need("memory").set("snapshot", "no")
-	for _, disk := range def.get("devices").all("disk") {
+	snap := &xmltree.Node{Name: "domainsnapshot"}
+	snap.Ensure("name").SetText(name)
+	snap.Ensure("description").SetText(description)
+	snap.Ensure("state").SetText("shutoff") // how a guest is that has no memory in the snapshot
+	snap.Ensure("creationTime").SetText(strconv.FormatInt(time.Now().Unix(), 10))
+	snap.Ensure("memory").Set("snapshot", "no")
+	for _, disk := range def.Get("devices").All("disk") {
 		kind := "internal"
-		if disk.get("readonly") != nil {
+		if disk.Get("readonly") != nil {
 			kind = "no"
 		}
-		d := &node{name: "disk"}
-		d.set("name", disk.get("target").attr("dev"))
-		d.set("snapshot", kind)
-		disks := snap.need("disks")
-		disks.kids = append(disks.kids, d)
+		d := &xmltree.Node{Name: "disk"}
+		d.Set("name", disk.Get("target").Attr("dev"))
+		d.Set("snapshot", kind)
+		disks := snap.Ensure("disks")
+		disks.Add(d)
 	}
-	snap.kids = append(snap.kids, def)
+	snap.Add(def)
 	made, err := dom.CreateSnapshotXML(snap.String(), libvirt.DOMAIN_SNAPSHOT_CREATE_REDEFINE)
 	if err != nil {
 		return fail(err, "tell libvirt of snapshot %s", name)
@@ -266,7 +267,7 @@ func (c *call) dropSnapshot(vm *resource.VM, name string) error {
 }
 
 // snapshotInfos is what a domain's snapshots say of themselves, oldest first.
-func snapshotInfos(trees []*node) []drivers.SnapshotInfo {
+func snapshotInfos(trees []*xmltree.Node) []drivers.SnapshotInfo {
 	var out []drivers.SnapshotInfo
 	for _, snap := range trees {
 		out = append(out, readSnapshot(snap))
@@ -280,13 +281,13 @@ func snapshotInfos(trees []*node) []drivers.SnapshotInfo {
 	return out
 }
 
-func readSnapshot(snap *node) drivers.SnapshotInfo {
-	info := drivers.SnapshotInfo{Name: snap.get("name").value(), Note: snap.get("description").value()}
-	seconds, err := strconv.ParseInt(snap.get("creationTime").value(), 10, 64)
+func readSnapshot(snap *xmltree.Node) drivers.SnapshotInfo {
+	info := drivers.SnapshotInfo{Name: snap.Get("name").Text(), Note: snap.Get("description").Text()}
+	seconds, err := strconv.ParseInt(snap.Get("creationTime").Text(), 10, 64)
 	if err == nil {
 		info.Created = time.Unix(seconds, 0).UTC()
 	}
-	memory := snap.get("memory").attr("snapshot")
+	memory := snap.Get("memory").Attr("snapshot")
 	info.Memory = memory == "internal" || memory == "external"
 	info.Quiesced = info.Note == takenQuiesced
 	info.Running = info.Memory || info.Quiesced || info.Note == takenUnquieted

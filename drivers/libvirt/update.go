@@ -14,6 +14,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // updateVM changes the running guest, if it is to be, and then its definition: if the first fails, the definition still
@@ -87,7 +88,7 @@ func (e *edit) changeSaved(dom *libvirt.Domain) error {
 	if err != nil {
 		return fail(err, "read what vm %s was saved as", e.after.Name)
 	}
-	def, err := parseTree(text)
+	def, err := xmltree.Parse(text)
 	if err != nil {
 		return fmt.Errorf("read what vm %s was saved as: %w", e.after.Name, err)
 	}
@@ -100,7 +101,7 @@ type edit struct {
 	*call
 	before, after *resource.VM
 	facts         *hostFacts
-	def           *node
+	def           *xmltree.Node
 	fields        map[string]bool     // changed outside of blocks
 	disks, nics   map[string][]string // changed fields by label; none when the block comes or goes
 }
@@ -147,13 +148,13 @@ func (e *edit) applyDefinition() error {
 				return err
 			}
 		case "vcpus", "max_vcpus":
-			def.drop("vcpus") // which says of each vCPU whether it is on
-			vcpu := def.need("vcpu")
-			vcpu.setValue(strconv.Itoa(vm.MaxVCPUs))
-			vcpu.set("current", strconv.Itoa(vm.VCPUs))
+			def.Drop("vcpus") // which says of each vCPU whether it is on
+			vcpu := def.Ensure("vcpu")
+			vcpu.SetText(strconv.Itoa(vm.MaxVCPUs))
+			vcpu.Set("current", strconv.Itoa(vm.VCPUs))
 		case "memory", "max_memory":
-			setKiB(def.need("memory"), vm.MaxMemory)
-			setKiB(def.need("currentMemory"), vm.Memory)
+			setKiB(def.Ensure("memory"), vm.MaxMemory)
+			setKiB(def.Ensure("currentMemory"), vm.Memory)
 		case "cpu", "domain_type":
 			if err := e.editType(); err != nil {
 				return err
@@ -181,11 +182,11 @@ func (e *edit) applyDefinition() error {
 	return e.editNICs()
 }
 
-func (e *edit) editTexts(def *node) {
+func (e *edit) editTexts(def *xmltree.Node) {
 	for _, t := range [][2]string{{"title", e.after.Title}, {"description", e.after.Description}} {
 		if field, text := t[0], t[1]; e.fields[field] {
-			if def.drop(field); text != "" {
-				def.need(field).setValue(text)
+			if def.Drop(field); text != "" {
+				def.Ensure(field).SetText(text)
 			}
 		}
 	}
@@ -201,18 +202,18 @@ func (e *edit) moveLog() error {
 		return fmt.Errorf("remove its serial log: %w", err)
 	}
 	for _, kind := range []string{"serial", "console"} {
-		for _, n := range e.def.get("devices").all(kind) {
-			if n.get("log") != nil {
-				n.need("log").set("file", path.Join(path.Dir(log), serialLog(e.after)))
+		for _, n := range e.def.Get("devices").All(kind) {
+			if n.Get("log") != nil {
+				n.Ensure("log").Set("file", path.Join(path.Dir(log), serialLog(e.after)))
 			}
 		}
 	}
 	return nil
 }
 
-func setKiB(n *node, size resource.Size) {
-	n.set("unit", "KiB")
-	n.setValue(strconv.FormatUint(uint64(size/resource.KiB), 10))
+func setKiB(n *xmltree.Node, size resource.Size) {
+	n.Set("unit", "KiB")
+	n.SetText(strconv.FormatUint(uint64(size/resource.KiB), 10))
 }
 
 // spec is what domainXML would write the new definition from.
@@ -224,73 +225,73 @@ func (e *edit) editType() error {
 		if err != nil {
 			return err
 		}
-		e.def.set("type", t)
-		e.def.get("devices").drop("emulator")
+		e.def.Set("type", t)
+		e.def.Get("devices").Drop("emulator")
 	}
-	text := e.spec().cpu(e.def.attr("type"))
-	cpu := e.def.need("cpu")
-	topology := cpu.get("topology")
-	cpu.attrs, cpu.kids = nil, nil
-	cpu.set("mode", text.Mode)
+	text := e.spec().cpu(e.def.Attr("type"))
+	cpu := e.def.Ensure("cpu")
+	topology := cpu.Get("topology")
+	cpu.Attrs, cpu.Kids = nil, nil
+	cpu.Set("mode", text.Mode)
 	if text.Model != nil {
-		cpu.set("match", text.Match)
-		cpu.need("model").setValue(text.Model.Value)
+		cpu.Set("match", text.Match)
+		cpu.Ensure("model").SetText(text.Model.Value)
 	}
 	if topology != nil {
-		cpu.kids = append(cpu.kids, topology)
+		cpu.Add(topology)
 	}
 	return nil
 }
 
 // editMachine changes the machine type. Where devices sit is another matter on each, so libvirt places them anew.
 func (e *edit) editMachine() {
-	e.def.need("os", "type").set("machine", e.spec().machine())
+	e.def.Ensure("os", "type").Set("machine", e.spec().machine())
 	if machineFamily(e.before.Machine) == machineFamily(e.after.Machine) {
 		return
 	}
-	devices := e.def.need("devices")
-	devices.dropFunc(func(k *node) bool {
-		return k.name == "controller" && (k.attr("type") == "pci" || k.attr("type") == "usb" || k.attr("type") == "sata")
+	devices := e.def.Ensure("devices")
+	devices.DropFunc(func(k *xmltree.Node) bool {
+		return k.Name == "controller" && (k.Attr("type") == "pci" || k.Attr("type") == "usb" || k.Attr("type") == "sata")
 	})
-	for _, k := range devices.kids {
-		if k.get("address").attr("type") == "pci" {
-			k.drop("address")
+	for _, k := range devices.Kids {
+		if k.Get("address").Attr("type") == "pci" {
+			k.Drop("address")
 		}
 	}
 	for _, ctl := range e.spec().controllers(e.after.Machine) {
 		if ctl.Type != "pci" {
 			continue
 		}
-		n := &node{name: "controller"}
-		n.set("type", ctl.Type)
-		n.set("index", strconv.Itoa(int(*ctl.Index)))
-		n.set("model", ctl.Model)
-		devices.kids = append(devices.kids, n)
+		n := &xmltree.Node{Name: "controller"}
+		n.Set("type", ctl.Type)
+		n.Set("index", strconv.Itoa(int(*ctl.Index)))
+		n.Set("model", ctl.Model)
+		devices.Add(n)
 	}
 }
 
 func (e *edit) editFirmware() {
-	osNode := e.def.need("os")
+	osNode := e.def.Ensure("os")
 	for _, chosen := range []string{"loader", "nvram", "firmware"} {
-		osNode.drop(chosen) // libvirt chooses anew
+		osNode.Drop(chosen) // libvirt chooses anew
 	}
-	e.def.need("features").drop("smm")
+	e.def.Ensure("features").Drop("smm")
 	if !e.spec().uefi() {
-		osNode.set("firmware", "")
+		osNode.Set("firmware", "")
 		return
 	}
-	osNode.set("firmware", "efi")
+	osNode.Set("firmware", "efi")
 	for _, f := range firmwareFeatures(e.after) {
-		feature := &node{name: "feature"}
-		feature.set("enabled", f.Enabled)
-		feature.set("name", f.Name)
-		osNode.need("firmware").kids = append(osNode.need("firmware").kids, feature)
+		feature := &xmltree.Node{Name: "feature"}
+		feature.Set("enabled", f.Enabled)
+		feature.Set("name", f.Name)
+		osNode.Ensure("firmware").Kids = append(osNode.Ensure("firmware").Kids, feature)
 	}
 }
 
 func (e *edit) editTPM() error {
-	devices := e.def.need("devices")
-	devices.dropFunc(func(k *node) bool { return k.name == "tpm" && k.get("backend").attr("type") == "emulator" })
+	devices := e.def.Ensure("devices")
+	devices.DropFunc(func(k *xmltree.Node) bool { return k.Name == "tpm" && k.Get("backend").Attr("type") == "emulator" })
 	if e.after.TPM == nil {
 		return nil
 	}
@@ -299,35 +300,35 @@ func (e *edit) editTPM() error {
 }
 
 // add puts an element, which knows how to write itself, into another.
-func add(to *node, element interface{ Marshal() (string, error) }) error {
+func add(to *xmltree.Node, element interface{ Marshal() (string, error) }) error {
 	text, err := element.Marshal()
 	if err != nil {
 		return err
 	}
-	n, err := parseTree(text)
+	n, err := xmltree.Parse(text)
 	if err != nil {
 		return err
 	}
-	to.kids = append(to.kids, n)
+	to.Add(n)
 	return nil
 }
 
 func (e *edit) editGraphics() error {
-	devices := e.def.need("devices")
-	devices.dropFunc(func(k *node) bool { return k.name == "graphics" && readGraphics(k) != nil })
-	if devices.get("sound") == nil {
-		devices.drop("audio") // libvirt adds one that fits the graphics
+	devices := e.def.Ensure("devices")
+	devices.DropFunc(func(k *xmltree.Node) bool { return k.Name == "graphics" && readGraphics(k) != nil })
+	if devices.Get("sound") == nil {
+		devices.Drop("audio") // libvirt adds one that fits the graphics
 	}
 	if e.after.Graphics == nil {
-		devices.drop("video")
+		devices.Drop("video")
 		return nil
 	}
 	g := graphicsXML(e.after.Graphics)
 	if err := add(devices, &g); err != nil {
 		return err
 	}
-	if devices.get("video") == nil {
-		devices.need("video", "model").set("type", "vga")
+	if devices.Get("video") == nil {
+		devices.Ensure("video", "model").Set("type", "vga")
 	}
 	return nil
 }

@@ -9,16 +9,17 @@ import (
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // device finds the element of a disk or NIC by its label, and its place among its kind.
-func device(def *node, kind, prefix, name string) *node {
+func device(def *xmltree.Node, kind, prefix, name string) *xmltree.Node {
 	index := 0
-	for _, k := range def.get("devices").children() {
-		if k.name != kind {
+	for _, k := range def.Get("devices").Children() {
+		if k.Name != kind {
 			continue
 		}
-		other := k.get("target").attr("dev")
+		other := k.Get("target").Attr("dev")
 		if kind == "interface" {
 			other = "net" + strconv.Itoa(index)
 		}
@@ -31,23 +32,23 @@ func device(def *node, kind, prefix, name string) *node {
 }
 
 func (e *edit) editDisks() error {
-	devices := e.def.need("devices")
+	devices := e.def.Ensure("devices")
 	taken := newTargets()
-	for _, k := range devices.all("disk") {
-		taken.taken[k.get("target").attr("dev")] = true
+	for _, k := range devices.All("disk") {
+		taken.taken[k.Get("target").Attr("dev")] = true
 	}
 	// Labels in the order of the vm, so that the same change gives the same definition.
 	for _, name := range e.labels(e.disks) {
 		disk, n := e.after.Disk(name), device(e.def, "disk", aliasDisk, name)
 		switch {
 		case disk == nil:
-			devices.dropFunc(func(k *node) bool { return k == n })
+			devices.DropFunc(func(k *xmltree.Node) bool { return k == n })
 		case n == nil:
 			added, err := e.newDisk(disk, taken)
 			if err != nil {
 				return err
 			}
-			devices.kids = append(devices.kids, added)
+			devices.Add(added)
 		default:
 			if err := e.editDisk(n, disk, taken); err != nil {
 				return err
@@ -72,7 +73,7 @@ func (e *edit) labels(changed map[string][]string) []string {
 	return slices.DeleteFunc(order, func(l string) bool { _, ok := changed[l]; return !ok })
 }
 
-func (e *edit) newDisk(disk *resource.Disk, taken *targets) (*node, error) {
+func (e *edit) newDisk(disk *resource.Disk, taken *targets) (*xmltree.Node, error) {
 	file, err := e.diskFile(disk.Source)
 	if err != nil {
 		return nil, fmt.Errorf("disk %s: %w", disk.Label, err)
@@ -86,10 +87,10 @@ func (e *edit) newDisk(disk *resource.Disk, taken *targets) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseTree(text)
+	return xmltree.Parse(text)
 }
 
-func (e *edit) editDisk(n *node, disk *resource.Disk, taken *targets) error {
+func (e *edit) editDisk(n *xmltree.Node, disk *resource.Disk, taken *targets) error {
 	for _, field := range e.disks[disk.Label] {
 		switch field {
 		case "source":
@@ -97,28 +98,28 @@ func (e *edit) editDisk(n *node, disk *resource.Disk, taken *targets) error {
 			if err != nil {
 				return fmt.Errorf("disk %s: %w", disk.Label, err)
 			}
-			n.drop("source")
-			n.drop("backingStore")
-			n.set("type", "file")
-			n.need("source").set("file", file.path)
-			n.need("driver").set("type", file.format)
+			n.Drop("source")
+			n.Drop("backingStore")
+			n.Set("type", "file")
+			n.Ensure("source").Set("file", file.path)
+			n.Ensure("driver").Set("type", file.format)
 		case "bus":
 			dev, err := taken.next(disk.Bus)
 			if err != nil {
 				return fmt.Errorf("disk %s: %w", disk.Label, err)
 			}
-			n.drop("address")
-			n.need("target").set("bus", disk.Bus)
-			n.need("target").set("dev", dev)
+			n.Drop("address")
+			n.Ensure("target").Set("bus", disk.Bus)
+			n.Ensure("target").Set("dev", dev)
 		case "cache":
-			n.need("driver").set("cache", disk.Cache)
+			n.Ensure("driver").Set("cache", disk.Cache)
 		case "device":
-			n.set("device", disk.Device)
-			n.drop("address")
+			n.Set("device", disk.Device)
+			n.Drop("address")
 		case "read_only":
-			if n.drop("readonly"); disk.ReadOnly != nil && *disk.ReadOnly {
-				n.need("readonly")
-				n.need("driver").set("discard", "")
+			if n.Drop("readonly"); disk.ReadOnly != nil && *disk.ReadOnly {
+				n.Ensure("readonly")
+				n.Ensure("driver").Set("discard", "")
 			}
 		}
 	}
@@ -130,23 +131,23 @@ func (e *edit) bootFirst() error {
 	if len(e.disks) == 0 || len(e.after.Disks) == 0 {
 		return nil
 	}
-	for _, k := range e.def.get("devices").children() {
-		if k.get("boot") != nil {
+	for _, k := range e.def.Get("devices").Children() {
+		if k.Get("boot") != nil {
 			return nil
 		}
 	}
-	if e.def.get("os", "boot") != nil {
+	if e.def.Get("os", "boot") != nil {
 		return nil // it boots by device class
 	}
 	if n := device(e.def, "disk", aliasDisk, e.after.Disks[0].Label); n != nil {
-		n.need("boot").set("order", "1")
+		n.Ensure("boot").Set("order", "1")
 	}
 	return nil
 }
 
 func (e *edit) editNICs() error {
-	devices := e.def.need("devices")
-	gone := map[*node]bool{}
+	devices := e.def.Ensure("devices")
+	gone := map[*xmltree.Node]bool{}
 	// All are found before any goes: NICs that are not ours are counted.
 	for _, name := range e.labels(e.nics) {
 		nic, n := e.after.NIC(name), device(e.def, "interface", aliasNIC, name)
@@ -159,52 +160,52 @@ func (e *edit) editNICs() error {
 			if err != nil {
 				return err
 			}
-			devices.kids = append(devices.kids, added)
+			devices.Add(added)
 		default:
 			editNIC(n, nic, e.nics[name])
 		}
 	}
-	devices.dropFunc(func(k *node) bool { return gone[k] })
+	devices.DropFunc(func(k *xmltree.Node) bool { return gone[k] })
 	if len(e.nics) > 0 {
 		e.editForwards()
 	}
 	return nil
 }
 
-func newNIC(nic *resource.NIC) (*node, error) {
+func newNIC(nic *resource.NIC) (*xmltree.Node, error) {
 	def := nicXML(nic)
 	text, err := def.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	return parseTree(text)
+	return xmltree.Parse(text)
 }
 
-func editNIC(n *node, nic *resource.NIC, fields []string) {
+func editNIC(n *xmltree.Node, nic *resource.NIC, fields []string) {
 	for _, field := range fields {
 		field, _, _ = strings.Cut(field, ".")
 		switch field {
 		case "source", "bridge", "user":
-			n.drop("source")
+			n.Drop("source")
 			switch {
 			case isUser(nic):
-				n.set("type", "user")
+				n.Set("type", "user")
 			case nic.Bridge != "":
-				n.set("type", "bridge")
-				n.need("source").set("bridge", nic.Bridge)
+				n.Set("type", "bridge")
+				n.Ensure("source").Set("bridge", nic.Bridge)
 			default:
-				n.set("type", "network")
-				n.need("source").set("network", nic.Source)
+				n.Set("type", "network")
+				n.Ensure("source").Set("network", nic.Source)
 			}
 		case "model":
-			n.need("model").set("type", nic.Model)
-			n.drop("driver")
+			n.Ensure("model").Set("type", nic.Model)
+			n.Drop("driver")
 		case "mac":
-			n.need("mac").set("address", nic.MAC)
+			n.Ensure("mac").Set("address", nic.MAC)
 		case "link":
-			n.drop("link")
+			n.Drop("link")
 			if nic.Link != nil && !*nic.Link {
-				n.need("link").set("state", "down")
+				n.Ensure("link").Set("state", "down")
 			}
 		case "bandwidth":
 			editBandwidth(n, nic.Bandwidth)
@@ -213,25 +214,25 @@ func editNIC(n *node, nic *resource.NIC, fields []string) {
 }
 
 // editBandwidth keeps what we have no field for, such as a floor.
-func editBandwidth(n *node, b *resource.Bandwidth) {
+func editBandwidth(n *xmltree.Node, b *resource.Bandwidth) {
 	if b == nil {
-		n.drop("bandwidth")
+		n.Drop("bandwidth")
 		return
 	}
-	limits := n.need("bandwidth")
+	limits := n.Ensure("bandwidth")
 	editRate(limits, "inbound", b.Inbound)
 	editRate(limits, "outbound", b.Outbound)
 }
 
-func editRate(limits *node, direction string, rate *resource.Rate) {
+func editRate(limits *xmltree.Node, direction string, rate *resource.Rate) {
 	if rate == nil {
-		limits.drop(direction)
+		limits.Drop(direction)
 		return
 	}
-	limit := limits.need(direction)
+	limit := limits.Ensure(direction)
 	set := func(name string, value int) {
-		if limit.dropAttr(name); value != 0 {
-			limit.set(name, strconv.Itoa(value))
+		if limit.Set(name, ""); value != 0 {
+			limit.Set(name, strconv.Itoa(value))
 		}
 	}
 	set("average", rate.Average)

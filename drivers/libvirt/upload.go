@@ -122,7 +122,7 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits, check func() err
 		if err := writeInto(folder, img.File, bits.mode, func(f *os.File) error { return bits.copyTo(c, f) }); err != nil {
 			return err
 		}
-		return c.refreshInTurn(pool, img.PoolName)
+		return c.refreshWhenIdle(pool, img.PoolName)
 	}
 	return c.upload(pool, bits)
 }
@@ -271,7 +271,7 @@ func (c *call) upload(pool *libvirt.StoragePool, u upload) error {
 	if err != nil {
 		return fail(err, "read the pool's name")
 	}
-	return c.refreshInTurn(pool, name)
+	return c.refreshWhenIdle(pool, name)
 }
 
 // fill gives a new volume its content: straight into its file where that is seen here, which the new volume may be the first

@@ -193,8 +193,8 @@ func (c *call) markVM(vm *resource.VM, mark drivers.Mark) error {
 	}
 	n := markNode(&mark)
 	// libvirt adds prefix and namespace itself.
-	n.name = markName
-	n.set("xmlns:"+markPrefix, "")
+	n.Name = markName
+	n.Set("xmlns:"+markPrefix, "")
 	err = dom.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, n.String(), markPrefix, markURI, flags)
 	return fail(err, "mark vm %s", vm.Name)
 }

@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // pool looks a pool up by name.
@@ -67,21 +68,21 @@ func (c *call) refreshPoolOf(id string) error {
 		return err
 	}
 	defer freePool(pool)
-	return c.refreshInTurn(pool, name)
+	return c.refreshWhenIdle(pool, name)
 }
 
-// refreshInTurn is refresh for who has put a file into the folder, and needs libvirt to know of it: while libvirt makes or
+// refreshWhenIdle is refresh for who has put a file into the folder, and needs libvirt to know of it: while libvirt makes or
 // fills another volume there it refuses to look, so this waits until it does.
-func (c *call) refreshInTurn(pool *libvirt.StoragePool, name string) error {
-	err := c.inTurn(isBusy, func() error { return pool.Refresh(0) })
+func (c *call) refreshWhenIdle(pool *libvirt.StoragePool, name string) error {
+	err := c.retryWhile(isBusy, func() error { return pool.Refresh(0) })
 	if err == nil || notOffered(err) {
 		return nil
 	}
 	return fail(err, "refresh pool %s", name)
 }
 
-// inTurn does something that libvirt refuses as long as it works on a volume itself: again and again until it does not.
-func (c *call) inTurn(refused func(error) bool, do func() error) error {
+// retryWhile does something that libvirt refuses as long as it works on a volume itself: again and again until it does not.
+func (c *call) retryWhile(refused func(error) bool, do func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -269,15 +270,15 @@ func (c *call) growDisguised(v *resource.Volume, live *liveVolume) error {
 	if err := os.Truncate(file, int64(v.Size)); err != nil {
 		return fmt.Errorf("grow volume %s: %w", id, err)
 	}
-	return c.refreshInTurn(pool, v.PoolName)
+	return c.refreshWhenIdle(pool, v.PoolName)
 }
 
 // runningUser finds the running domain that has the file as a disk, and the disk's target; nil when there is none.
 func (c *call) runningUser(path string) (user *libvirt.Domain, dev string, err error) {
-	err = c.eachRunning(func(dom *libvirt.Domain, def *node) error {
-		for _, disk := range def.get("devices").all("disk") {
-			if user == nil && disk.get("source").attr("file") == path {
-				user, dev = dom, disk.get("target").attr("dev")
+	err = c.eachRunning(func(dom *libvirt.Domain, def *xmltree.Node) error {
+		for _, disk := range def.Get("devices").All("disk") {
+			if user == nil && disk.Get("source").Attr("file") == path {
+				user, dev = dom, disk.Get("target").Attr("dev")
 				return dom.Ref()
 			}
 		}
@@ -287,7 +288,7 @@ func (c *call) runningUser(path string) (user *libvirt.Domain, dev string, err e
 }
 
 // eachRunning calls do for each running domain, with its live definition.
-func (c *call) eachRunning(do func(*libvirt.Domain, *node) error) error {
+func (c *call) eachRunning(do func(*libvirt.Domain, *xmltree.Node) error) error {
 	list, err := c.conn.ListAllDomains(libvirt.CONNECT_LIST_DOMAINS_ACTIVE)
 	if err != nil {
 		return fail(err, "list running domains")
@@ -336,7 +337,7 @@ func (c *call) deleteVolume(r resource.Resource) error {
 		}
 	}
 	c.folders.gone(id)
-	err = c.inTurn(isBeingMade, func() error { return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL) })
+	err = c.retryWhile(isBeingMade, func() error { return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL) })
 	if missing(err) {
 		return nil
 	}

@@ -55,7 +55,7 @@ func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 		err = fmt.Errorf("size: %s is less than the %s of what it is a copy of", v.Size, live.size)
 	}
 	if err == nil {
-		err = onceOnly(c.copyStill(pool, emptyVolume(v), live))
+		err = onceOnly(c.copyUnwritten(pool, emptyVolume(v), live))
 	}
 	if err != nil {
 		return fmt.Errorf("create volume %s as a copy of %s: %w", id, v.CopyOf, err)
@@ -63,16 +63,16 @@ func (c *call) createCopy(pool *libvirt.StoragePool, v *resource.Volume) error {
 	return nil
 }
 
-// copyStill is copyAs of what nobody may write to meanwhile. A copy that may be torn is removed again.
-func (c *call) copyStill(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, live *liveVolume) error {
-	look, err := c.lookStill(live)
+// copyUnwritten is copyAs of what nobody may write to meanwhile. A copy that may be torn is removed again.
+func (c *call) copyUnwritten(pool *libvirt.StoragePool, def *libvirtxml.StorageVolume, live *liveVolume) error {
+	look, err := c.checkNoWriter(live)
 	if err != nil {
 		return err
 	}
 	if err := c.copyAs(pool, def, live); err != nil {
 		return err
 	}
-	if err := look.again(); err != nil {
+	if err := look.recheck(); err != nil {
 		return errors.Join(err, deleteIn(pool, def.Name))
 	}
 	return nil

@@ -48,13 +48,13 @@ func (c *call) readOut(id string, w io.Writer) (content drivers.Content, err err
 	if err != nil {
 		return drivers.Content{}, err
 	}
-	look, err := c.lookStill(live)
+	look, err := c.checkNoWriter(live)
 	if err != nil {
 		return drivers.Content{}, err
 	}
 	defer func() {
 		if err == nil {
-			err = look.again()
+			err = look.recheck()
 		}
 	}()
 	if live.format == formatRaw {

@@ -15,7 +15,7 @@ func TestTheNetworkAsideGoesWithItsLastGuest(t *testing.T) {
 	l := newLab(t, "")
 	l.create()
 	c := l.call(t)
-	name := asideName(l.lan.UUID)
+	name := parkingName(l.lan.UUID)
 	aside := func() bool {
 		net, err := c.conn.LookupNetworkByName(name)
 		if err == nil {
@@ -28,7 +28,7 @@ func TestTheNetworkAsideGoesWithItsLastGuest(t *testing.T) {
 	killed := func() {
 		t.Helper()
 		do(t, l.d, drivers.NewStart(l.vm))
-		net, err := c.openAside(name)
+		net, err := c.openParking(name)
 		check(t, err)
 		freeNetwork(net)
 		nics, err := c.nicsOn("lan")

@@ -104,10 +104,10 @@ func TestACopyThatFailsLeavesWhatIsThereAsItIs(t *testing.T) {
 		was, err := os.ReadFile(theirs)
 		check(t, err)
 		if known {
-			check(t, c.refreshInTurn(p, pool.Name))
+			check(t, c.refreshWhenIdle(p, pool.Name))
 		}
 		def := emptyVolume(&resource.Volume{File: "theirs.qcow2", Format: "qcow2", Size: top.Size})
-		if err := c.copyStill(p, def, live); err == nil {
+		if err := c.copyUnwritten(p, def, live); err == nil {
 			t.Errorf("known to libvirt %t: it is copied over", known)
 		}
 		if is, err := os.ReadFile(theirs); err != nil || !bytes.Equal(is, was) {

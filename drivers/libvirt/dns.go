@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // dnsHosts writes a network's names as libvirt wants them: by address, which stands there once.
@@ -25,25 +26,25 @@ func dnsHosts(n *resource.Network) []libvirtxml.NetworkDNSHost {
 }
 
 // readNames reads what dnsHosts writes.
-func readNames(dns *node) []resource.DNSHost {
+func readNames(dns *xmltree.Node) []resource.DNSHost {
 	var out []resource.DNSHost
-	for _, h := range dns.all("host") {
-		for _, name := range h.all("hostname") {
-			out = append(out, resource.DNSHost{Name: name.value(), Address: h.attr("ip")})
+	for _, h := range dns.All("host") {
+		for _, name := range h.All("hostname") {
+			out = append(out, resource.DNSHost{Name: name.Text(), Address: h.Attr("ip")})
 		}
 	}
 	return out
 }
 
 // mergeNames puts the names of def into a network's definition; the rest of its <dns> stays.
-func mergeNames(old, def *node) {
-	if old.get("dns") == nil && def.get("dns") == nil {
+func mergeNames(old, def *xmltree.Node) {
+	if old.Get("dns") == nil && def.Get("dns") == nil {
 		return
 	}
-	dns := old.need("dns")
-	dns.drop("host")
-	dns.kids = append(dns.kids, def.get("dns").all("host")...)
-	if len(dns.kids) == 0 && len(dns.attrs) == 0 {
-		old.drop("dns")
+	dns := old.Ensure("dns")
+	dns.Drop("host")
+	dns.Add(def.Get("dns").All("host")...)
+	if len(dns.Kids) == 0 && len(dns.Attrs) == 0 {
+		old.Drop("dns")
 	}
 }

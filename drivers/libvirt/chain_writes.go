@@ -9,37 +9,38 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// still is what a volume and all that it stands on were like when nobody wrote to them: their last writes, by path. Nothing keeps
+// chainWrites is what a volume and all that it stands on were like when nobody wrote to them: their last writes, by path. Nothing keeps
 // a guest from being started while they are read, and it may be off again by the end: so who has read looks again.
-type still struct {
+type chainWrites struct {
 	*call
 	live  *liveVolume
 	files map[string]string
 }
 
-// lookStill makes sure that no running guest writes to the volume or to what it stands on.
-func (c *call) lookStill(live *liveVolume) (*still, error) {
+// checkNoWriter makes sure that no running guest writes to the volume or to what it stands on.
+func (c *call) checkNoWriter(live *liveVolume) (*chainWrites, error) {
 	files, err := c.chainOf(live)
 	if err != nil {
 		return nil, err
 	}
-	err = c.eachRunning(func(dom *libvirt.Domain, def *node) error {
-		for _, disk := range def.get("devices").all("disk") {
-			file := disk.get("source").attr("file")
-			if _, ok := files[file]; ok && disk.get("readonly") == nil {
-				return fmt.Errorf("%w: vm %s runs and writes to %s: shut it down first", drivers.ErrInUse, def.get("name").value(), file)
+	err = c.eachRunning(func(dom *libvirt.Domain, def *xmltree.Node) error {
+		for _, disk := range def.Get("devices").All("disk") {
+			file := disk.Get("source").Attr("file")
+			if _, ok := files[file]; ok && disk.Get("readonly") == nil {
+				return fmt.Errorf("%w: vm %s runs and writes to %s: shut it down first", drivers.ErrInUse, def.Get("name").Text(), file)
 			}
 		}
 		return nil
 	})
-	return &still{c, live, files}, err
+	return &chainWrites{c, live, files}, err
 }
 
-// again makes sure that what was read since was read whole.
-func (s *still) again() error {
-	now, err := s.lookStill(s.live)
+// recheck makes sure that what was read since was read whole.
+func (s *chainWrites) recheck() error {
+	now, err := s.checkNoWriter(s.live)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
-//go:build !nolibvirt
-
-package libvirt
+// Package xmltree reads, edits and writes the XML in which libvirt describes domains, networks and pools.
+//
+// A definition is a tree, not a struct, because a tree keeps what vmplan does not know, and because a thousand domains are
+// parsed some twenty times faster than by encoding/xml. The package knows no element and does no I/O.
+package xmltree
 
 import (
 	"errors"
@@ -10,30 +12,49 @@ import (
 	"strings"
 )
 
-// node is an XML element, or a text when name is empty. Definitions are read and edited as trees, because a tree keeps what
-// this driver does not know, and because a thousand domains are parsed some twenty times faster than by encoding/xml.
-type node struct {
-	name  string // with its prefix, as written
-	attrs []attr
-	kids  []*node
-	text  string // of a text
+// Node is an XML element, or a text when Name is empty.
+type Node struct {
+	Name  string // with its prefix, as written
+	Attrs []Attr
+	Kids  []*Node
+	Data  string // of a text
 }
 
-type attr struct{ name, value string }
+// Attr is an attribute of an element.
+type Attr struct{ Name, Value string }
+
+// New makes an element. pairs are names and values of attributes in turn; those with an empty value are left out.
+func New(name string, pairs ...string) *Node {
+	n := &Node{Name: name}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		n.Set(pairs[i], pairs[i+1])
+	}
+	return n
+}
+
+// Clone makes a deep copy.
+func (n *Node) Clone() *Node {
+	c := *n
+	c.Attrs, c.Kids = slices.Clone(n.Attrs), make([]*Node, len(n.Kids))
+	for i, k := range n.Kids {
+		c.Kids[i] = k.Clone()
+	}
+	return &c
+}
 
 var errXML = errors.New("malformed XML")
 
-// parseTree reads what libvirt writes: one element, with or without a prolog. Comments and blanks between elements go.
-func parseTree(s string) (*node, error) {
+// Parse reads what libvirt writes: one element, with or without a prolog. Comments and blanks between elements go.
+func Parse(s string) (*Node, error) {
 	p := parser{s: s}
-	root := &node{}
+	root := &Node{}
 	if err := p.content(root); err != nil {
 		return nil, fmt.Errorf("at byte %d: %w", p.pos, err)
 	}
-	if len(root.kids) != 1 || root.kids[0].name == "" {
+	if len(root.Kids) != 1 || root.Kids[0].Name == "" {
 		return nil, fmt.Errorf("%w: not one element", errXML)
 	}
-	return root.kids[0], nil
+	return root.Kids[0], nil
 }
 
 type parser struct {
@@ -46,7 +67,7 @@ type parser struct {
 const maxDepth = 200
 
 // content reads up to the end tag of n, which it leaves, or to the end of the input.
-func (p *parser) content(n *node) error {
+func (p *parser) content(n *Node) error {
 	if p.depth++; p.depth > maxDepth {
 		return errXML
 	}
@@ -61,7 +82,7 @@ func (p *parser) content(n *node) error {
 			}
 			p.pos += end
 			if text := rest[:end]; strings.TrimSpace(text) != "" {
-				n.kids = append(n.kids, &node{text: unescape(text)})
+				n.Kids = append(n.Kids, &Node{Data: unescape(text)})
 			}
 		case strings.HasPrefix(rest, "</"):
 			return nil
@@ -74,7 +95,7 @@ func (p *parser) content(n *node) error {
 			if !p.skip("]]>") {
 				return errXML
 			}
-			n.kids = append(n.kids, &node{text: p.s[start : p.pos-len("]]>")]})
+			n.Kids = append(n.Kids, &Node{Data: p.s[start : p.pos-len("]]>")]})
 		case rest[1:] != "" && (rest[1] == '?' || rest[1] == '!'):
 			if !p.skip(">") {
 				return errXML
@@ -84,7 +105,7 @@ func (p *parser) content(n *node) error {
 			if err != nil {
 				return err
 			}
-			n.kids = append(n.kids, kid)
+			n.Kids = append(n.Kids, kid)
 		}
 	}
 	return nil
@@ -100,10 +121,10 @@ func (p *parser) skip(end string) bool {
 }
 
 // element reads from "<name" to its end tag.
-func (p *parser) element() (*node, error) {
+func (p *parser) element() (*Node, error) {
 	p.pos++
-	n := &node{name: p.word()}
-	if n.name == "" {
+	n := &Node{Name: p.word()}
+	if n.Name == "" {
 		return nil, errXML
 	}
 	for {
@@ -118,7 +139,7 @@ func (p *parser) element() (*node, error) {
 			if err := p.content(n); err != nil {
 				return nil, err
 			}
-			return n, p.endTag(n.name)
+			return n, p.endTag(n.Name)
 		default:
 			if err := p.attribute(n); err != nil {
 				return nil, err
@@ -140,7 +161,7 @@ func (p *parser) endTag(name string) error {
 	return nil
 }
 
-func (p *parser) attribute(n *node) error {
+func (p *parser) attribute(n *Node) error {
 	name := p.word()
 	p.blank()
 	rest := p.s[p.pos:]
@@ -158,7 +179,7 @@ func (p *parser) attribute(n *node) error {
 		return errXML
 	}
 	p.pos += end + 2
-	n.attrs = append(n.attrs, attr{name, unescape(rest[1 : 1+end])})
+	n.Attrs = append(n.Attrs, Attr{name, unescape(rest[1 : 1+end])})
 	return nil
 }
 
@@ -218,149 +239,149 @@ func charRef(name string) (rune, bool) {
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "\n", "&#10;", "\t", "&#9;", "\r", "&#13;")
 
 // String writes the element without blanks between elements.
-func (n *node) String() string {
+func (n *Node) String() string {
 	var b strings.Builder
 	n.write(&b)
 	return b.String()
 }
 
-func (n *node) write(b *strings.Builder) {
-	if n.name == "" {
-		_, _ = escaper.WriteString(b, n.text)
+func (n *Node) write(b *strings.Builder) {
+	if n.Name == "" {
+		_, _ = escaper.WriteString(b, n.Data)
 		return
 	}
 	b.WriteByte('<')
-	b.WriteString(n.name)
-	for _, a := range n.attrs {
+	b.WriteString(n.Name)
+	for _, a := range n.Attrs {
 		b.WriteByte(' ')
-		b.WriteString(a.name)
+		b.WriteString(a.Name)
 		b.WriteString(`="`)
-		_, _ = escaper.WriteString(b, a.value)
+		_, _ = escaper.WriteString(b, a.Value)
 		b.WriteByte('"')
 	}
-	if len(n.kids) == 0 {
+	if len(n.Kids) == 0 {
 		b.WriteString("/>")
 		return
 	}
 	b.WriteByte('>')
-	for _, k := range n.kids {
+	for _, k := range n.Kids {
 		k.write(b)
 	}
 	b.WriteString("</")
-	b.WriteString(n.name)
+	b.WriteString(n.Name)
 	b.WriteByte('>')
 }
 
-// get gives the first element at the path, or nil; a nil node has nothing at any path.
-func (n *node) get(path ...string) *node {
+// Get gives the first element at the path, or nil; a nil node has nothing at any path.
+func (n *Node) Get(path ...string) *Node {
 	for _, name := range path {
 		if n == nil {
 			return nil
 		}
-		i := slices.IndexFunc(n.kids, func(k *node) bool { return k.name == name })
+		i := slices.IndexFunc(n.Kids, func(k *Node) bool { return k.Name == name })
 		if i < 0 {
 			return nil
 		}
-		n = n.kids[i]
+		n = n.Kids[i]
 	}
 	return n
 }
 
-// children gives all children; none of a nil node.
-func (n *node) children() []*node {
+// Children gives all children; none of a nil node.
+func (n *Node) Children() []*Node {
 	if n == nil {
 		return nil
 	}
-	return n.kids
+	return n.Kids
 }
 
-// all gives the children with the name.
-func (n *node) all(name string) []*node {
+// All gives the children with the name.
+func (n *Node) All(name string) []*Node {
 	if n == nil {
 		return nil
 	}
-	var out []*node
-	for _, k := range n.kids {
-		if k.name == name {
+	var out []*Node
+	for _, k := range n.Kids {
+		if k.Name == name {
 			out = append(out, k)
 		}
 	}
 	return out
 }
 
-// attr gives an attribute's value; empty when there is none, or no node.
-func (n *node) attr(name string) string {
+// Attr gives an attribute's value; empty when there is none, or no node.
+func (n *Node) Attr(name string) string {
 	if n == nil {
 		return ""
 	}
-	for _, a := range n.attrs {
-		if a.name == name {
-			return a.value
+	for _, a := range n.Attrs {
+		if a.Name == name {
+			return a.Value
 		}
 	}
 	return ""
 }
 
-// value is the element's text.
-func (n *node) value() string {
+// Text is the element's text.
+func (n *Node) Text() string {
 	if n == nil {
 		return ""
 	}
-	if len(n.kids) == 1 {
-		return n.kids[0].text
+	if len(n.Kids) == 1 {
+		return n.Kids[0].Data
 	}
 	var b strings.Builder
-	for _, k := range n.kids {
-		b.WriteString(k.text)
+	for _, k := range n.Kids {
+		b.WriteString(k.Data)
 	}
 	return b.String()
 }
 
-// need gives the element at the path, made where it is missing.
-func (n *node) need(path ...string) *node {
+// Ensure gives the element at the path, made where it is missing.
+func (n *Node) Ensure(path ...string) *Node {
 	for _, name := range path {
-		kid := n.get(name)
+		kid := n.Get(name)
 		if kid == nil {
-			kid = &node{name: name}
-			n.kids = append(n.kids, kid)
+			kid = &Node{Name: name}
+			n.Kids = append(n.Kids, kid)
 		}
 		n = kid
 	}
 	return n
 }
 
-// set gives an attribute a value; an empty one removes it.
-func (n *node) set(name, value string) {
-	n.attrs = slices.DeleteFunc(n.attrs, func(a attr) bool { return a.name == name && value == "" })
+// Set gives an attribute a value; an empty one removes it.
+func (n *Node) Set(name, value string) {
+	n.Attrs = slices.DeleteFunc(n.Attrs, func(a Attr) bool { return a.Name == name && value == "" })
 	if value == "" {
 		return
 	}
-	for i := range n.attrs {
-		if n.attrs[i].name == name {
-			n.attrs[i].value = value
+	for i := range n.Attrs {
+		if n.Attrs[i].Name == name {
+			n.Attrs[i].Value = value
 			return
 		}
 	}
-	n.attrs = append(n.attrs, attr{name, value})
+	n.Attrs = append(n.Attrs, Attr{name, value})
 }
 
-func (n *node) dropAttr(name string) {
-	n.attrs = slices.DeleteFunc(n.attrs, func(a attr) bool { return a.name == name })
-}
-
-// setValue replaces the element's content by a text.
-func (n *node) setValue(text string) {
-	n.kids = nil
+// SetText replaces the element's content by a text.
+func (n *Node) SetText(text string) {
+	n.Kids = nil
 	if text != "" {
-		n.kids = []*node{{text: text}}
+		n.Kids = []*Node{{Data: text}}
 	}
 }
 
-// drop removes the children with the name.
-func (n *node) drop(name string) { n.dropFunc(func(k *node) bool { return k.name == name }) }
+// Drop removes the children with the name.
+func (n *Node) Drop(name string) { n.DropFunc(func(k *Node) bool { return k.Name == name }) }
 
-func (n *node) dropFunc(gone func(*node) bool) {
+// Add appends children.
+func (n *Node) Add(kids ...*Node) { n.Kids = append(n.Kids, kids...) }
+
+// DropFunc removes the children for which gone is true.
+func (n *Node) DropFunc(gone func(*Node) bool) {
 	if n != nil {
-		n.kids = slices.DeleteFunc(n.kids, gone)
+		n.Kids = slices.DeleteFunc(n.Kids, gone)
 	}
 }

@@ -8,20 +8,21 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
 // kept lists what libvirt keeps beside a domain, but for its snapshots.
-func (st *domainStates) kept(dom *libvirt.Domain, name string, def *node) (out []string, err error) {
+func (st *domainStates) kept(dom *libvirt.Domain, name string, def *xmltree.Node) (out []string, err error) {
 	if st.checkpoints[name] {
 		if out, err = checkpointsOf(dom); err != nil {
 			return nil, fail(err, "list the checkpoints of domain %s", name)
 		}
 	}
-	if def.get("os", "nvram").value() != "" {
+	if def.Get("os", "nvram").Text() != "" {
 		out = append(out, drivers.KeptNVRAM)
 	}
-	for _, tpm := range def.get("devices").all("tpm") {
-		if tpm.get("backend").attr("type") == "emulator" {
+	for _, tpm := range def.Get("devices").All("tpm") {
+		if tpm.Get("backend").Attr("type") == "emulator" {
 			out = append(out, drivers.KeptTPM)
 		}
 	}

@@ -10,17 +10,18 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// asideName is the network where NICs of running guests wait while theirs is restarted. It is there only then. Each network
+// parkingName is the network where NICs of running guests wait while theirs is restarted. It is there only then. Each network
 // has its own, as several may be restarted at once, and it is named by what nobody else calls a network.
-func asideName(uuid string) string { return asidePrefix + uuid }
+func parkingName(uuid string) string { return parkingPrefix + uuid }
 
-const asidePrefix = "vmplan-aside-"
+const parkingPrefix = "vmplan-aside-"
 
-// closeAside stops the network aside unless a NIC is on it: a run that was killed leaves both behind, and the NICs leave one by
+// closeParking stops the network aside unless a NIC is on it: a run that was killed leaves both behind, and the NICs leave one by
 // one when a later run gives them their networks back.
-func (c *call) closeAside(name string) error {
+func (c *call) closeParking(name string) error {
 	if c.test {
 		return nil
 	}
@@ -46,9 +47,9 @@ func (c *call) closeAside(name string) error {
 	return fail(err, "remove network %s", name)
 }
 
-// closeAsideOf does that for the network's own. If the network is active, what a run that was killed has left aside is put
+// closeParkingOf does that for the network's own. If the network is active, what a run that was killed has left aside is put
 // back on it first.
-func (c *call) closeAsideOf(net *libvirt.Network, network string) error {
+func (c *call) closeParkingOf(net *libvirt.Network, network string) error {
 	if c.test {
 		return nil
 	}
@@ -61,33 +62,33 @@ func (c *call) closeAsideOf(net *libvirt.Network, network string) error {
 		return fail(err, "read the state of network %s", network)
 	}
 	if active {
-		if err := c.putBack(asideName(uuid), network); err != nil {
+		if err := c.unpark(parkingName(uuid), network); err != nil {
 			return err
 		}
 	}
-	return c.closeAside(asideName(uuid))
+	return c.closeParking(parkingName(uuid))
 }
 
-// putBack gives the NICs that are aside their network back, and the link that their guests' definitions say.
-func (c *call) putBack(aside, network string) error {
+// unpark gives the NICs that are aside their network back, and the link that their guests' definitions say.
+func (c *call) unpark(aside, network string) error {
 	nics, err := c.nicsOn(aside)
 	for _, n := range nics {
 		if err == nil {
-			err = n.comeBack(network)
+			err = n.unpark(network)
 		}
 		freeDomain(n.dom)
 	}
 	return err
 }
 
-func (n guestNIC) comeBack(network string) error {
+func (n guestNIC) unpark(network string) error {
 	defined, err := domainTree(n.dom, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return err
 	}
 	link := new(true)
-	for _, d := range defined.get("devices").all("interface") {
-		if d.get("mac").attr("address") == n.def.get("mac").attr("address") {
+	for _, d := range defined.Get("devices").All("interface") {
+		if d.Get("mac").Attr("address") == n.def.Get("mac").Attr("address") {
 			link = readNIC(d, 0).Link
 		}
 	}
@@ -97,14 +98,14 @@ func (n guestNIC) comeBack(network string) error {
 // guestNIC is a NIC of a running guest.
 type guestNIC struct {
 	dom *libvirt.Domain
-	def *node // of the interface, live
+	def *xmltree.Node // of the interface, live
 }
 
-// withGuestsAside does something that takes a network down, with the NICs of running guests put on another network before
+// withGuestsParked does something that takes a network down, with the NICs of running guests put on another network before
 // and back after: a network that is destroyed and started again leaves its guests unplugged until they are restarted.
 // Their link is down meanwhile, so that they ask for an address again. If this is cut off, the guests' networks differ from
 // their definitions, which the next plan sees and mends.
-func (c *call) withGuestsAside(net *libvirt.Network, network string, do func() error) (err error) {
+func (c *call) withGuestsParked(net *libvirt.Network, network string, do func() error) (err error) {
 	nics, err := c.nicsOn(network)
 	if err != nil {
 		return err
@@ -121,14 +122,14 @@ func (c *call) withGuestsAside(net *libvirt.Network, network string, do func() e
 	if err != nil {
 		return fail(err, "read the uuid of network %s", network)
 	}
-	name := asideName(uuid)
-	aside, err := c.openAside(name)
+	name := parkingName(uuid)
+	aside, err := c.openParking(name)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		freeNetwork(aside)
-		err = errors.Join(err, c.closeAside(name))
+		err = errors.Join(err, c.closeParking(name))
 	}()
 	for _, n := range nics {
 		down := &resource.NIC{Source: name, Link: new(false)}
@@ -139,7 +140,7 @@ func (c *call) withGuestsAside(net *libvirt.Network, network string, do func() e
 	return errors.Join(do(), moveBack(nics, network))
 }
 
-func (c *call) openAside(name string) (*libvirt.Network, error) {
+func (c *call) openParking(name string) (*libvirt.Network, error) {
 	net, err := c.conn.LookupNetworkByName(name)
 	if missing(err) {
 		def := libvirtxml.Network{Name: name, Bridge: &libvirtxml.NetworkBridge{STP: "off", Delay: "0"}}
@@ -155,9 +156,9 @@ func (c *call) openAside(name string) (*libvirt.Network, error) {
 // nicsOn lists the NICs of running guests that are on the network.
 func (c *call) nicsOn(network string) ([]guestNIC, error) {
 	var nics []guestNIC
-	err := c.eachRunning(func(dom *libvirt.Domain, def *node) error {
-		for _, n := range def.get("devices").all("interface") {
-			if n.get("source").attr("network") != network {
+	err := c.eachRunning(func(dom *libvirt.Domain, def *xmltree.Node) error {
+		for _, n := range def.Get("devices").All("interface") {
+			if n.Get("source").Attr("network") != network {
 				continue
 			}
 			if err := dom.Ref(); err != nil {
@@ -182,10 +183,10 @@ func moveBack(nics []guestNIC, network string) error {
 
 // move puts the NIC on another network, while the guest runs.
 func (n guestNIC) move(to *resource.NIC) error {
-	def, err := parseTree(n.def.String())
+	def, err := xmltree.Parse(n.def.String())
 	if err != nil {
 		return fmt.Errorf("move a NIC: %w", err)
 	}
 	editNIC(def, to, []string{"source", "link"})
-	return fail(n.dom.UpdateDeviceFlags(def.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE), "put NIC %s on network %s", def.get("mac").attr("address"), to.Source)
+	return fail(n.dom.UpdateDeviceFlags(def.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE), "put NIC %s on network %s", def.Get("mac").Attr("address"), to.Source)
 }
