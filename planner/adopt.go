@@ -117,7 +117,7 @@ func (p *planner) refuseRuinous(o *object) {
 	var differs []string
 	for _, f := range o.fields {
 		if f.Impact == drivers.ImpactReplace {
-			differs = append(differs, fmt.Sprintf("%s is %s, and the files say %s", f.Path, orNotSet(f.Old), orNotSet(f.New)))
+			differs = append(differs, fmt.Sprintf("%s is %s, and the files say %s", f.Path, f.Old, f.New))
 		}
 	}
 	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(

@@ -17,13 +17,14 @@ import (
 // The head of a plan file.
 const (
 	fileFormat  = "vmplan plan"
-	fileVersion = 1
+	fileVersion = 2
 )
 
 // The errors of Decode that callers tell apart, with errors.Is.
 var (
 	ErrCorrupt = errors.New("the plan file is damaged")
 	ErrNewer   = errors.New("the plan file was written by a newer vmplan")
+	ErrOlder   = errors.New("the plan file was written by an older vmplan")
 )
 
 type file struct {
@@ -63,6 +64,9 @@ func Decode(r io.Reader) (*Plan, error) {
 	}
 	if head.Version > fileVersion {
 		return nil, fmt.Errorf("%w: format version %d, this one reads %d", ErrNewer, head.Version, fileVersion)
+	}
+	if head.Version < fileVersion {
+		return nil, fmt.Errorf("%w: format version %d, this one reads %d: make the plan again", ErrOlder, head.Version, fileVersion)
 	}
 	var f file
 	if err := resource.DecodeStrict(text, &f); err != nil {

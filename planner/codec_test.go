@@ -96,7 +96,8 @@ func TestDecodeRefusesWhatIsNoPlan(t *testing.T) {
 		"cut short":    {good[:len(good)/2], planner.ErrCorrupt},
 		"more behind":  {good + "{}", planner.ErrCorrupt},
 		"edited":       {strings.Replace(good, `"memory":1073741824`, `"memory":2073741824`, 1), planner.ErrCorrupt},
-		"newer":        {strings.Replace(good, `"version":1`, `"version":2`, 1), planner.ErrNewer},
+		"newer":        {strings.Replace(good, `"version":2`, `"version":3`, 1), planner.ErrNewer},
+		"older":        {strings.Replace(good, `"version":2`, `"version":1`, 1), planner.ErrOlder},
 		"unknown":      {sealed(`{"lineage":"x","surprise":1}`), planner.ErrCorrupt},
 		"no operation": {sealed(`{"steps":[{"id":"a"}]}`), planner.ErrCorrupt},
 		"a pool that starts": {
@@ -119,7 +120,7 @@ func TestDecodeRefusesWhatIsNoPlan(t *testing.T) {
 // sealed puts the head of a plan file around body.
 func sealed(body string) string {
 	sum := sha256.Sum256([]byte(body))
-	return fmt.Sprintf(`{"format":"vmplan plan","version":1,"sha256":"%s","plan":%s}`, hex.EncodeToString(sum[:]), body)
+	return fmt.Sprintf(`{"format":"vmplan plan","version":2,"sha256":"%s","plan":%s}`, hex.EncodeToString(sum[:]), body)
 }
 
 func FuzzDecode(f *testing.F) {

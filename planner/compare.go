@@ -117,9 +117,9 @@ func (p *planner) compareActive(o *object) {
 		return
 	}
 	o.inactive = true
-	o.fields = append(o.fields, FieldChange{Path: "active", Old: "false", New: "true", Impact: drivers.ImpactLive})
+	o.fields = append(o.fields, fieldChange("active", false, true, drivers.ImpactLive, ""))
 	if o.rec != nil && o.rec.Status == state.StatusReady {
-		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: []FieldChange{{Path: "active", Old: "true", New: "false"}}})
+		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: []FieldChange{fieldChange("active", true, false, drivers.ImpactRecord, "")}})
 	}
 }
 
@@ -207,7 +207,7 @@ func (o *object) liveResource() resource.Resource {
 	return live
 }
 
-// fieldChanges writes a change for people: a block that comes or goes as its fields.
+// fieldChanges lists the fields of a change: a block that comes or goes as those that are set in it.
 func fieldChanges(c resource.Change, impact drivers.Impact, note string) []FieldChange {
 	inner := func(block any) []resource.Field {
 		if block == nil {
@@ -240,19 +240,7 @@ func isBlock(v any) bool {
 }
 
 func fieldChange(path string, before, after any, impact drivers.Impact, note string) FieldChange {
-	f := FieldChange{Path: path, Impact: impact, Note: note}
-	f.Old, f.New = formatValue(before, &f), formatValue(after, &f)
-	return f
-}
-
-func formatValue(v any, f *FieldChange) string {
-	if v == nil {
-		return ""
-	}
-	if _, ok := v.(resource.Secret); ok {
-		f.Sensitive = true
-	}
-	return resource.Format(v)
+	return FieldChange{Path: path, Old: resource.ValueOf(before), New: resource.ValueOf(after), Impact: impact, Note: note}
 }
 
 // allFields lists what an object that comes or goes is set to, for people.

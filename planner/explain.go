@@ -27,16 +27,16 @@ type Explanation struct {
 	Fields   []FieldExplain `json:"fields"`
 }
 
-// FieldExplain is a field of the object in all its versions, as resource.Format's texts; empty where it is not set.
+// FieldExplain is a field of the object in all its versions; zero where it is not set.
 type FieldExplain struct {
 	Path     string          `json:"path"`
-	Desired  string          `json:"desired,omitempty"`
-	Recorded string          `json:"recorded,omitempty"`
-	Defined  string          `json:"defined,omitempty"` // on the host, persistently
-	Running  string          `json:"running,omitempty"` // what a running guest has, where it can differ from its definition
-	Local    bool            `json:"local,omitempty"`   // vmplan's own affair: hosts have no place for it
-	Differs  bool            `json:"differs"`           // the plan, or the next start of the guest, changes it
-	Impact   *drivers.Impact `json:"impact,omitempty"`  // of what differs
+	Desired  resource.Value  `json:"desired,omitzero"`
+	Recorded resource.Value  `json:"recorded,omitzero"`
+	Defined  resource.Value  `json:"defined,omitzero"` // on the host, persistently
+	Running  resource.Value  `json:"running,omitzero"` // what a running guest has, where it can differ from its definition
+	Local    bool            `json:"local,omitempty"`  // vmplan's own affair: hosts have no place for it
+	Differs  bool            `json:"differs"`          // the plan, or the next start of the guest, changes it
+	Impact   *drivers.Impact `json:"impact,omitempty"` // of what differs
 	Note     string          `json:"note,omitempty"`
 	Call     string          `json:"call,omitempty"` // what is called on the host
 }
@@ -143,7 +143,7 @@ func (v *versions) model() resource.Resource {
 // fields lists the fields that path selects, of all versions, in schema order of the first that has them.
 func (v *versions) fields(path string) []FieldExplain {
 	out := []FieldExplain{}
-	add := func(r resource.Resource, to func(*FieldExplain) *string, new bool) {
+	add := func(r resource.Resource, to func(*FieldExplain) *resource.Value, new bool) {
 		if r == nil {
 			return
 		}
@@ -159,14 +159,14 @@ func (v *versions) fields(path string) []FieldExplain {
 				i = len(out)
 				out = append(out, FieldExplain{Path: f.Path, Local: f.Class == resource.ClassLocal})
 			}
-			*to(&out[i]) = resource.Format(f.Value)
+			*to(&out[i]) = resource.ValueOf(f.Value)
 		}
 	}
-	add(v.desired, func(e *FieldExplain) *string { return &e.Desired }, true)
-	add(v.recorded, func(e *FieldExplain) *string { return &e.Recorded }, true)
+	add(v.desired, func(e *FieldExplain) *resource.Value { return &e.Desired }, true)
+	add(v.recorded, func(e *FieldExplain) *resource.Value { return &e.Recorded }, true)
 	if v.live != nil {
-		add(v.live.Resource, func(e *FieldExplain) *string { return &e.Defined }, path != "")
-		add(v.live.Running, func(e *FieldExplain) *string { return &e.Running }, path != "")
+		add(v.live.Resource, func(e *FieldExplain) *resource.Value { return &e.Defined }, path != "")
+		add(v.live.Running, func(e *FieldExplain) *resource.Value { return &e.Running }, path != "")
 	}
 	return out
 }

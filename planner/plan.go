@@ -127,16 +127,17 @@ type Change struct {
 	Keeps     []string      `json:"keeps,omitempty"` // what stays on the host on purpose
 }
 
-// FieldChange is one line of a Change. Old and New are resource.Format's texts; empty when not set. A secret's are never
-// its text.
+// FieldChange is one line of a Change: a field with its values, which are zero where it is not set.
 type FieldChange struct {
-	Path      string         `json:"path"`
-	Old       string         `json:"old,omitempty"`
-	New       string         `json:"new,omitempty"`
-	Impact    drivers.Impact `json:"impact"`
-	Note      string         `json:"note,omitempty"`
-	Sensitive bool           `json:"sensitive,omitempty"`
+	Path   string         `json:"path"`
+	Old    resource.Value `json:"old,omitzero"`
+	New    resource.Value `json:"new,omitzero"`
+	Impact drivers.Impact `json:"impact"`
+	Note   string         `json:"note,omitempty"`
 }
+
+// Sensitive tells whether the values must not be shown.
+func (f *FieldChange) Sensitive() bool { return f.Old.IsSecret() || f.New.IsSecret() }
 
 // Step is one operation and when it may run.
 type Step struct {

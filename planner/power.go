@@ -72,7 +72,9 @@ func (p *planner) decideKeptPower(o *object) {
 		if o.on() {
 			was, now = now, was
 		}
-		p.drift(o, Change{Action: ActionUpdate, Cause: o.powerCause, Fields: []FieldChange{{Path: "power", Old: was, New: now}}})
+		p.drift(o, Change{Action: ActionUpdate, Cause: o.powerCause, Fields: []FieldChange{
+			fieldChange("power", resource.Word(was), resource.Word(now), drivers.ImpactRecord, ""),
+		}})
 	}
 }
 

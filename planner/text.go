@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
 
@@ -69,14 +70,13 @@ func writeChange(b *strings.Builder, prefix string, c Change) {
 }
 
 func writeField(b *strings.Builder, f FieldChange) {
-	before, after := f.Old, f.New
-	if before == "" {
-		before = "-"
+	orDash := func(v resource.Value) string {
+		if v.IsZero() {
+			return "-"
+		}
+		return v.String()
 	}
-	if after == "" {
-		after = "-"
-	}
-	fmt.Fprintf(b, "  %s: %s -> %s [%s]", f.Path, before, after, f.Impact)
+	fmt.Fprintf(b, "  %s: %s -> %s [%s]", f.Path, orDash(f.Old), orDash(f.New), f.Impact)
 	if f.Note != "" {
 		fmt.Fprintf(b, " (%s)", f.Note)
 	}

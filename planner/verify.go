@@ -90,17 +90,10 @@ func movedFields(addr resource.Addr, of string, changes []resource.Change) []str
 	var out []string
 	for _, c := range changes {
 		for _, f := range fieldChanges(c, drivers.ImpactRecord, "") {
-			out = append(out, fmt.Sprintf("%s: %s%s %s → %s since the plan", addr, f.Path, of, orNotSet(f.Old), orNotSet(f.New)))
+			out = append(out, fmt.Sprintf("%s: %s%s %s → %s since the plan", addr, f.Path, of, f.Old, f.New))
 		}
 	}
 	return out
-}
-
-func orNotSet(text string) string {
-	if text == "" {
-		return resource.Format(nil)
-	}
-	return text
 }
 
 func sameMark(a, b *drivers.Mark) bool {

@@ -365,10 +365,11 @@ func Format(v any) string {
 	case nil:
 		return "(not set)"
 	case string:
-		if strings.HasPrefix(strings.TrimPrefix(v, "vagrant+"), "http") {
-			return fmt.Sprintf("%q", Redact(v))
-		}
-		return fmt.Sprintf("%q", withoutPassword(v))
+		return fmt.Sprintf("%q", redactText(v))
+	case Word:
+		return string(v)
+	case present:
+		return "{…}"
 	case []string, map[string]string:
 		text, _ := json.Marshal(v)
 		return string(text)

@@ -343,17 +343,10 @@ func residue(p *planner.Plan) []string {
 			continue
 		}
 		for _, f := range c.Fields {
-			out = append(out, fmt.Sprintf("%s: %s is %s, not %s", c.Addr, f.Path, orUnset(f.Old), orUnset(f.New)))
+			out = append(out, fmt.Sprintf("%s: %s is %s, not %s", c.Addr, f.Path, f.Old, f.New))
 		}
 	}
 	return out
-}
-
-func orUnset(text string) string {
-	if text == "" {
-		return "not set"
-	}
-	return text
 }
 
 // showOutputs ends an apply with the outputs; a destroy has none.

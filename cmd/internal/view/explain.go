@@ -35,7 +35,7 @@ func placeText(r hcl.Range) string {
 
 // origin says where the field's desired value comes from: a place in the files, or a default and its place.
 func (v *ExplanationView) origin(f planner.FieldExplain) string {
-	if f.Desired == "" {
+	if f.Desired.IsZero() {
 		return ""
 	}
 	text, at := v.config.Origin(v.e.Addr, f.Path)
@@ -157,7 +157,7 @@ func (v *ExplanationView) writeObject(b *strings.Builder) {
 		b.WriteString("\n")
 		v.writeProperties(b, []property{{"drift", clean(d.Cause)}})
 		for _, f := range d.Fields {
-			v.writeProperties(b, []property{{"", fmt.Sprintf("%s: %s → %s", f.Path, orNotSet(f.Old), orNotSet(f.New))}})
+			v.writeProperties(b, []property{{"", fmt.Sprintf("%s: %s → %s", f.Path, f.Old, f.New)}})
 		}
 	}
 }
@@ -199,15 +199,15 @@ func (v *ExplanationView) action(c *planner.Change) string {
 
 func (v *ExplanationView) writeField(b *strings.Builder, f planner.FieldExplain) {
 	v.head(b, v.e.Addr.String()+"."+f.Path, "")
-	files := orNotSet(f.Desired)
+	files := f.Desired.String()
 	if at := v.origin(f); at != "" {
 		files += "  (" + at + ")"
 	}
-	rows := []property{{"files", files}, {"recorded", orNotSet(f.Recorded)}}
+	rows := []property{{"files", files}, {"recorded", f.Recorded.String()}}
 	if !f.Local && v.e.Live {
-		rows = append(rows, property{"defined", orNotSet(f.Defined)})
+		rows = append(rows, property{"defined", f.Defined.String()})
 		if v.e.Power == drivers.PowerOn || v.e.Power == drivers.PowerPaused {
-			rows = append(rows, property{"running", orNotSet(f.Running)})
+			rows = append(rows, property{"running", f.Running.String()})
 		}
 	}
 	if f.Impact != nil {
@@ -233,11 +233,4 @@ func (v *ExplanationView) writeProperties(b *strings.Builder, rows []property) {
 	for _, r := range rows {
 		fmt.Fprintf(b, "  %s  %s\n", pad(r.name, propertyWidth), clean(r.value))
 	}
-}
-
-func orNotSet(text string) string {
-	if text == "" {
-		return "(not set)"
-	}
-	return text
 }

@@ -1,9 +1,7 @@
 package view
 
 import (
-	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -50,27 +48,28 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 
 // changeText writes what becomes of a field: "new" or "old → new"; for texts of several lines the text, or how it differs.
 func changeText(f *planner.FieldChange) (value string, diff []string) {
-	if f.Sensitive {
+	if f.Sensitive() {
 		return sensitiveText(f), nil
 	}
-	oldText, newText := unquote(f.Old), unquote(f.New)
+	oldText, _ := f.Old.Text()
+	newText, _ := f.New.Text()
 	if strings.Contains(oldText+newText, "\n") {
 		return "", textLines(f, oldText, newText)
 	}
 	switch {
-	case f.Old == "":
-		return clean(f.New), nil
-	case f.New == "":
-		return clean(f.Old) + " → (not set)", nil
+	case f.Old.IsZero():
+		return clean(f.New.String()), nil
+	case f.New.IsZero():
+		return clean(f.Old.String()) + " → (not set)", nil
 	}
-	return clean(f.Old) + " → " + clean(f.New), nil
+	return clean(f.Old.String()) + " → " + clean(f.New.String()), nil
 }
 
 func textLines(f *planner.FieldChange, oldText, newText string) []string {
 	switch {
-	case f.Old == "":
+	case f.Old.IsZero():
 		return strings.Split("| "+strings.ReplaceAll(strings.TrimSuffix(newText, "\n"), "\n", "\n| "), "\n")
-	case f.New == "":
+	case f.New.IsZero():
 		return strings.Split("- "+strings.ReplaceAll(strings.TrimSuffix(oldText, "\n"), "\n", "\n- "), "\n")
 	}
 	return unified(oldText, newText, 3, "")
@@ -78,22 +77,20 @@ func textLines(f *planner.FieldChange, oldText, newText string) []string {
 
 func sensitiveText(f *planner.FieldChange) string {
 	switch {
-	case f.Old == "":
+	case f.Old.IsZero():
 		return "(sensitive)"
-	case f.New == "":
+	case f.New.IsZero():
 		return "(sensitive) → (not set)"
 	}
 	return "(sensitive) → (sensitive, changed)"
 }
 
-// unquote gives a quoted text as it is; other values stay.
-func unquote(text string) string {
-	if strings.HasPrefix(text, `"`) {
-		if plain, err := strconv.Unquote(text); err == nil {
-			return plain
-		}
+// set is the value of a field that comes or goes.
+func set(f planner.FieldChange) resource.Value {
+	if f.New.IsZero() {
+		return f.Old
 	}
-	return text
+	return f.New
 }
 
 // fieldLines are the lines of c. The attributes of a block that is new, or goes, share one.
@@ -127,12 +124,12 @@ func wholeBlock(fields []planner.FieldChange) int {
 	}
 	first, n := fields[0], 0
 	for _, f := range fields {
-		if b, _ := blockOf(f.Path); b != block || f.Impact != first.Impact || (f.Old == "") != (first.Old == "") || (f.New == "") != (first.New == "") {
+		if b, _ := blockOf(f.Path); b != block || f.Impact != first.Impact || (f.Old.IsZero()) != (first.Old.IsZero()) || (f.New.IsZero()) != (first.New.IsZero()) {
 			break
 		}
 		n++
 	}
-	if n < 2 || first.Old != "" && first.New != "" {
+	if n < 2 || !first.Old.IsZero() && !first.New.IsZero() {
 		return 0
 	}
 	return n
@@ -150,9 +147,9 @@ func (v *PlanView) blockLine(c *planner.Change, fields []planner.FieldChange, s 
 	l.block, l.path, l.diff = true, l.path[:strings.LastIndexByte(l.path, '.')], nil
 	var values []string
 	for _, f := range fields {
-		attr, value := f.Path[len(l.path)+1:], clean(cmp.Or(f.New, f.Old))
+		attr, value := f.Path[len(l.path)+1:], clean(set(f).String())
 		switch {
-		case f.Sensitive:
+		case f.Sensitive():
 			value = "(sensitive)"
 		case isUsual(c, f):
 			continue
@@ -163,7 +160,7 @@ func (v *PlanView) blockLine(c *planner.Change, fields []planner.FieldChange, s 
 		values = append(values, value)
 	}
 	l.value = strings.Join(values, ", ")
-	if fields[0].New == "" {
+	if fields[0].New.IsZero() {
 		l.value = strings.TrimSpace(l.value + " → (not set)")
 	} else if l.value == "" {
 		l.value = "(new)"

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
@@ -67,7 +68,7 @@ func TestALongPlanAsMarkdownKeepsWhatMatters(t *testing.T) {
 	for i := range 400 {
 		c := planner.Change{Addr: addr(fmt.Sprintf("vm.fleet[%d]", i)), Kind: "vm", Action: planner.ActionCreate, Cause: "not on the host"}
 		for j := range 20 {
-			c.Fields = append(c.Fields, planner.FieldChange{Path: fmt.Sprintf("disk.d%d.volume", j), New: "volume.some_volume_of_another_block"})
+			c.Fields = append(c.Fields, planner.FieldChange{Path: fmt.Sprintf("disk.d%d.volume", j), New: val("volume.some_volume_of_another_block")})
 		}
 		p.Changes = append(p.Changes, c)
 	}
@@ -130,7 +131,7 @@ func TestNothingDrivesTheTerminal(t *testing.T) {
 	p := &planner.Plan{
 		Changes: []planner.Change{{
 			Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Cause: evil, Loses: []string{evil}, Keeps: []string{evil},
-			Fields: []planner.FieldChange{{Path: "title", Old: evil, New: evil, Note: evil}, {Path: "description", Old: fmt.Sprintf("%q", "a\n"+evil), New: `""`}},
+			Fields: []planner.FieldChange{{Path: "title", Old: resource.ValueOf(evil), New: resource.ValueOf(evil), Note: evil}, {Path: "description", Old: resource.ValueOf("a\n" + evil), New: resource.ValueOf("")}},
 		}},
 		Findings: []planner.Finding{{Severity: planner.SeverityWarning, Summary: evil, Detail: evil}},
 	}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
@@ -117,9 +118,9 @@ func (v *PlanView) changesJSON(changes []planner.Change) []changeJSON {
 			j.Range = rangeForm(r)
 		}
 		for _, f := range c.Fields {
-			fj := fieldJSON{Path: f.Path, Old: f.Old, New: f.New, Impact: f.Impact, Note: f.Note, Sensitive: f.Sensitive}
-			if f.Sensitive {
-				fj.Old, fj.New = "", ""
+			fj := fieldJSON{Path: f.Path, Impact: f.Impact, Note: f.Note, Sensitive: f.Sensitive()}
+			if !fj.Sensitive {
+				fj.Old, fj.New = textOf(f.Old), textOf(f.New)
 			}
 			if r, ok := rangeOf(v.src, c.Addr, f.Path); ok {
 				fj.Range = rangeForm(r)
@@ -129,6 +130,14 @@ func (v *PlanView) changesJSON(changes []planner.Change) []changeJSON {
 		out = append(out, j)
 	}
 	return out
+}
+
+// textOf is the value for people; empty when it is not set.
+func textOf(v resource.Value) string {
+	if v.IsZero() {
+		return ""
+	}
+	return v.String()
 }
 
 // list gives an empty list for none, which is easier on readers than null.

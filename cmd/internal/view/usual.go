@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -71,13 +70,14 @@ func isUsual(c *planner.Change, f planner.FieldChange) bool {
 		if c.Addr.Key != "" {
 			name += "-" + c.Addr.KeyText()
 		}
-		return c.Addr.Part != "" || unquote(f.New) == name
+		text, _ := f.New.Text()
+		return c.Addr.Part != "" || text == name
 	case "max_vcpus", "max_memory":
-		return f.New == newValue(c, strings.TrimPrefix(f.Path, "max_"))
+		return set(f).String() == newValue(c, strings.TrimPrefix(f.Path, "max_"))
 	case "autostart":
-		return f.New == "true" && c.Kind != resource.KindVM || f.New == "false" && c.Kind == resource.KindVM
+		return f.New.Equal(resource.ValueOf(c.Kind != resource.KindVM))
 	case "on_delete":
-		return f.New == `"cascade"` || f.New == `"delete"`
+		return f.New.String() == `"cascade"` || f.New.String() == `"delete"`
 	}
 	if strings.HasPrefix(f.Path, "builder.") {
 		return true
@@ -92,7 +92,7 @@ func isUsual(c *planner.Change, f planner.FieldChange) bool {
 		}
 	}
 	value, ok := usual[path]
-	return ok && (value == "" || value == cmp.Or(f.New, f.Old))
+	return ok && (value == "" || value == set(f).String())
 }
 
 // withoutLabel is "disk.*.bus" for "disk.root.bus".
@@ -108,7 +108,7 @@ func withoutLabel(path string) string {
 func newValue(c *planner.Change, path string) string {
 	for _, f := range c.Fields {
 		if f.Path == path {
-			return cmp.Or(f.New, f.Old)
+			return set(f).String()
 		}
 	}
 	return ""

@@ -17,13 +17,13 @@ func TestANewObjectShowsWhatIsNotUsual(t *testing.T) {
 		nic.lan.network=network.lan nic.lan.source="lan" nic.lan.model="virtio" nic.lan.link=false running=true autostart=false
 		shutdown_timeout=5m on_delete="orphan"`) {
 		path, value, _ := strings.Cut(f, "=")
-		vm.Fields = append(vm.Fields, planner.FieldChange{Path: path, New: strings.ReplaceAll(value, "_", " ")})
+		vm.Fields = append(vm.Fields, planner.FieldChange{Path: path, New: val(strings.ReplaceAll(value, "_", " "))})
 	}
 	net := planner.Change{Addr: addr("network.lan"), Kind: "network", Action: planner.ActionCreate, Cause: planner.CauseAbsent, Fields: []planner.FieldChange{
-		{Path: "name", New: `"other"`},
-		{Path: "mode", New: `"nat"`},
-		{Path: "autostart", New: "false"},
-		{Path: "reservation.52:54:00:00:00:01.address", New: `"10.0.0.2"`},
+		{Path: "name", New: val(`"other"`)},
+		{Path: "mode", New: val(`"nat"`)},
+		{Path: "autostart", New: val("false")},
+		{Path: "reservation.52:54:00:00:00:01.address", New: val(`"10.0.0.2"`)},
 	}}
 	s := newScreen(Streams{})
 	if err := s.Plan(&planner.Plan{Changes: []planner.Change{net, vm}, Steps: make([]planner.Step, 2)}, nil, Downloads{}).Text(); err != nil {
@@ -35,7 +35,7 @@ func TestANewObjectShowsWhatIsNotUsual(t *testing.T) {
 // A disk or NIC that comes or goes is one line, not one for each of its attributes.
 func TestABlockThatComesOrGoesIsOneLine(t *testing.T) {
 	both := func(path, was, is string) planner.FieldChange {
-		return planner.FieldChange{Path: path, Old: was, New: is, Impact: drivers.ImpactLive}
+		return planner.FieldChange{Path: path, Old: val(was), New: val(is), Impact: drivers.ImpactLive}
 	}
 	vm := planner.Change{Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactLive, Fields: []planner.FieldChange{
 		both("disk.data.volume", "", "volume.data"), both("disk.data.source", "", `"default/data.qcow2"`), both("disk.data.bus", "", `"scsi"`),

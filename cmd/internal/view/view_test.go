@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,14 +111,37 @@ func (s *files) Range(a resource.Addr, path string) (hcl.Range, bool) {
 	return hcl.Range{}, false
 }
 
+// val is the value that is shown as the text; the zero value for none.
+func val(text string) resource.Value {
+	var v any = resource.Word(text)
+	if plain, err := strconv.Unquote(text); err == nil {
+		v = plain
+	} else if n, err := strconv.Atoi(text); err == nil {
+		v = n
+	} else if size, err := resource.ParseSize(text); err == nil {
+		v = size
+	} else if b, err := strconv.ParseBool(text); err == nil {
+		v = b
+	} else if a, err := resource.ParseAddr(text); err == nil && a.Kind != "" {
+		v = a
+	}
+	switch text {
+	case "":
+		v = nil
+	case "(sensitive)":
+		v = resource.NewSecret("hunter2", []byte("salt"))
+	}
+	return resource.ValueOf(v)
+}
+
 // bigPlan has every kind of change.
 func bigPlan() *planner.Plan {
 	change := func(a string, kind resource.Kind, action planner.Action, impact drivers.Impact, cause string, fields ...planner.FieldChange) planner.Change {
 		return planner.Change{Addr: addr(a), Kind: kind, Name: addr(a).Name, Host: "lab", Action: action, Impact: impact, Cause: cause, Fields: fields}
 	}
-	set := func(path, value string) planner.FieldChange { return planner.FieldChange{Path: path, New: value} }
+	set := func(path, value string) planner.FieldChange { return planner.FieldChange{Path: path, New: val(value)} }
 	moved := func(path, from, to string, impact drivers.Impact) planner.FieldChange {
-		return planner.FieldChange{Path: path, Old: from, New: to, Impact: impact}
+		return planner.FieldChange{Path: path, Old: val(from), New: val(to), Impact: impact}
 	}
 	old := change("vm.old", "vm", planner.ActionDelete, drivers.ImpactDestroy, "no longer in the files", moved("memory", "1 GiB", "", drivers.ImpactDestroy))
 	old.Power, old.Keeps = "stop", []string{"volume default/old-data.qcow2 (50 GiB): on_delete = retain"}
@@ -125,10 +149,10 @@ func bigPlan() *planner.Plan {
 	oldRoot.Loses = []string{"disk root (20 GiB)"}
 	db := change("vm.db", "vm", planner.ActionUpdate, drivers.ImpactRestart, "differs from the files",
 		moved("machine", `"pc"`, `"q35"`, drivers.ImpactRestart), moved("memory", "2 GiB", "4 GiB", drivers.ImpactLive),
-		planner.FieldChange{Path: "disk.seed.source", Old: `"default/db-seed-11111111.iso"`, New: `"default/db-seed-22222222.iso"`, Impact: drivers.ImpactNextBoot, Note: "cloud-init reads it when the guest boots"})
+		planner.FieldChange{Path: "disk.seed.source", Old: val(`"default/db-seed-11111111.iso"`), New: val(`"default/db-seed-22222222.iso"`), Impact: drivers.ImpactNextBoot, Note: "cloud-init reads it when the guest boots"})
 	db.Power = "restart"
 	seed := change("vm.db.seed", "seed", planner.ActionReplace, drivers.ImpactReplace, "its content changes",
-		planner.FieldChange{Path: "user_data", Old: "(sensitive)", New: "(sensitive)", Impact: drivers.ImpactReplace, Sensitive: true})
+		planner.FieldChange{Path: "user_data", Old: val("(sensitive)"), New: val("(sensitive)"), Impact: drivers.ImpactReplace})
 	web := change(`vm.web["a"]`, "vm", planner.ActionCreate, drivers.ImpactLive, "not on the host",
 		set("memory", "4 GiB"), set("vcpus", "2"), set("description", `"the web\nservers\n"`), set("disk.root.source", `"default/web-a-root.qcow2"`), set("nic.lan.mac", `"52:54:00:aa:bb:cc"`))
 	web.Power = "start"
