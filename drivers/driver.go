@@ -155,6 +155,7 @@ var (
 	ErrTimeout     = errors.New("timed out")
 	ErrMoved       = errors.New("the image behind it moved since it was locked")
 	ErrUnusable    = errors.New("this will not do") // until somebody changes the files, the image or a login
+	ErrUntrusted   = errors.New("refused")          // the operator has not allowed what a URI asks for
 )
 
 // ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.
@@ -207,13 +208,15 @@ type CachedBits struct {
 // Env is what a driver is given of its surroundings.
 type Env struct {
 	Dir    string // the project's folder, for relative paths in a URI
+	Trust  Trust  // of the host's URI
 	Images ImageStore
 	Log    *slog.Logger // debug detail; never nil
 	// Dial reaches the addresses of guests, for WaitReady; nil means straight from this machine.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Opener makes the driver for a host. It checks the URI and does no I/O.
+// Opener makes the driver for a host. It checks the URI and does no I/O. A URI of which it does not know every part is
+// ErrUnsupported; what runs a program or writes a file is env.Trust's to allow.
 type Opener func(host *resource.Host, env Env) (Driver, error)
 
 // Registry knows the drivers by the scheme of a host's URI, where "qemu+ssh" counts as "qemu".
@@ -231,6 +234,9 @@ func (reg Registry) Open(host *resource.Host, env Env) (Driver, error) {
 		}
 		slices.Sort(known)
 		return nil, fmt.Errorf("uri %q: %w: no driver for this scheme, there are: %s", host.URI, ErrUnsupported, strings.Join(known, ", "))
+	}
+	if err := env.Trust.host(host.URI); err != nil {
+		return nil, fmt.Errorf("uri %q: %w", host.URI, err)
 	}
 	return open(host, env)
 }

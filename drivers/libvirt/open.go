@@ -49,15 +49,11 @@ type session struct {
 
 // Open makes the driver for host. It does no I/O: the first Observe or Do connects.
 func Open(host *resource.Host, env drivers.Env) (drivers.Driver, error) {
-	uri, err := url.Parse(host.URI)
+	uri, err := parseURI(host.URI, env.Trust)
 	if err != nil {
-		return nil, fmt.Errorf("uri of host %s: %w", host.Name, err)
+		return nil, fmt.Errorf("uri %q: %w", host.URI, err)
 	}
 	d := &driver{host: host, env: env, uri: uri, connecting: make(chan struct{}, 1)}
-	if os.Geteuid() == 0 && d.isLocal() && uri.Path == "/session" && uri.Query().Get("socket") == "" {
-		return nil, fmt.Errorf("uri %q: %w: for root libvirt answers qemu:///session with the system's daemon; write qemu:///system, or run as the user whose session is meant",
-			host.URI, drivers.ErrUnsupported)
-	}
 	return d, nil
 }
 
@@ -136,6 +132,10 @@ func (d *driver) drop(ctx context.Context, s *session) error {
 const reconnectTime = 5 * time.Second
 
 func (d *driver) connect(ctx context.Context) (*libvirt.Connect, error) {
+	if os.Geteuid() == 0 && d.isLocal() && d.uri.Path == "/session" && d.uri.Query().Get("socket") == "" {
+		return nil, fmt.Errorf("uri %q: %w: for root libvirt answers qemu:///session with the system's daemon; write qemu:///system, or run as the user whose session is meant",
+			d.host.URI, drivers.ErrUnsupported)
+	}
 	deadline := time.Now().Add(reconnectTime)
 	for {
 		conn, err := open(ctx, d.host.URI)

@@ -43,6 +43,7 @@ type App struct {
 	Streams  view.Streams
 	Environ  []string
 
+	trust    trustOptions
 	warnings warnings
 	speaker  speaker
 }
@@ -161,6 +162,7 @@ func (a *App) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
 	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "print no colours")
 	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log to standard error what is done on hosts")
+	a.trust.addTo(root.PersistentFlags())
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin(g) }
 	root.AddGroup(
 		&cobra.Group{ID: "main", Title: "Main commands:"},
@@ -193,6 +195,9 @@ func (a *App) root() *cobra.Command {
 
 // begin carries out the global flags before any command.
 func (a *App) begin(g globalOptions) error {
+	if err := a.trust.fromEnvironment(a.Environ); err != nil {
+		return err
+	}
 	if g.chdir != "" {
 		if err := os.Chdir(g.chdir); err != nil {
 			return fmt.Errorf("--chdir: %w", err)

@@ -175,8 +175,8 @@ func (a *App) runValidate(dir string, o projectOptions, asJSON bool) error {
 		return err
 	}
 	diags := s.parsed
-	_, more := s.project.Load(config.Prior{})
-	diags = append(diags, more...)
+	cfg, more := s.project.Load(config.Prior{})
+	diags = append(append(diags, more...), a.checkHosts(s.dir, cfg)...)
 	if asJSON {
 		err = a.printer().DiagnosticsJSON(diags, s.project.Files())
 	} else {

@@ -248,23 +248,13 @@ func (s *session) connect() error {
 		}
 	}
 	for label, h := range hosts {
-		d, err := s.app.Drivers.Open(h, drivers.Env{Dir: s.dir, Images: images, Log: slog.Default()})
+		d, err := s.app.openHost(h, s.writes(h), drivers.Env{Dir: s.dir, Images: images, Log: slog.Default()})
 		if err != nil {
-			return s.app.lacks(h, fmt.Errorf("host.%s: %w", label, err))
+			return fmt.Errorf("host.%s: %w", label, err)
 		}
 		s.drivers[label] = d
 	}
 	return nil
-}
-
-// lacks adds to the error of opening a host why this build cannot, where that is so.
-func (a *App) lacks(h *resource.Host, err error) error {
-	scheme, _, _ := strings.Cut(h.URI, ":")
-	scheme, _, _ = strings.Cut(scheme, "+")
-	if why := a.Absent[scheme]; why != "" {
-		return advise(err, why)
-	}
-	return err
 }
 
 // named gives what a name of the catalogue stands for.
