@@ -98,7 +98,7 @@ func bitsOf(img *resource.Image) *resource.Image {
 	own := withoutInputs(img)
 	return &resource.Image{
 		Source: img.Source, FullSource: img.FullSource, Checksum: img.Checksum, FullChecksum: img.FullChecksum,
-		Format: img.Format, Revision: img.Revision, Origin: img.Origin, OriginBacking: img.OriginBacking,
+		Format: img.Format, Origin: img.Origin, OriginBacking: img.OriginBacking,
 		Build: own.Build, Seal: own.Seal,
 	}
 }

@@ -209,28 +209,19 @@ func (l *Lock) distinguish(e *evaluator) {
 	}
 }
 
-// revision is which version a lock moved the image to, for its base to be another one; what it was when there is no pin.
-func (e *evaluator) revision(img *resource.Image) string {
-	pin, ok := e.project.lock.Of(img)
-	switch was := recorded[*resource.Image](e, img.Addr); {
-	case ok && pin.Revision > 0:
-		return fmt.Sprintf(revisionForm, pin.Revision, pin.Digest)
-	case ok || was == nil || was.Source != img.Source:
-		return ""
-	default:
-		return was.Revision
+// pin gives the version that an image is held to: the one in the lock file, or else the one that was imported from the same
+// source. nil: any version will do.
+func (e *evaluator) pin(img *resource.Image) *resource.Pin {
+	if pin, ok := e.project.lock.Of(img); ok {
+		return &pin
 	}
-}
-
-// revisionForm writes resource.Image's Revision: a number and a digest.
-const revisionForm = "%d of %s"
-
-// ParseRevision reads an image's Revision: which one it is, and the digest of its file.
-func ParseRevision(text string) (number int, digest string) {
-	if _, err := fmt.Sscanf(text, revisionForm, &number, &digest); err != nil {
-		return 0, ""
+	was := recorded[*resource.Image](e, img.Addr)
+	if was == nil || was.Pin == nil || isSum(img.Checksum) || !img.IsManaged() ||
+		was.Source != img.Source || was.FullSource.Hash() != img.FullSource.Hash() {
+		return nil
 	}
-	return number, digest
+	pin := *was.Pin
+	return &pin
 }
 
 // isSum tells whether a text is a sum of a kind that can be trusted.

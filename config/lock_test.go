@@ -70,8 +70,8 @@ func TestPinningMovesNothingAndUpdatingMakesAnotherBase(t *testing.T) {
 	}
 
 	p, pinned := project(t, dir, objects(c))
-	if got := theImage(t, pinned); got.File != first.File || got.Revision != "" {
-		t.Errorf("pinning moved the base: %s, revision %q; was %s", got.File, got.Revision, first.File)
+	if got := theImage(t, pinned); got.File != first.File || got.Pin == nil || got.Pin.Version() != "" {
+		t.Errorf("pinning moved the base: %s, pin %+v; was %s", got.File, got.Pin, first.File)
 	}
 	pin, ok := p.Lock().Of(first)
 	if want := (resource.Pin{Digest: oldSum, Validator: `"v1"`}); !ok || pin != want {
@@ -85,8 +85,8 @@ func TestPinningMovesNothingAndUpdatingMakesAnotherBase(t *testing.T) {
 	}
 	_, moved := project(t, dir, objects(pinned))
 	second := theImage(t, moved)
-	if second.File == first.File || second.Revision == "" {
-		t.Errorf("an update made no other base: %s, revision %q", second.File, second.Revision)
+	if second.File == first.File || second.Pin.Version() == "" {
+		t.Errorf("an update made no other base: %s, pin %+v", second.File, second.Pin)
 	}
 	if _, anew := project(t, dir, nil); theImage(t, anew).File != second.File {
 		t.Errorf("without what is recorded the base is another one: %s, not %s", theImage(t, anew).File, second.File)

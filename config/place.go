@@ -240,8 +240,9 @@ func (p *placement) image(o *object, img *resource.Image) {
 	}
 	// With the lineage, two projects on one host may have the same image.
 	parts := []string{p.namespace.lineage, img.Source, img.Checksum, img.Format}
-	if img.Revision = p.revision(img); img.Revision != "" {
-		parts = append(parts, img.Revision)
+	img.Pin = p.pin(img)
+	if version := img.Pin.Version(); version != "" {
+		parts = append(parts, version)
 	}
 	p.keepLocations(img)
 	for _, full := range []resource.Secret{img.FullSource, img.FullChecksum} {

@@ -72,7 +72,7 @@ func (e *evaluator) keepImageFile(img *resource.Image) {
 		img.File = in.name
 	}
 	was := recorded[*resource.Image](e, img.Addr)
-	if was != nil && was.File != "" && len(resource.Diff(bitsOf(was), bitsOf(img))) == 0 {
+	if was != nil && was.File != "" && was.Pin.Version() == img.Pin.Version() && len(resource.Diff(bitsOf(was), bitsOf(img))) == 0 {
 		img.File = was.File
 	}
 }

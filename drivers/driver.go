@@ -140,7 +140,8 @@ type Progress struct {
 
 // Result is what an operation found out.
 type Result struct {
-	// Object is the target with fields filled in that only doing it could tell (an image's Digest); nil when all is as promised.
+	// Object is the target with fields filled in that only doing it could tell (an image's Digest and Pin); nil when all is
+	// as promised.
 	Object resource.Resource
 }
 
@@ -160,8 +161,9 @@ var (
 
 // ImageStore gets the bits of images. It is safe for concurrent use, also by several processes.
 type ImageStore interface {
-	// Fetch gives a local file with the image's bits, unpacked and checked against the image's checksum, downloading it
-	// unless the cache has it. What it gives is complete and never changed by the store; a file of this machine may be used
+	// Fetch gives a local file with the image's bits, unpacked and checked, downloading it unless the cache has it. It is the
+	// version that img.Pin names, or else the newest, which must match the image's checksum. ErrMoved means that the source
+	// no longer has the version that is pinned. What it gives is complete and never changed by the store; a file of this machine may be used
 	// where it is.
 	Fetch(ctx context.Context, img *resource.Image, report func(Progress)) (Bits, error)
 }
@@ -191,9 +193,9 @@ type Bits struct {
 	Digest      string        // "sha256:HEX" of the file at Path
 	Size        int64         // of the file, bytes
 	VirtualSize resource.Size // of the disk it holds
-	// SourceDigest is "sha256:HEX" of the file as it is at its source: packed, an archive. Resolved is where exactly that file
-	// is when the image's source may move to another (a tag, a name); else empty.
-	SourceDigest, Resolved string
+	// Pin is the version of the image's source that the bits are of: img.Pin where there was one. It is nil when the source
+	// is a file of this machine.
+	Pin *resource.Pin
 }
 
 // CachedBits are the bits of an image that an image store keeps.

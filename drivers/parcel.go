@@ -4,7 +4,9 @@ package drivers
 // project and the machine that it comes from.
 type Parcel struct {
 	Files map[string][]byte // by relative path with slashes
-	Disks map[string]Bits   // of one that is sent, the bits; of one that came, the location in Resolved
+	Disks map[string]Bits   // of one that is sent
+	// DiskLocations are where the disks of one that came can be got, each a location that never moves.
+	DiskLocations map[string]string
 	// Location names just this parcel in the registry that it came from.
 	Location string
 }

@@ -72,7 +72,7 @@ func (p *planner) emitBuild(o *object, impact drivers.Impact) {
 // whyRebuilt says what makes an image another than it was.
 func whyRebuilt(was, want *resource.Image) string {
 	switch {
-	case was.Revision != want.Revision && want.From.IsZero():
+	case was.Pin.Version() != want.Pin.Version() && want.From.IsZero():
 		return "the lock file holds another version of it"
 	case want.From.IsZero() || was.From.IsZero():
 		return "its source or checksum changed"

@@ -126,12 +126,16 @@ func (p *planner) compareActive(o *object) {
 // recordOf is what will be recorded of the object: what is desired, with ignored fields as they were and what only doing
 // could tell carried over.
 func (p *planner) recordOf(o *object, ignored []string) resource.Resource {
-	if img, ok := o.want.(*resource.Image); ok && o.was != nil && img.Digest == "" {
-		if was := o.was.(*resource.Image); o.at == o.goal && was.Digest != "" {
-			img = resource.Clone(img)
+	if img, ok := o.want.(*resource.Image); ok && o.was != nil && o.at == o.goal {
+		was := o.was.(*resource.Image)
+		img = resource.Clone(img)
+		if img.Digest == "" {
 			img.Digest = was.Digest
-			o.want = img
 		}
+		if was.Pin != nil {
+			img.Pin = was.Pin
+		}
+		o.want = img
 	}
 	if len(ignored) == 0 || o.was == nil {
 		return o.want

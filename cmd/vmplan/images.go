@@ -47,7 +47,6 @@ func images(settings cli.ImageSettings) (cli.ImageStore, error) {
 		Sources:   sources(settings.Dir),
 		Strangers: strangers(),
 		Dir:       settings.Dir,
-		Pin:       settings.Pin,
 		Named:     settings.Named,
 		Log:       slog.Default(),
 	})

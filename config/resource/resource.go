@@ -146,11 +146,12 @@ type Image struct {
 	FullChecksum Secret `json:"full_checksum,omitzero" schema:"computed,local" doc:"The same of checksum."`
 	// Anonymous is set for one whose block may come from anybody: it is got without logins, and from public addresses only.
 	Anonymous bool `json:"anonymous,omitzero" schema:"computed,input" doc:"Set for images of an appliance in a folder of its own, unless the project trusts where they are."`
-	// PoolName and File place the base volume on the host; File changes with source, checksum and revision.
+	// Pin is the version that the image is held to when it is imported; once it is recorded, the version that was imported.
+	// nil: any version will do, or the source has none (a file of this machine, From).
+	Pin *Pin `json:"pin,omitzero" schema:"computed,local" doc:"The version of the source that the lock file holds the image to."`
+	// PoolName and File place the base volume on the host; File changes with source, checksum and the pin's version.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The base volume's name in the pool. Changes with source and checksum."`
-	// Revision is which version the lock file moved the source to: a number and the file's digest; empty for the first.
-	Revision string `json:"revision,omitzero" schema:"computed,local" doc:"Which version vmplan image update moved the source to."`
 	Digest   string `json:"digest,omitzero" schema:"computed,local" doc:"sha256:HEX of the bits in the pool, known after import."`
 	// Origin is the VolumeID of what is copied, and OriginBacking of what that is an overlay of.
 	Origin        string   `json:"origin,omitzero" schema:"computed,local" doc:"The volume that the bits are copied from, as pool/file."`

@@ -127,6 +127,11 @@ func (e *Encoded) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
+	if raw.Kind == KindImage {
+		if raw.Spec, err = upgradePin(raw.Spec); err != nil {
+			return fmt.Errorf("%s: %w", raw.Addr, err)
+		}
+	}
 	// An attribute this version does not know is refused: dropping it would lose what a newer version recorded.
 	if err := DecodeStrict(raw.Spec, r); err != nil {
 		return fmt.Errorf("%s: %w", raw.Addr, err)

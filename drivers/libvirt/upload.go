@@ -85,7 +85,7 @@ func (c *call) importImage(img *resource.Image) (drivers.Result, error) {
 		return drivers.Result{}, fmt.Errorf("import image %s: %w", id, err)
 	}
 	done := resource.Clone(img)
-	done.Digest = file.Digest
+	done.Digest, done.Pin = file.Digest, file.Pin
 	return drivers.Result{Object: done}, nil
 }
 

@@ -194,50 +194,46 @@ func (d *driver) createImage(ctx context.Context, img *resource.Image, report fu
 
 // importImage fetches the bits, without holding the host, and puts them into the pool.
 func (d *driver) importImage(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (drivers.Result, error) {
-	id := resource.VolumeID(img)
-	var have *Volume
-	err := d.change(func(t *tx) error {
-		have = t.volume(id)
-		return nil
-	})
+	vol, pin, err := d.bits(ctx, img, report)
 	if err != nil {
 		return drivers.Result{}, err
 	}
-	if have == nil {
-		if have, err = d.bits(ctx, img, report); err != nil {
-			return drivers.Result{}, err
+	var have *Volume
+	err = d.change(func(t *tx) error {
+		id := resource.VolumeID(img)
+		if have = t.volume(id); have != nil {
+			return nil
 		}
-		vol := have
-		err = d.change(func(t *tx) error {
-			if t.volume(id) != nil { // somebody else was faster with the same bits
-				return nil
-			}
-			return t.allocate(id, vol)
-		})
-		if err != nil {
-			return drivers.Result{}, err
-		}
+		have = vol
+		return t.allocate(id, vol)
+	})
+	if err != nil {
+		return drivers.Result{}, err
 	}
 	if img.Format != "" && img.Format != have.Format {
 		return drivers.Result{}, fmt.Errorf("format: there is an image of this name in format %s: %w", have.Format, drivers.ErrConflict)
 	}
 	done := resource.Clone(img)
 	done.Format, done.Digest = have.Format, have.Digest
+	if have.Digest == vol.Digest {
+		done.Pin = pin
+	}
 	return drivers.Result{Object: done}, nil
 }
 
-func (d *driver) bits(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (*Volume, error) {
+// bits fetches what the image is to hold, and gives which version of its source that is.
+func (d *driver) bits(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (*Volume, *resource.Pin, error) {
 	if d.images == nil {
-		return madeUpBits(img), nil
+		return madeUpBits(img), nil, nil
 	}
 	bits, err := d.images.Fetch(ctx, img, report)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if img.Format != "" && img.Format != bits.Format {
-		return nil, fmt.Errorf("format: the bits are %s, not %s: %w", bits.Format, img.Format, drivers.ErrConflict)
+		return nil, nil, fmt.Errorf("format: the bits are %s, not %s: %w", bits.Format, img.Format, drivers.ErrConflict)
 	}
-	return &Volume{Size: bits.VirtualSize, Format: bits.Format, Digest: bits.Digest, Used: resource.Size(bits.Size)}, nil
+	return &Volume{Size: bits.VirtualSize, Format: bits.Format, Digest: bits.Digest, Used: resource.Size(bits.Size)}, bits.Pin, nil
 }
 
 // madeUpBits pretends that the source holds a disk of 2 GiB.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func TestAnImageWithAChecksumIsDownloadedOnce(t *testing.T) {
 	if got.Format != "qcow2" || got.VirtualSize != 10*resource.GiB {
 		t.Errorf("got %+v, want qcow2 of 10 GiB", got)
 	}
-	if again := mustFetch(t, newStore(t, dir), img, bits); again != got {
+	if again := mustFetch(t, newStore(t, dir), img, bits); !reflect.DeepEqual(again, got) {
 		t.Errorf("the second time gives %+v, the first gave %+v", again, got)
 	}
 	if asked := web.asked(); len(asked) != 1 {
@@ -91,7 +92,9 @@ func TestPackedImagesAreUnpacked(t *testing.T) {
 			if err := os.WriteFile(path, packed, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			mustFetch(t, newStore(t, dir), image("local.img"+suffix, sum), pattern())
+			if local := mustFetch(t, newStore(t, dir), image("local.img"+suffix, sum), pattern()); got.Pin == nil || local.Pin != nil {
+				t.Errorf("the pin of a download is %v, that of a file of this machine %v", got.Pin, local.Pin)
+			}
 
 			broken := filepath.Join(t.TempDir(), "cache")
 			web.set(packed[:len(packed)-9])

@@ -43,9 +43,11 @@ func (s *Store) Need(id, dir string, digests []string) error {
 
 // Locked gives the digest of the bits that the cache has of the version that an image is held to.
 func (s *Store) Locked(img *resource.Image) (digest string, ok bool) {
-	pin, ok := s.options.Pin(img)
-	want, _, err := parseChecksum(pin.Digest)
-	if !ok || err != nil {
+	if img.Pin == nil {
+		return "", false
+	}
+	want, _, err := parseChecksum(img.Pin.Digest)
+	if err != nil {
 		return "", false
 	}
 	v := s.peekEntry(s.placeOf(img)).bySum(want)

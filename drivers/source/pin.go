@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -32,8 +31,8 @@ type errand struct {
 
 // errand tells what to get for the image: the version that it is held to, or else the newest one.
 func (s *Store) errand(ctx context.Context, img *resource.Image, tries int) (errand, error) {
-	pin, ok := s.options.Pin(img)
-	if !ok {
+	pin := img.Pin
+	if pin == nil {
 		return s.newest(ctx, img, tries)
 	}
 	e, err := s.errandTo(img)
@@ -73,6 +72,12 @@ func (s *Store) errandTo(img *resource.Image) (e errand, err error) {
 	return e, err
 }
 
+// isLocal tells whether a place is a file of this machine.
+func (p place) isLocal() bool {
+	scheme, _, isURL := strings.Cut(p.location, "://")
+	return !isURL || scheme == "file"
+}
+
 // sourceOf gives the source of an address that a place leads to.
 func (s *Store) sourceOf(at place, address string) (Source, error) {
 	if at.anonymous {
@@ -107,8 +112,8 @@ func (e errand) otherThanPinned(info Info) bool {
 // Newer tells whether the image's source has another version than the one that it is held to. It takes a few seconds at
 // most; an error tells why nobody knows.
 func (s *Store) Newer(ctx context.Context, img *resource.Image) (bool, error) {
-	pin, ok := s.options.Pin(img)
-	if !ok {
+	pin := img.Pin
+	if pin == nil {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -137,7 +142,7 @@ func (s *Store) Newer(ctx context.Context, img *resource.Image) (bool, error) {
 	return info.Validator != "" && pin.Validator != "" && info.Validator != pin.Validator, nil
 }
 
-// Latest gets the newest version of an image, whatever it is held to, and gives its pin, with the revision it had.
+// Latest gets the newest version of an image, whatever it is held to, and gives its pin, of revision 0.
 func (s *Store) Latest(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (resource.Pin, error) {
 	e, err := s.newest(ctx, img, s.limits.tries)
 	var v *version
@@ -151,17 +156,17 @@ func (s *Store) Latest(ctx context.Context, img *resource.Image, report func(dri
 	return v.pin(), nil
 }
 
-// Imported gives the pin of the version that an image was imported from, as far as the cache still knows it.
-func (s *Store) Imported(img *resource.Image) (resource.Pin, bool) {
-	own := s.peekEntry(s.placeOf(img))
-	for _, e := range append([]*entry{own}, own.siblings()...) {
-		for _, v := range slices.Backward(e.Versions) {
-			if img.Digest != "" && v.Digest == img.Digest && v.InPlace == "" {
-				return v.pin(), true
-			}
-		}
+// pinOf is the pin of the version that was got for the image: the image's own, if it has one. It is nil for a file of this
+// machine, which may change at any time.
+func (e errand) pinOf(v *version, img *resource.Image) *resource.Pin {
+	if e.isLocal() {
+		return nil
 	}
-	return resource.Pin{}, false
+	p := v.pin()
+	if img.Pin != nil {
+		p = *img.Pin
+	}
+	return &p
 }
 
 // pin is the version as a lock file says it: by the strongest sum that it was held to.

@@ -56,15 +56,10 @@ func (s *tags) move(bits []byte) {
 	s.bits["tag://x"], s.bits["id://"+sha256sum(bits)] = bits, bits
 }
 
-// pinned makes a store that holds the image to what pin says, as long as that is not nil.
-func pinned(t *testing.T, registry source.Registry, pin **resource.Pin) *source.Store {
+// fresh makes a store whose cache is empty.
+func fresh(t *testing.T, registry source.Registry) *source.Store {
 	t.Helper()
-	s, err := source.NewStore(source.Options{Sources: registry, CacheDir: filepath.Join(t.TempDir(), "cache"), Pin: func(*resource.Image) (resource.Pin, bool) {
-		if *pin == nil {
-			return resource.Pin{}, false
-		}
-		return **pin, true
-	}})
+	s, err := source.NewStore(source.Options{Sources: registry, CacheDir: filepath.Join(t.TempDir(), "cache")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,15 +72,12 @@ func TestALockedTagGivesWhatItLedToThen(t *testing.T) {
 	src := &tags{}
 	src.move(first)
 	registry := source.Registry{"tag": src, "id": src}
-	var pin *resource.Pin
 	img := image("tag://x", "")
-	s := pinned(t, registry, &pin)
-	img.Digest = mustFetch(t, s, img, first).Digest
-	now, ok := s.Imported(img)
-	if want := (resource.Pin{Digest: "sha256:" + sha256sum(first), Resolved: "id://" + sha256sum(first), Validator: sha256sum(first)}); !ok || now != want {
-		t.Fatalf("what was imported is %+v, want %+v", now, want)
+	s := fresh(t, registry)
+	img.Pin = mustFetch(t, s, img, first).Pin
+	if want := (resource.Pin{Digest: "sha256:" + sha256sum(first), Resolved: "id://" + sha256sum(first), Validator: sha256sum(first)}); img.Pin == nil || *img.Pin != want {
+		t.Fatalf("what was got is %+v, want %+v", img.Pin, want)
 	}
-	pin = &now
 	if newer, err := s.Newer(t.Context(), img); err != nil || newer {
 		t.Errorf("newer right after locking: %v %v", newer, err)
 	}
@@ -94,20 +86,23 @@ func TestALockedTagGivesWhatItLedToThen(t *testing.T) {
 	if newer, err := s.Newer(t.Context(), img); err != nil || !newer {
 		t.Errorf("the tag moved, and it is told: %v %v", newer, err)
 	}
-	fresh := pinned(t, registry, &pin)
-	mustFetch(t, fresh, img, first)
-	if got := src.fetched[len(src.fetched)-1]; got != now.Resolved {
-		t.Errorf("it was got from %s, not from %s", got, now.Resolved)
+	img.Pin.Revision = 3
+	another := fresh(t, registry)
+	if again := mustFetch(t, another, img, first); *again.Pin != *img.Pin {
+		t.Errorf("what was got is %+v, want %+v", again.Pin, img.Pin)
 	}
-	latest, err := fresh.Latest(t.Context(), img, nil)
+	if got := src.fetched[len(src.fetched)-1]; got != img.Pin.Resolved {
+		t.Errorf("it was got from %s, not from %s", got, img.Pin.Resolved)
+	}
+	latest, err := another.Latest(t.Context(), img, nil)
 	if err != nil || latest.Digest != "sha256:"+sha256sum(second) {
 		t.Errorf("the latest is %+v (%v)", latest, err)
 	}
-	mustFetch(t, fresh, img, first) // as long as the lock says so
+	mustFetch(t, another, img, first) // as long as the lock says so
 
 	src.gone = true
 	src.move(second)
-	if _, err := pinned(t, registry, &pin).Fetch(t.Context(), img, nil); err == nil {
+	if _, err := fresh(t, registry).Fetch(t.Context(), img, nil); err == nil {
 		t.Error("what is gone was had all the same")
 	}
 }
@@ -123,23 +118,20 @@ func TestALockedFileOfSumsIsAskedOnlyForNewer(t *testing.T) {
 	}))
 	defer files.Close()
 	web := http.New(http.Options{})
-	var pin *resource.Pin
 	img := image(files.URL+"/x.raw", files.URL+"/SHA512SUMS")
-	s := pinned(t, source.Registry{"http": web}, &pin)
+	s := fresh(t, source.Registry{"http": web})
 	first := content
-	img.Digest = mustFetch(t, s, img, first).Digest
-	now, ok := s.Imported(img)
-	if sum := sha512.Sum512(first); !ok || now.Digest != "sha512:"+hex.EncodeToString(sum[:]) {
-		t.Fatalf("what was imported is %+v", now)
+	img.Pin = mustFetch(t, s, img, first).Pin
+	if sum := sha512.Sum512(first); img.Pin == nil || img.Pin.Digest != "sha512:"+hex.EncodeToString(sum[:]) {
+		t.Fatalf("what was got is %+v", img.Pin)
 	}
-	pin = &now
 	content = disk(4096, 4)
 	if newer, err := s.Newer(t.Context(), img); err != nil || !newer {
 		t.Errorf("the sums changed, and it is told: %v %v", newer, err)
 	}
 	mustFetch(t, s, img, first) // from the cache
 
-	_, err := pinned(t, source.Registry{"http": web}, &pin).Fetch(t.Context(), img, nil)
+	_, err := fresh(t, source.Registry{"http": web}).Fetch(t.Context(), img, nil)
 	if !errors.Is(err, drivers.ErrMoved) || !strings.Contains(err.Error(), "vmplan image update image.debian") {
 		t.Errorf("of what moved it says %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	nethttp "net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -59,15 +60,15 @@ func TestASourceIsHeldToTheDigestThatItPromises(t *testing.T) {
 
 	p.digest = fmt.Sprintf("sha512:%x", sha512.Sum512(bits))
 	got := mustFetch(t, promisingStore(t, dir, p), img, bits)
-	if got.Resolved != "reg/disk@1" || got.SourceDigest != "sha256:"+sha256sum(bits) {
-		t.Errorf("got %+v, want the resolved location and the file's digest", got)
+	if got.Pin.Resolved != "reg/disk@1" || got.Pin.Digest != p.digest {
+		t.Errorf("got %+v, want the resolved location and the file's digest", got.Pin)
 	}
 	web.set(bits) // the same file
 	web.mu.Lock()
 	web.etag = `"pushed again"`
 	web.mu.Unlock()
 	before := len(web.asked())
-	if again := mustFetch(t, promisingStore(t, dir, p), img, bits); again != got {
+	if again := mustFetch(t, promisingStore(t, dir, p), img, bits); !reflect.DeepEqual(again, got) {
 		t.Errorf("the second time gives %+v, the first gave %+v", again, got)
 	}
 	if files := len(web.asked()) - before; files != 1 {

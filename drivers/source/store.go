@@ -26,8 +26,6 @@ type Options struct {
 	CacheDir string
 	// Dir is what relative paths are relative to: the project's folder.
 	Dir string
-	// Pin gives the version that an image is held to, if it is; nil: none is.
-	Pin func(*resource.Image) (resource.Pin, bool)
 	// Named gives the location, and the checksum if there is one, of a source that is a name; ok is false for what is none.
 	// nil: nothing is.
 	Named func(name string) (location, checksum string, ok bool)
@@ -86,9 +84,6 @@ func NewStore(o Options) (*Store, error) {
 	o.CacheDir = abs
 	if o.Named == nil {
 		o.Named = func(string) (location, checksum string, ok bool) { return "", "", false }
-	}
-	if o.Pin == nil {
-		o.Pin = func(*resource.Image) (resource.Pin, bool) { return resource.Pin{}, false }
 	}
 	return &Store{options: o, limits: defaultLimits}, nil
 }
@@ -153,8 +148,7 @@ func (s *Store) find(ctx context.Context, img *resource.Image, progress *meter) 
 		return drivers.Bits{}, fmt.Errorf("format is %q, but the bits are %s", img.Format, v.Format)
 	}
 	return drivers.Bits{
-		Path: at, Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize,
-		SourceDigest: "sha256:" + v.Sums["sha256"], Resolved: v.Resolved,
+		Path: at, Format: v.Format, Digest: v.Digest, Size: v.Size, VirtualSize: v.VirtualSize, Pin: e.pinOf(v, img),
 	}, nil
 }
 

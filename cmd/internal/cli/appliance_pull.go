@@ -41,11 +41,7 @@ func (a *App) runAppliancePull(ctx context.Context, ref, dir string) error {
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", ref, err)
 	}
-	disks := map[string]string{}
-	for name, bits := range p.Disks {
-		disks[name] = bits.Resolved
-	}
-	u, err := config.Unpack(p.Files[config.PackedFile], disks)
+	u, err := config.Unpack(p.Files[config.PackedFile], p.DiskLocations)
 	if err != nil {
 		return fmt.Errorf("pull %s: %s: %w", ref, config.PackedFile, err)
 	}

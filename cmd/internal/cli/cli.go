@@ -73,8 +73,7 @@ func (a *App) Interrupted() {
 
 // ImageSettings say how a project gets its images.
 type ImageSettings struct {
-	Dir string                                            // the project's folder
-	Pin func(*resource.Image) (pin resource.Pin, ok bool) // the version that an image is held to, if it is
+	Dir string // the project's folder
 	// Named gives what a source stands for that is a name of the catalogue.
 	Named func(name string) (location, checksum string, ok bool)
 }
@@ -89,9 +88,6 @@ type ImageStore interface {
 	Newer(ctx context.Context, img *resource.Image) (bool, error)
 	// Latest gets the newest version of an image, whatever it is held to, and gives its pin; its Revision is 0.
 	Latest(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (resource.Pin, error)
-	// Imported gives the pin of the version that the bits with the image's Digest are of, as far as that is known; its
-	// Revision is 0.
-	Imported(img *resource.Image) (pin resource.Pin, ok bool)
 
 	// Locked gives the digest of what the cache has of the version that the image is held to.
 	Locked(img *resource.Image) (digest string, ok bool)

@@ -78,7 +78,9 @@ func (s *session) listed(ctx context.Context, u *planner.ImageUse) view.Image {
 	}
 	if pin, ok := s.project.Lock().Of(img); ok && u.Wanted {
 		out.Locked, out.Revision = pin.Digest, pin.Revision
-		if newer, err := s.images.Newer(ctx, img); err == nil {
+		locked := *img
+		locked.Pin = &pin
+		if newer, err := s.images.Newer(ctx, &locked); err == nil {
 			out.Newer = &newer
 		}
 	}

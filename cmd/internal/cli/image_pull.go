@@ -93,7 +93,7 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 	if !ok {
 		return nil, nil, fmt.Errorf("there is no %s in the files%s", addr, knownImages(s.config.Set))
 	}
-	images, err := a.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of, Named: s.named})
+	images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
 	return img, images, err
 }
 

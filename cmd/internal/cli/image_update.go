@@ -102,8 +102,8 @@ func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
 func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
 	lock, note := s.project.Lock(), s.app.printer().Note
 	was, ok := lock.Of(img)
-	if !ok {
-		was, ok = s.imported(img)
+	if imported := s.imported(img); !ok && imported != nil {
+		was, ok = *imported, true
 	}
 	if !ok {
 		lock.Set(img, pin)
@@ -132,28 +132,24 @@ func (s *session) pin() error {
 		if _, ok := s.project.Lock().Of(img); ok || !s.project.Lock().Holds(img) {
 			continue
 		}
-		if pin, ok := s.imported(img); ok {
-			s.project.Lock().Set(img, pin)
+		if pin := s.imported(img); pin != nil {
+			s.project.Lock().Set(img, *pin)
 		}
 	}
 	return s.writeLock()
 }
 
-// imported gives the pin of what the image's record says was imported.
-func (s *session) imported(img *resource.Image) (resource.Pin, bool) {
+// imported gives the version of the image's source that was imported; nil where none is recorded.
+func (s *session) imported(img *resource.Image) *resource.Pin {
 	rec := s.state.Records[img.Addr]
 	if rec == nil || rec.Status != state.StatusReady {
-		return resource.Pin{}, false
+		return nil
 	}
 	was, ok := rec.Object.(*resource.Image)
 	if !ok || was.Source != img.Source {
-		return resource.Pin{}, false
+		return nil
 	}
-	pin, ok := s.images.Imported(was)
-	if ok && was.Revision != "" {
-		pin.Revision, pin.Digest = config.ParseRevision(was.Revision)
-	}
-	return pin, ok
+	return was.Pin
 }
 
 func (s *session) writeLock() error {

@@ -231,7 +231,7 @@ func (s *session) prior() config.Prior {
 // connect makes the drivers of all hosts that the files or the state name. The files' word on a host counts.
 func (s *session) connect() error {
 	s.drivers = map[string]drivers.Driver{}
-	images, err := s.app.Images(ImageSettings{Dir: s.dir, Pin: s.project.Lock().Of, Named: s.named})
+	images, err := s.app.Images(ImageSettings{Dir: s.dir, Named: s.named})
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}

@@ -161,11 +161,11 @@ func TestImagesComeByNameAndIDWithAndWithoutALogin(t *testing.T) {
 	put(t, "debian qcow2", "qcow2", qcow2)
 	src := glance.New(glance.Options{Dir: dir})
 	bits := fetch(t, src, "glance://lab/debian%2012%2Fraw", raw)
-	if bits.Format != "raw" || bits.Resolved != "glance://lab/"+id {
+	if bits.Format != "raw" || bits.Pin.Resolved != "glance://lab/"+id {
 		t.Errorf("the raw image came as %+v", bits)
 	}
-	if bits := fetch(t, src, "glance://lab/"+id, raw); bits.Resolved != "" {
-		t.Errorf("an id does not move, and it is told as %s", bits.Resolved)
+	if bits := fetch(t, src, "glance://lab/"+id, raw); bits.Pin.Resolved != "" {
+		t.Errorf("an id does not move, and it is told as %s", bits.Pin.Resolved)
 	}
 	if bits := fetch(t, src, "glance://lab/debian%20qcow2", qcow2); bits.Format != "qcow2" || bits.VirtualSize != 1<<30 {
 		t.Errorf("the qcow2 image came as %+v", bits)

@@ -91,7 +91,7 @@ func (c *client) pushFiles(ctx context.Context, files *blob, report func(drivers
 
 // PullAppliance reads what PushAppliance wrote, or somebody who wants to do harm. Of the disks it gives their locations.
 func (s *Source) PullAppliance(ctx context.Context, location string) (drivers.Parcel, error) {
-	p := drivers.Parcel{Disks: map[string]drivers.Bits{}}
+	p := drivers.Parcel{DiskLocations: map[string]string{}}
 	ref, err := parse(location)
 	if err != nil {
 		return p, err
@@ -115,7 +115,7 @@ func (s *Source) PullAppliance(ctx context.Context, location string) (drivers.Pa
 		}
 		switch name := d.Annotations[diskName]; {
 		case name != "":
-			p.Disks[name] = drivers.Bits{Resolved: ref.at(d.Digest.String())}
+			p.DiskLocations[name] = ref.at(d.Digest.String())
 		case d.ArtifactType == applianceType && p.Files == nil:
 			if p.Files, err = c.files(ctx, d.Digest); err != nil {
 				return p, err

@@ -46,8 +46,8 @@ func TestAnApplianceTravelsWithItsDisks(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(got.Disks)); !slices.Equal(names, []string{"data", "system"}) {
 		t.Fatalf("the disks are %q", names)
 	}
-	u.mustGet(got.Disks["system"].Resolved, system)
-	u.mustGet(got.Disks["data"].Resolved, data)
+	u.mustGet(got.DiskLocations["system"], system)
+	u.mustGet(got.DiskLocations["data"], data)
 
 	parcel.Disks["data"] = u.onDisk("raw", data)
 	if again, err := u.source().PushAppliance(t.Context(), at, parcel, nil); err != nil || again != first {

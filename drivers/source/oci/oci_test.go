@@ -103,13 +103,13 @@ func TestATagIsPinnedByWhatItNamesNow(t *testing.T) {
 
 	u := newUser(t)
 	got := u.mustGet(at+":stable", old)
-	if want := at + "@" + first.Digest.String(); got.Resolved != want {
-		t.Errorf("resolved to %q, want %q", got.Resolved, want)
+	if want := at + "@" + first.Digest.String(); got.Pin.Resolved != want {
+		t.Errorf("resolved to %q, want %q", got.Pin.Resolved, want)
 	}
 	reg.Artifact(t, "files/disk", "stable", map[string][]byte{"disk.raw": young})
 	u.mustGet(at+":stable", young)
-	if pinned := u.mustGet(got.Resolved, old); pinned.Resolved != "" {
-		t.Errorf("a digest does not move, but is resolved to %q", pinned.Resolved)
+	if pinned := u.mustGet(got.Pin.Resolved, old); pinned.Pin.Resolved != "" {
+		t.Errorf("a digest does not move, but is resolved to %q", pinned.Pin.Resolved)
 	}
 }
 

@@ -168,10 +168,10 @@ func TestACatalogueLeadsToTheBoxThatIsWanted(t *testing.T) {
 	)
 	catalogue := "vagrant+" + s.url + "/box.json"
 	bits := s.mustHave(catalogue, 'n')
-	if want := catalogue + "?architecture=amd64&provider=libvirt&version=1.10.0"; bits.Resolved != want {
-		t.Errorf("resolved to %q, want %q", bits.Resolved, want)
+	if want := catalogue + "?architecture=amd64&provider=libvirt&version=1.10.0"; bits.Pin.Resolved != want {
+		t.Errorf("resolved to %q, want %q", bits.Pin.Resolved, want)
 	}
-	s.mustHave(bits.Resolved, 'n')
+	s.mustHave(bits.Pin.Resolved, 'n')
 	s.mustHave(catalogue+"?version=1.9.0", 'o')
 	s.mustHave(catalogue+"?architecture=arm64", 'a')
 	s.mustHave(catalogue+"?version=99.0.0", 'r')
