@@ -89,3 +89,26 @@ func plain(v cty.Value) any {
 	}
 	return out
 }
+
+// Variables gives the values of the root module's variables as JSON, by name. Sensitive ones, and what a sensitive value has gone
+// into, are left out.
+func (c *Config) Variables() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]string{}
+	if c.eval == nil {
+		return out
+	}
+	root := c.eval.root()
+	for name, v := range root.mod.variables.byName {
+		val := root.variable(name, v.header)
+		if v.sensitive || val.ContainsMarked() || !val.IsWhollyKnown() {
+			continue
+		}
+		text, err := json.Marshal(plain(val))
+		if err == nil {
+			out[name] = string(text)
+		}
+	}
+	return out
+}

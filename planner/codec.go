@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 )
 
 // The head of a plan file.
@@ -49,7 +46,8 @@ func Encode(w io.Writer, p *Plan) error {
 	return err
 }
 
-// Decode reads a plan file. Its secrets are hashes until Reveal.
+// Decode reads a plan file, to be looked at and to be compared with the plan that is made again when it is applied: its steps
+// are not carried out. Its secrets are hashes.
 func Decode(r io.Reader) (*Plan, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -85,50 +83,12 @@ func Decode(r io.Reader) (*Plan, error) {
 	return p, nil
 }
 
-// check refuses what New does not make and an executor would stumble over.
+// check refuses steps that do nothing: whoever shows a plan asks each what it does.
 func (p *Plan) check() error {
-	seen := make(map[string]bool, len(p.Steps))
 	for i := range p.Steps {
-		s := &p.Steps[i]
-		if s.Op.Op == nil || s.Op.Target() == nil {
+		if s := &p.Steps[i]; s.Op.Op == nil || s.Op.Target() == nil {
 			return fmt.Errorf("step %q does nothing", s.ID)
 		}
-		if seen[s.ID] {
-			return fmt.Errorf("there are two steps %q", s.ID)
-		}
-		for _, d := range slices.Concat(s.DependsOn, s.Rescue) {
-			if !seen[d] {
-				return fmt.Errorf("step %q waits for %q, which does not come before it", s.ID, d)
-			}
-		}
-		seen[s.ID] = true
-		switch s.Op.Op.(type) {
-		case *drivers.Start, *drivers.Stop, *drivers.Reboot, *drivers.WaitReady, *drivers.Snapshot, *drivers.Restore, *drivers.DropSnapshot:
-			if s.Op.Target().Kind() != resource.KindVM {
-				return fmt.Errorf("step %q: a %s has no power and no snapshots", s.ID, s.Op.Target().Kind())
-			}
-		}
-	}
-	return nil
-}
-
-// Reveal gives the secrets of a decoded plan their texts again, by hash (see resource.Secrets). It fails when a step needs one
-// that is not among them.
-func (p *Plan) Reveal(texts map[string]string) error {
-	var unknown []string
-	for _, s := range p.Steps {
-		target := s.Op.Target()
-		missing := resource.Reveal(target, texts)
-		switch s.Op.Op.(type) {
-		case *drivers.Create, *drivers.Build, *drivers.Update:
-			if len(missing) > 0 {
-				unknown = append(unknown, s.Addr.String())
-			}
-		}
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return fmt.Errorf("secrets of %s are not those that the plan was made with", strings.Join(slices.Compact(unknown), ", "))
 	}
 	return nil
 }

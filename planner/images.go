@@ -101,7 +101,7 @@ func (u *ImageUse) Unused() bool {
 
 // PruneImages makes the plan that deletes those of the images that are Unused.
 func PruneImages(in Input, uses []ImageUse) *Plan {
-	p := &Plan{Lineage: in.State.Lineage, Serial: in.State.Serial}
+	p := planOf(in)
 	for i := range uses {
 		u := &uses[i]
 		if !u.Unused() {

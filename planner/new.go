@@ -19,7 +19,7 @@ import (
 func New(in Input) (*Plan, error) {
 	p := &planner{
 		in:      in,
-		plan:    &Plan{Serial: in.State.Serial, Lineage: in.State.Lineage, Config: in.ConfigHash, Options: in.Options},
+		plan:    planOf(in),
 		objects: map[resource.Addr]*object{},
 		hosts:   map[string]*host{},
 		atPlace: map[place]*object{},
@@ -48,6 +48,13 @@ func New(in Input) (*Plan, error) {
 	p.order()
 	p.finish()
 	return p.plan, nil
+}
+
+// planOf is a plan of in that does nothing yet.
+func planOf(in Input) *Plan {
+	return &Plan{
+		Version: in.Version, Lineage: in.State.Lineage, Serial: in.State.Serial, Config: in.ConfigHash, Variables: in.Variables, Options: in.Options,
+	}
 }
 
 // planner is one run of New.

@@ -84,7 +84,7 @@ func (o *Orphan) divide(h Host, vm *resource.VM) {
 
 // DeleteOrphans makes the plan that deletes the orphans: a running guest is shut down first, and what is its own goes last.
 func DeleteOrphans(in Input, orphans []Orphan) *Plan {
-	p := &Plan{Lineage: in.State.Lineage, Serial: in.State.Serial}
+	p := planOf(in)
 	for i := range orphans {
 		o := &orphans[i]
 		var before []string

@@ -22,6 +22,8 @@ type Input struct {
 	Version string
 	// ConfigHash is config.Config's Hash; it only binds a saved plan to the files.
 	ConfigHash string
+	// Variables are the values of the project's variables as JSON, by name, without sensitive ones; they too only bind a saved plan.
+	Variables map[string]string
 	// Moves, Removed and Imports are what the files say of objects whose address or owner changes.
 	Moves   []resource.Move
 	Removed []resource.Removal
@@ -44,21 +46,26 @@ type Options struct {
 	Replace []resource.Addr `json:"replace,omitempty"` // delete and create anew even if nothing differs
 	// RestartPending restarts running vms whose definition has changes that they have not taken up yet.
 	RestartPending bool `json:"restart_pending,omitempty"`
+	// Limit is how far the plan may go; nil: as far as it must. See Plan.Beyond.
+	Limit *Limit `json:"limit,omitempty"`
 }
 
 // Plan is what will be done and why. It serialises: see Encode.
 type Plan struct {
-	Lineage  string    `json:"lineage"`
-	Serial   uint64    `json:"serial"`                // of the state it was made from
-	Config   string    `json:"config_hash,omitempty"` // of the files
-	Options  Options   `json:"options"`
-	Inputs   Inputs    `json:"inputs"`
-	Changes  []Change  `json:"changes"` // what differs, per object, in order of address; no-ops are left out
-	Drift    []Change  `json:"drift"`   // recorded (Old) against live (New), for objects that somebody else changed
-	Pending  []Change  `json:"pending"` // what running guests (Old) take up of their definition (New) when they next start
-	Steps    []Step    `json:"steps"`   // the graph, in an order that could be executed one by one
-	Findings []Finding `json:"findings"`
-	Touched  []Touched `json:"touched"` // the live objects that the steps are about, as the plan saw them
+	Version string  `json:"version"` // of the vmplan that made it
+	Lineage string  `json:"lineage"`
+	Serial  uint64  `json:"serial"`                // of the state it was made from
+	Config  string  `json:"config_hash,omitempty"` // of the files
+	Options Options `json:"options"`
+	// Variables are Input's.
+	Variables map[string]string `json:"variables,omitempty"`
+	Inputs    Inputs            `json:"inputs"`
+	Changes   []Change          `json:"changes"` // what differs, per object, in order of address; no-ops are left out
+	Drift     []Change          `json:"drift"`   // recorded (Old) against live (New), for objects that somebody else changed
+	Pending   []Change          `json:"pending"` // what running guests (Old) take up of their definition (New) when they next start
+	Steps     []Step            `json:"steps"`   // the graph, in an order that could be executed one by one
+	Findings  []Finding         `json:"findings"`
+	Touched   []Touched         `json:"touched"` // the live objects that the steps are about, as the plan saw them
 }
 
 // Inputs are what the command line added to the files, so that applying a saved plan reads them the same way. Values of
@@ -167,6 +174,8 @@ type Finding struct {
 	Path     string        `json:"path,omitempty"` // field
 	Summary  string        `json:"summary"`        // short, constant
 	Detail   string        `json:"detail"`         // what is wrong, why, how to fix it
+	// Measured tells that Detail has figures of the host that change by themselves, such as how much memory is free.
+	Measured bool `json:"measured,omitempty"`
 }
 
 // Severity of a Finding.

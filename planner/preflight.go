@@ -197,9 +197,9 @@ func (f *flight) checkMemory() {
 	for i, o := range f.starts {
 		names[i] = o.addr.String()
 	}
-	f.warn(f.starts[0], "memory", "more memory than is free", fmt.Sprintf(
+	f.find(Finding{Severity: SeverityWarning, Addr: f.starts[0].addr, Path: "memory", Summary: "more memory than is free", Measured: true, Detail: fmt.Sprintf(
 		"The plan starts %s, with %s of memory together, and host %q has %s free. Guests may be swapped out, or killed. Give them less, or stop something there first.",
-		some(names), f.needs, f.host.label, f.facts.FreeMemory))
+		some(names), f.needs, f.host.label, f.facts.FreeMemory)})
 }
 
 // fill adds what a volume will take of its pool.
@@ -247,9 +247,9 @@ func (f *flight) checkPools() {
 				"The plan's raw volumes take %s of pool %q on host %q, which has %s free. Make them smaller or qcow2, put them into another pool, or make room.",
 				in.whole, name, f.host.label, free))
 		case in.whole+in.thin > free:
-			f.warn(o, "", "the pool may run full", fmt.Sprintf(
+			f.find(Finding{Severity: SeverityWarning, Addr: o.addr, Summary: "the pool may run full", Measured: true, Detail: fmt.Sprintf(
 				"What the plan adds to pool %q on host %q can grow to %s, and %s are free. When the pool is full, guests that write are paused.",
-				name, f.host.label, in.whole+in.thin, free))
+				name, f.host.label, in.whole+in.thin, free)})
 		}
 	}
 }

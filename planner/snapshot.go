@@ -234,8 +234,7 @@ func newAside(in Input, addr resource.Addr) (*aside, error) {
 	if live == nil {
 		return nil, fmt.Errorf("%s is not on host %q: see vmplan plan", addr, base.Host)
 	}
-	plan := &Plan{Serial: in.State.Serial, Lineage: in.State.Lineage, Config: in.ConfigHash, Options: in.Options}
-	return &aside{plan: plan, rec: rec, live: live}, nil
+	return &aside{plan: planOf(in), rec: rec, live: live}, nil
 }
 
 func newVMAside(in Input, addr resource.Addr) (*aside, *resource.VM, error) {

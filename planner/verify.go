@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -9,7 +10,7 @@ import (
 )
 
 // Verify tells what has moved since p was made, in of what is now: the state, the files, or a live object that a step is about.
-// Nothing means that p may be carried out.
+// Nothing means that New makes the same plan again, unless the file was edited: see Differences.
 func Verify(p *Plan, in Input) []string {
 	var moved []string
 	if in.State.Lineage != p.Lineage {
@@ -18,8 +19,19 @@ func Verify(p *Plan, in Input) []string {
 	if in.State.Serial != p.Serial {
 		moved = append(moved, fmt.Sprintf("the state was changed since the plan (serial %d → %d)", p.Serial, in.State.Serial))
 	}
+	if in.Version != p.Version {
+		moved = append(moved, fmt.Sprintf("the plan was made by vmplan %s, and this is %s", p.Version, in.Version))
+	}
 	if in.ConfigHash != p.Config {
-		moved = append(moved, "the files, or the values of variables, were changed since the plan")
+		moved = append(moved, "the files were changed since the plan")
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Variables)) {
+		if p.Options.Destroy {
+			break // what goes is in the state, whatever the files say
+		}
+		if was := p.Variables[name]; was != in.Variables[name] {
+			moved = append(moved, fmt.Sprintf("var.%s is %s, and was %s when the plan was made", name, in.Variables[name], orNotSet(was)))
+		}
 	}
 	for _, t := range p.Touched {
 		h, ok := in.Hosts[t.Host]

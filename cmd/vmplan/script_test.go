@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ func TestScript(t *testing.T) {
 			"keep":     cmdKeep,
 			"same":     cmdSame,
 			"registry": cmdRegistry,
+			"reseal":   cmdReseal,
 			"serve":    cmdServe,
 			"sim":      cmdSim,
 		},
@@ -219,6 +221,25 @@ func cmdEnvsubst(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}
+
+// cmdReseal edits a plan file as somebody would who means harm, and makes its sum right again: reseal FROM TO OLD FILE puts
+// what FILE holds in the place of OLD.
+func cmdReseal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: reseal FROM TO OLD FILE")
+	}
+	var file map[string]json.RawMessage
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &file))
+	edited := bytes.Replace(file["plan"], []byte(args[2]), []byte(strings.TrimSpace(ts.ReadFile(args[3]))), 1)
+	if bytes.Equal(edited, file["plan"]) {
+		ts.Fatalf("there is no %s in %s", args[2], args[0])
+	}
+	sum := sha256.Sum256(edited)
+	file["plan"], file["sha256"] = edited, fmt.Appendf(nil, "%q", hex.EncodeToString(sum[:]))
+	text, err := json.Marshal(file)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
 }
 
 // cmdSim edits a simulated host behind vmplan's back: sim FILE PATH JSON sets what is at the path (its parts divided by

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/apply"
 )
@@ -23,7 +22,6 @@ type applyOptions struct {
 	autoApprove bool
 	parallelism int
 	json        bool
-	limit       limitOptions
 }
 
 func (o *applyOptions) addTo(f *pflag.FlagSet) {
@@ -122,10 +120,6 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 	if err := o.check(false); err != nil {
 		return err
 	}
-	limit, err := o.limit.parse()
-	if err != nil {
-		return err
-	}
 	s, p, err := a.plan(ctx, dir, o.planOptions)
 	if err != nil {
 		return err
@@ -137,7 +131,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 	if p.Refused() {
 		return exitError{ExitError}
 	}
-	if err := a.checkLimit(p, limit); err != nil {
+	if err := a.checkLimit(p, p.Options.Limit); err != nil {
 		return err
 	}
 	if p.Empty() {
@@ -184,11 +178,13 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 		return err
 	}
 	defer s.Close()
-	if err := s.verifySaved(ctx, p); err != nil {
+	if p, err = s.planAgain(ctx, p); err != nil {
 		return err
 	}
-	if err := a.checkLimit(p, limit); err != nil {
-		return err
+	for _, l := range []*planner.Limit{limit, p.Options.Limit} {
+		if err := a.checkLimit(p, l); err != nil {
+			return err
+		}
 	}
 	if p.Empty() {
 		return s.showOutputs(o)
@@ -219,28 +215,33 @@ func loadPlan(path string) (*planner.Plan, error) {
 	return p, nil
 }
 
-// verifySaved refuses a saved plan when the state, the files or a live object it touches have moved since, and gives its
-// secrets their texts again.
-func (s *session) verifySaved(ctx context.Context, p *planner.Plan) error {
-	if err := s.loadFor(p.Options); err != nil {
-		return err
+// planAgain makes the plan that was saved once more, of the files, the state and the hosts as they are now. It refuses when these
+// have moved, and when what was saved is not what they give: somebody has edited the file. What it gives is carried out, and no
+// step that was read from a file.
+func (s *session) planAgain(ctx context.Context, saved *planner.Plan) (*planner.Plan, error) {
+	if err := s.loadFor(saved.Options); err != nil {
+		return nil, err
 	}
-	in, err := s.survey(ctx, p.Options)
+	in, err := s.survey(ctx, saved.Options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if moved := planner.Verify(p, in); len(moved) > 0 {
+	if moved := planner.Verify(saved, in); len(moved) > 0 {
 		s.app.printer().Refusal("The plan is out of date: make a new one with vmplan plan", moved)
-		return exitError{ExitError}
+		return nil, exitError{ExitError}
 	}
-	texts := map[string]string{}
-	for _, r := range s.config.Set.All() {
-		resource.Secrets(r, texts)
+	again, err := planner.New(in)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.Reveal(texts); err != nil {
-		return fmt.Errorf("%w: give the sensitive variables the values they had when the plan was made, and images the same URLs; of an image with a checksum only the signature may be another", err)
+	if edited := planner.Differences(saved, again); len(edited) > 0 {
+		s.app.printer().Refusal("The plan is out of date, or its file was edited: make a new one with vmplan plan", edited)
+		return nil, exitError{ExitError}
 	}
-	return nil
+	if again.Refused() {
+		return nil, errors.New("the plan is refused: see vmplan plan")
+	}
+	return again, nil
 }
 
 // approve asks on the terminal. Anything but yes is a no. savable: the plan can also be saved, and then be applied without asking.

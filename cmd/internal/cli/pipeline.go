@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,6 +29,7 @@ type planOptions struct {
 	destroy bool
 	orphan  bool
 	restart bool
+	limit   limitOptions
 }
 
 func (o *planOptions) addTo(f *pflag.FlagSet) {
@@ -39,6 +41,9 @@ func (o *planOptions) addTo(f *pflag.FlagSet) {
 
 func (o *planOptions) parse() (opts planner.Options, err error) {
 	opts.Destroy, opts.Orphan, opts.RestartPending = o.destroy, o.orphan, o.restart
+	if opts.Limit, err = o.limit.parse(); err != nil {
+		return opts, err
+	}
 	if opts.Targets, err = parseAddrs("--target", o.targets); err != nil {
 		return opts, err
 	}
@@ -135,8 +140,15 @@ func (s *session) loadFound(in *planner.Input) error {
 
 // desire puts what the files say into a plan's input.
 func (s *session) desire(in *planner.Input) {
-	in.Desired, in.ConfigHash = s.config.Set, s.config.Hash
+	in.Desired, in.ConfigHash, in.Variables = s.config.Set, s.config.Hash, s.shownVariables()
 	in.Moves, in.Removed, in.Imports = s.config.Moves, s.config.Removed, s.config.Imports
+}
+
+// shownVariables are the values that a saved plan may hold: none that is part of what is not shown of an image's URL.
+func (s *session) shownVariables() map[string]string {
+	values := s.config.Variables()
+	maps.DeleteFunc(values, func(_, text string) bool { return s.isHidden(strings.Trim(text, `"`)) })
+	return values
 }
 
 // observe reads every host once, in parallel.

@@ -18,7 +18,6 @@ type planCommandOptions struct {
 	format           string
 	json             bool
 	detailedExitCode bool
-	limit            limitOptions
 }
 
 func (a *App) planCommand() *cobra.Command {
@@ -54,10 +53,6 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 	if o.json {
 		o.format = "json"
 	}
-	limit, err := o.limit.parse()
-	if err != nil {
-		return err
-	}
 	o.lock.operation = "plan"
 	s, p, err := a.plan(ctx, dir, o.planOptions)
 	if err != nil {
@@ -70,14 +65,14 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 	if p.Refused() {
 		return exitError{ExitError}
 	}
+	if err := a.checkLimit(p, p.Options.Limit); err != nil {
+		return err
+	}
 	if o.out != "" {
 		if err := savePlan(o.out, p, s, o.planOptions); err != nil {
 			return err
 		}
 		a.printer().Aside(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
-	}
-	if err := a.checkLimit(p, limit); err != nil {
-		return err
 	}
 	if o.detailedExitCode && !p.Empty() {
 		return exitError{ExitChanges}
