@@ -175,7 +175,7 @@ func TestVerifyNamesWhatMoved(t *testing.T) {
 		},
 		"variable": {
 			in:   func(in *planner.Input) { in.Variables = map[string]string{"memory": `"2GiB"`} },
-			want: `var.memory is "2GiB", and was (not set) when the plan was made`,
+			want: `var.memory is "2GiB", and was not set when the plan was made`,
 		},
 		"another vmplan": {
 			in:   func(in *planner.Input) { in.Version = "0.2" },

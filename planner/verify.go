@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,8 +30,8 @@ func Verify(p *Plan, in Input) []string {
 		if p.Options.Destroy {
 			break // what goes is in the state, whatever the files say
 		}
-		if was := p.Variables[name]; was != in.Variables[name] {
-			moved = append(moved, fmt.Sprintf("var.%s is %s, and was %s when the plan was made", name, in.Variables[name], orNotSet(was)))
+		if was := cmp.Or(p.Variables[name], "not set"); was != in.Variables[name] {
+			moved = append(moved, fmt.Sprintf("var.%s is %s, and was %s when the plan was made", name, in.Variables[name], was))
 		}
 	}
 	for _, t := range p.Touched {
