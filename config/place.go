@@ -64,7 +64,7 @@ func (p *placement) findHosts() {
 	p.guess = p.brokenHosts()
 }
 
-// onHost gives an object the default host if it names none.
+// onHost gives an object that names no host the one that it is recorded on, or else the default host.
 func (p *placement) onHost(o *object) {
 	meta := o.res.Base()
 	for sc := o.scope; sc != nil && o.addr.Kind != resource.KindHost && !o.bad["host"]; sc = sc.parent {
@@ -72,6 +72,8 @@ func (p *placement) onHost(o *object) {
 	}
 	switch {
 	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
+	case p.recordedHost(o.addr) != "":
+		meta.Host = p.recordedHost(o.addr)
 	case p.fallback != nil:
 		meta.Host = p.fallback.Label()
 	case len(p.hosts) > 1 && !p.guess:
@@ -133,13 +135,13 @@ func (p *placement) pool(o *object, path string, a, named resource.Addr) *resour
 	if host == "" || o.bad[path] {
 		return nil
 	}
+	if recorded := p.recordedPool(o, a); recorded != nil {
+		return recorded
+	}
 	pool, known := p.pools[host]
 	if !known {
 		pool = p.defaultPool(o, host)
 		p.pools[host] = pool
-	}
-	if kept := p.keptPool(a, host); pool != nil && kept != nil {
-		return kept
 	}
 	return pool
 }
@@ -204,6 +206,11 @@ func (p *placement) implicitPoolAddr(host string) resource.Addr {
 	for _, a := range []resource.Addr{plain, keyed} {
 		if was, ok := p.prior.Objects[a].(*resource.Pool); ok && was.Implicit && was.Host == host {
 			return a
+		}
+		for _, r := range p.prior.Objects { // a pool that the host had has no record, but what lies in it does
+			if name, in := poolOf(r); in == a && name == implicitPoolName && r.Base().Host == host {
+				return a
+			}
 		}
 	}
 	if len(p.hosts) > 1 {

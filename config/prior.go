@@ -103,23 +103,28 @@ func (e *evaluator) seedPrefix(vm *resource.VM) string {
 	return vm.Name + "-" + seedPart
 }
 
-// keptPool gives the pool that an object without one of its own lies in already, as long as there is that pool.
-func (p *placement) keptPool(a resource.Addr, host string) *resource.Pool {
+// recordedHost gives the host that an object is recorded on, as long as it is declared.
+func (p *placement) recordedHost(a resource.Addr) string {
+	if was := p.prior.Objects[p.recordedAt(a)]; was != nil && p.host(was.Base().Host) != nil {
+		return was.Base().Host
+	}
+	return ""
+}
+
+// recordedPool gives the pool that the volume at a lies in already, or is to be imported from; nil when it lies in none on
+// its host. The pool is decided once: which pools are declared later, and which is the default, moves nothing. A pool that is
+// not ours has no record of its own: the volume's record is enough.
+func (p *placement) recordedPool(o *object, a resource.Addr) *resource.Pool {
+	host := o.res.Base().Host
 	if in := p.importOf(a); in != nil {
 		return p.poolsByName()[poolKey{host, in.pool}]
 	}
-	var name string
-	var addr resource.Addr
 	was := p.prior.Objects[p.recordedAt(a)]
-	switch was := was.(type) {
-	case *resource.Image:
-		name, addr = was.PoolName, was.Pool
-	case *resource.Volume:
-		name, addr = was.PoolName, was.Pool
-	case *resource.Seed:
-		name, addr = was.PoolName, was.Pool
+	if was == nil || was.Base().Host != host {
+		return nil
 	}
-	if name == "" || was.Base().Host != host {
+	name, addr := poolOf(was)
+	if name == "" {
 		return nil
 	}
 	if pool := p.poolsByName()[poolKey{host, name}]; pool != nil {
@@ -131,10 +136,34 @@ func (p *placement) keptPool(a resource.Addr, host string) *resource.Pool {
 		}
 		return nil
 	}
-	if was, ok := p.prior.Objects[addr].(*resource.Pool); ok && was.Implicit {
+	if pool, ok := p.prior.Objects[addr].(*resource.Pool); ok && !pool.Implicit {
+		return nil // its block was removed, and it goes
+	}
+	return p.undeclaredPool(addr, host, name)
+}
+
+// poolOf gives the pool that a stored object is recorded in.
+func poolOf(r resource.Resource) (name string, addr resource.Addr) {
+	switch r := r.(type) {
+	case *resource.Image:
+		return r.PoolName, r.Pool
+	case *resource.Volume:
+		return r.PoolName, r.Pool
+	case *resource.Seed:
+		return r.PoolName, r.Pool
+	}
+	return "", resource.Addr{}
+}
+
+// undeclaredPool stands for a pool of the host that no file declares and no record names, and that recorded objects lie in.
+func (p *placement) undeclaredPool(addr resource.Addr, host, name string) *resource.Pool {
+	if name == implicitPoolName {
 		return p.implicitPool(host)
 	}
-	return nil
+	pool := &resource.Pool{Meta: resource.Meta{Addr: addr, Host: host, Name: name, Managed: new(bool)}, Type: "dir"}
+	p.implicit = append(p.implicit, pool)
+	p.named[poolKey{host, name}] = pool
+	return pool
 }
 
 type poolKey struct{ host, name string }
