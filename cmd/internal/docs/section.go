@@ -38,7 +38,7 @@ func (p *page) section(prefix string, t reflect.Type, class resource.Class) {
 		case a.Computed && a.Block == resource.LabelledBlock:
 			p.computedBlock(prefix+a.Name+".NAME.", a)
 		case a.Computed:
-			p.computedField(prefix+a.Name, a, max(class, a.Class))
+			p.computedField(prefix+a.Name, prefix+a.Name, a, class)
 		case a.Block != resource.NotBlock:
 			blocks = append(blocks, a)
 		case a.Required:
@@ -64,17 +64,17 @@ func (p *page) section(prefix string, t reflect.Type, class resource.Class) {
 // computedBlock lists what is in a block that is not written; its path has NAME for a label.
 func (p *page) computedBlock(path string, block resource.Attr) {
 	for _, a := range resource.SchemaOf(block.Type).Attrs {
-		p.computedField(path+a.Name, a, max(block.Class, a.Class))
+		p.computedField(strings.ReplaceAll(path, "NAME", "LABEL")+a.Name, path+a.Name, a, block.Class)
 	}
 }
 
-// computedField lists a field that is not written; those that are never compared have no impact.
-func (p *page) computedField(path string, a resource.Attr, class resource.Class) {
+// computedField lists a field that is not written; those that are never compared have no impact. class is its block's.
+func (p *page) computedField(name, path string, a resource.Attr, class resource.Class) {
 	effect := "none"
-	if class != resource.ClassInput {
+	if class = max(class, a.Class); class != resource.ClassInput {
 		effect = p.impact(path, class)
 	}
-	p.computed = append(p.computed, row{strings.ReplaceAll(path, "NAME", "LABEL"), typeName(a), effect, a.Doc})
+	p.computed = append(p.computed, row{name, typeName(a), effect, a.Doc})
 }
 
 func (p *page) table(title string, rows []row) {
