@@ -15,6 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -68,16 +69,8 @@ func (l *Lock) Write() (changed bool, err error) {
 	if bytes.Equal(text, l.written) || l.written == nil && len(l.pins) == 0 {
 		return false, nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(l.path), "."+LockName+"-*")
-	if err != nil {
+	if err := atomicfile.Write(l.path, text, 0o644); err != nil {
 		return false, err
-	}
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), l.path)
-	}
-	if err != nil {
-		return false, errors.Join(err, os.Remove(temp.Name()))
 	}
 	l.written = text
 	return true, nil

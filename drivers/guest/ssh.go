@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"vmplan.dev/vmplan/config/atomicfile"
 )
 
 // SSH says how to reach a guest with the system's ssh client.
@@ -92,11 +94,7 @@ func ForgetHostKeys(knownHosts string, uuids ...string) error {
 	if kept.Len() == len(data) {
 		return nil
 	}
-	temp := knownHosts + ".new"
-	if err := os.WriteFile(temp, kept.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("forget host keys: %w", err)
-	}
-	if err := os.Rename(temp, knownHosts); err != nil {
+	if err := atomicfile.Write(knownHosts, kept.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("forget host keys: %w", err)
 	}
 	return nil

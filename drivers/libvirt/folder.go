@@ -3,7 +3,6 @@
 package libvirt
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirt"
+
+	"vmplan.dev/vmplan/config/atomicfile"
 )
 
 // folders knows which pools' folders this process can write to itself. Uploading through libvirt makes it read the whole
@@ -80,48 +81,17 @@ func sameFile(v *libvirt.StorageVol, folder string) bool {
 	return changed != "" && changed == fmt.Sprintf("%d.%09d", st.Ctim.Sec, st.Ctim.Nsec)
 }
 
-// writeInto puts a file into a folder, whole or not at all. A file of that name is replaced.
-func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error) (err error) {
-	// The same name every time, so that a run that was killed leaves nothing that the next one does not replace.
-	temp := filepath.Join(folder, "."+name+".part")
-	if err := os.Remove(temp); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(temp)
+// writeInto puts a file into a folder, whole or not at all. A file of that name is replaced, and what a run that was killed left
+// of it is removed.
+func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error) error {
+	path := filepath.Join(folder, name)
+	atomicfile.RemoveLeftovers(path)
+	return atomicfile.WriteFrom(path, mode, func(f *os.File) error {
+		if err := write(f); err != nil {
+			return err
 		}
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, filepath.Join(folder, name)); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// syncFolder makes the names in a folder as durable as what is in its files.
-func syncFolder(folder string) error {
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+		return f.Chmod(mode)
+	})
 }
 
 // wrote remembers a file that libvirt may not know of yet.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
@@ -297,16 +298,7 @@ func (s *store) compact(log *os.File) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(s.path), "."+filepath.Base(s.path)+".tmp*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(append(readable(text), '\n'))
-	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), s.path); err != nil {
+	if err := atomicfile.Write(s.path, append(readable(text), '\n'), 0o644); err != nil {
 		return err
 	}
 	if s.base, err = os.Stat(s.path); err != nil {

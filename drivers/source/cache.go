@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"vmplan.dev/vmplan/config/atomicfile"
 )
 
 // The cache's folder:
@@ -135,7 +137,7 @@ func (e *entry) save() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(e.file("versions.json"), data)
+	return atomicfile.Write(e.file("versions.json"), data, 0o600)
 }
 
 // path of the version's bits.
@@ -270,7 +272,7 @@ func (e *entry) install(from string, v *version) error {
 	if err := os.Rename(from, blob); err != nil {
 		return err
 	}
-	if err := syncDir(e.store.blobs()); err != nil {
+	if err := atomicfile.SyncDir(e.store.blobs()); err != nil {
 		return err
 	}
 	info, err := os.Stat(blob)
@@ -317,31 +319,6 @@ func inFolder(dir string) ([]string, error) {
 		paths[i] = filepath.Join(dir, f.Name())
 	}
 	return paths, nil
-}
-
-// writeFile replaces a small file so that either the old or the new one survives a crash.
-func writeFile(path string, data []byte) error {
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func removeAll(paths ...string) error {

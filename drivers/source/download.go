@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -218,7 +219,7 @@ func (d *download) reset(info Info) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(d.f.entry.file("part.json"), text)
+	return atomicfile.Write(d.f.entry.file("part.json"), text, 0o600)
 }
 
 // newSums computes what will be asked of the file that the part is of.

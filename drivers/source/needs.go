@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
@@ -38,7 +39,7 @@ func (s *Store) Need(id, dir string, digests []string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("image cache: %w", err)
 	}
-	return writeFile(file, text)
+	return atomicfile.Write(file, text, 0o600)
 }
 
 // Locked gives the digest of the bits that the cache has of the version that an image is held to.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -98,7 +99,7 @@ func (b *Backend) openLog(s *state.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		if err := replaceFile(b.journalPath(), head); err != nil {
+		if err := atomicfile.Write(b.journalPath(), head, mode); err != nil {
 			return fmt.Errorf("begin the state's journal: %w", err)
 		}
 		size = len(head)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -136,11 +137,13 @@ func (b *Backend) write(s *state.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	removeLeftovers(b.path)
+	for _, path := range []string{b.path, b.journalPath(), b.path + ".backup"} {
+		atomicfile.RemoveLeftovers(path) // whoever holds the lock is alone
+	}
 	if err := keepBackup(b.path, b.path+".backup"); err != nil {
 		return fmt.Errorf("keep a backup of the state: %w", err)
 	}
-	if err := replaceFile(b.path, data); err != nil {
+	if err := atomicfile.Write(b.path, data, mode); err != nil {
 		return fmt.Errorf("write the state: %w", err)
 	}
 	s.Serial = next.Serial

@@ -96,7 +96,7 @@ func TestFilesAreTheOwnersAloneAndNoneIsLeftOver(t *testing.T) {
 	if got := listing(t, dir); !slices.Equal(got, want) {
 		t.Errorf("the folder holds %v, want %v", got, want)
 	}
-	for _, name := range []string{"lab.vmstate.tmp-1", "lab.vmstate.journal.tmp-2"} { // of processes that were killed
+	for _, name := range []string{".lab.vmstate.tmp-1", ".lab.vmstate.journal.tmp-2"} { // of processes that were killed
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/drivers"
 )
 
@@ -89,7 +90,7 @@ func writeParcel(dir string, p drivers.Parcel) (err error) {
 	if err := os.Chmod(fresh, 0o755); err != nil {
 		return err
 	}
-	return giveName(fresh, dir)
+	return publish(fresh, dir)
 }
 
 // declareAppliance writes the block by which the project knows the appliance, unless there is a file of that name, and says how
@@ -121,7 +122,7 @@ func (a *App) declareAppliance(dir, from string, u config.Unpacked) error {
 	}
 	block := fmt.Sprintf("appliance %q {\n  source = %q\n  trust  = [%q]\n}\n", u.Name, rel, from)
 	name := u.Name + ".hcl"
-	err = writeNewFile(name, []byte(block))
+	err = atomicfile.Create(name, []byte(block), 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		a.printer().Note(fmt.Sprintf("There is a file %s already. For the project to know the appliance write:\n\n%s\n%s", name, block, use))
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
 )
@@ -78,7 +79,7 @@ func (a *App) giveBlock(in planner.Input, from resource.Addr, text []byte, o clo
 		_, err := a.Streams.Out.Write(text)
 		return err
 	}
-	if err := writeNewFile(o.write, text); err != nil {
+	if err := atomicfile.Create(o.write, text, 0o644); err != nil {
 		return err
 	}
 	if in.Desired.Get(from.WithPart("seed")) != nil {

@@ -47,7 +47,7 @@ func (e *exporter) writeFolder(out string) error {
 	if err := os.Chmod(e.dir, mode); err != nil {
 		return err
 	}
-	return giveName(e.dir, out)
+	return publish(e.dir, out)
 }
 
 // imageBlock describes a disk's file.

@@ -40,10 +40,7 @@ func (e *exporter) writeOVA(ctx context.Context, out string) error {
 	if err := a.WriteArchive(f, e.dir, nil); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return giveName(f.Name(), out)
+	return publish(f.Name(), out)
 }
 
 // appliance describes the vm, without its disks.

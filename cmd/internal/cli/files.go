@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 )
 
 //go:embed starter.hcl
@@ -62,7 +63,7 @@ func (a *App) runInit(dir string) error {
 
 // writeNew writes a file that must not exist yet; one that does is left alone, and said.
 func (a *App) writeNew(path string, data []byte) error {
-	err := writeNewFile(path, data)
+	err := atomicfile.Create(path, data, 0o644)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		a.printer().Note(path + " exists already: left alone.")
@@ -146,7 +147,23 @@ func (a *App) formatFile(path string, o fmtOptions) (changed bool, err error) {
 	if o.check || path == "-" {
 		return changed, err
 	}
-	return true, os.WriteFile(path, out, 0o644)
+	return true, rewrite(path, out)
+}
+
+// rewrite gives a file that is there another content, and leaves its mode and the links that lead to it.
+func rewrite(path string, content []byte) error {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFrom(target, info.Mode().Perm(), func(f *os.File) error {
+		_, err := f.Write(content)
+		return errors.Join(err, f.Chmod(info.Mode().Perm())) // whatever the umask is
+	})
 }
 
 // validateCommand checks the files alone.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -59,7 +60,8 @@ func (a *App) runImagePull(ctx context.Context, what string, o imagePullOptions)
 		a.printer().Note(fmt.Sprintf("%s: in the cache: %s", what, text))
 		return nil
 	}
-	if err := copySparse(ctx, bits.Path, o.write); err != nil {
+	err = atomicfile.CreateFrom(o.write, 0o644, func(f *os.File) error { return copySparse(ctx, bits.Path, f) })
+	if err != nil {
 		return fmt.Errorf("--write %s: %w", o.write, err)
 	}
 	a.printer().Note(fmt.Sprintf("Wrote %s: %s", o.write, text))
@@ -117,22 +119,13 @@ func sourceOf(what string) string {
 	return location(what)
 }
 
-// copySparse copies a file, and leaves holes where there are only zeros.
-func copySparse(ctx context.Context, from, to string) (err error) {
+// copySparse copies the file from into out, and leaves holes where there are only zeros.
+func copySparse(ctx context.Context, from string, out *os.File) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, out.Close()); err != nil {
-			err = errors.Join(err, os.Remove(to))
-		}
-	}()
 	block, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
 	var at int64
 	for ctx.Err() == nil {

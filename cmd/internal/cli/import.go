@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
@@ -79,7 +80,7 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNewFile(o.write, text); err != nil {
+	if err := atomicfile.Create(o.write, text, 0o644); err != nil {
 		return err
 	}
 	for _, f := range found {

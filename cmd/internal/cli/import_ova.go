@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers/ovf"
 )
@@ -65,7 +66,7 @@ func (a *App) runImportOVA(ctx context.Context, file string, o importOVAOptions)
 	if err := s.checkExtra(text, o.projectOptions); err != nil {
 		return err
 	}
-	if err := writeNewFile(o.write, text); err != nil {
+	if err := atomicfile.Create(o.write, text, 0o644); err != nil {
 		return err
 	}
 	for _, note := range w.notes {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
 )
@@ -109,10 +110,6 @@ func (s *session) isHidden(value string) bool {
 }
 
 func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("save the plan: %w", err)
-	}
 	p.Inputs = planner.Inputs{Dir: s.dir, Vars: map[string]string{}}
 	for _, file := range o.varFiles {
 		if abs, err := filepath.Abs(file); err == nil {
@@ -129,14 +126,7 @@ func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 			p.Inputs.Vars[name] = value
 		}
 	}
-	// A file that was there keeps its mode when it is opened.
-	if err = f.Chmod(0o600); err == nil {
-		err = planner.Encode(f, p)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := atomicfile.WriteFrom(path, 0o600, func(f *os.File) error { return planner.Encode(f, p) }); err != nil {
 		return fmt.Errorf("save the plan: %w", err)
 	}
 	return nil

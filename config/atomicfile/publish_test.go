@@ -1,10 +1,13 @@
-package cli
+package atomicfile_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"vmplan.dev/vmplan/config/atomicfile"
 )
 
 // TestWhatAppearsMeanwhileIsKept: an export takes its time. What somebody puts meanwhile where it is to be, stays.
@@ -16,7 +19,7 @@ func TestWhatAppearsMeanwhileIsKept(t *testing.T) {
 				name := filepath.Join(dir, "out")
 				makeThing(t, finished, filepath.Join(dir, "work"), "finished")
 				makeThing(t, there, name, "somebody's")
-				err := giveName(filepath.Join(dir, "work"), name)
+				err := atomicfile.Publish(filepath.Join(dir, "work"), name)
 				if there == "nothing" {
 					if got := readThing(t, finished, name); err != nil || got != "finished" {
 						t.Fatalf("gave %v, and the name has %q", err, got)
@@ -26,7 +29,7 @@ func TestWhatAppearsMeanwhileIsKept(t *testing.T) {
 					}
 					return
 				}
-				if err == nil || !strings.Contains(err.Error(), name+" appeared meanwhile, and is not overwritten") {
+				if !errors.Is(err, fs.ErrExist) {
 					t.Fatalf("gave %v", err)
 				}
 				if got := readThing(t, there, name); got != "somebody's" {
