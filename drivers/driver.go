@@ -39,18 +39,6 @@ type Driver interface {
 	Close() error
 }
 
-// Rules is what the planner asks of a driver: pure functions, no I/O, the same answer every time.
-type Rules interface {
-	// Normalize brings a desired or recorded object into the one canonical form that Observe answers in, and fills in the
-	// driver's own defaults. It leaves r alone. Normalizing twice changes nothing more. An object that this kind of host
-	// can never have is an error that wraps ErrUnsupported and names the field.
-	Normalize(r resource.Resource) (resource.Resource, error)
-
-	// Impact says for each host-class change from before to after (as resource.Diff lists them) what it does to a running
-	// guest; for objects other than a vm Live means "in place". before is live.
-	Impact(before, after resource.Resource) []FieldImpact
-}
-
 // Consoler is a Driver whose guests have a serial console.
 type Consoler interface {
 	// Console connects the vm's serial console until ctx ends, in ends, or the guest stops.

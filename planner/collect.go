@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -68,22 +67,13 @@ func (p *planner) collectDesired(r resource.Resource) error {
 	if err != nil {
 		o.want = nil
 		p.find(Finding{
-			Severity: SeverityError, Addr: o.addr, Path: fieldOf(err), Summary: "the host cannot have this",
+			Severity: SeverityError, Addr: o.addr, Path: drivers.FieldOf(err), Summary: "the host cannot have this",
 			Detail: fmt.Sprintf("host %q: %v", base.Host, err),
 		})
 		return nil
 	}
 	o.goal = place{base.Host, resource.Key(o.want)}
 	return nil
-}
-
-// fieldOf is the field that a Normalize error begins with.
-func fieldOf(err error) string {
-	path, _, ok := strings.Cut(err.Error(), ":")
-	if !ok || strings.ContainsAny(path, " \"") {
-		return ""
-	}
-	return path
 }
 
 func (p *planner) collectRecorded(rec *state.Record) error {

@@ -46,7 +46,7 @@ func (d *driver) Normalize(r resource.Resource) (resource.Resource, error) {
 }
 
 func unsupported(field, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", field, drivers.ErrUnsupported, fmt.Sprintf(format, args...))
+	return &drivers.FieldError{Path: field, Err: fmt.Errorf("%w: %s", drivers.ErrUnsupported, fmt.Sprintf(format, args...))}
 }
 
 func roundUp(s, unit resource.Size) resource.Size { return (s + unit - 1) / unit * unit }

@@ -52,7 +52,7 @@ func (rules) Normalize(r resource.Resource) (resource.Resource, error) {
 }
 
 func unsupported(field, why string) error {
-	return fmt.Errorf("%s: %s: %w", field, why, drivers.ErrUnsupported)
+	return &drivers.FieldError{Path: field, Err: fmt.Errorf("%s: %w", why, drivers.ErrUnsupported)}
 }
 
 func normalizePool(p *resource.Pool) {

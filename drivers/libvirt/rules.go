@@ -1,0 +1,50 @@
+//go:build !nolibvirt
+
+package libvirt
+
+import (
+	"strings"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+)
+
+// testLacks is what libvirt's test driver cannot do: it runs no guests, and has no bits in its volumes.
+var testLacks = drivers.Lacks{
+	drivers.AbilityResize:      "libvirt's test driver has no bits in its volumes",
+	drivers.AbilityReadVolumes: "libvirt's test driver has no bits in its volumes",
+	drivers.AbilityFlatten:     "libvirt's test driver has no bits in its volumes",
+	drivers.AbilityBuild:       "libvirt's test driver runs no guests, and has no bits to copy",
+	drivers.AbilityLiveDevices: "libvirt's test driver runs no guests",
+	drivers.AbilityConsole:     "libvirt's test driver runs no guests",
+	drivers.AbilityReady:       "libvirt's test driver runs no guests; leave out ready",
+	drivers.AbilityGuestFacts:  "libvirt's test driver runs no guests",
+}
+
+// Can implements drivers.Rules.
+func (d *driver) Can(a drivers.Ability) error {
+	if base, _, _ := strings.Cut(d.uri.Scheme, "+"); base == "test" {
+		return testLacks.Can(a)
+	}
+	return nil
+}
+
+// Defaults implements drivers.Rules.
+func (d *driver) Defaults() drivers.Defaults {
+	return drivers.Defaults{
+		HostDefaults: resource.HostDefaults{
+			PoolName: "default", PoolPath: "/var/lib/libvirt/images",
+			DiskFormat: "qcow2", Formats: []string{"qcow2", "raw"},
+			OwnFolders: []string{"/var/lib/libvirt"},
+		},
+		SnapshotFormats: []string{"qcow2"},
+		InstallUEFI:     "Install it there (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf)",
+		InstallTPM:      "Install swtpm there (Debian and Ubuntu: swtpm and swtpm-tools; Fedora: swtpm-tools)",
+		LetWrite:        "let libvirt write there: mount the file system for writing, or give the folder to the user that libvirt's daemon runs as",
+	}
+}
+
+// Marks implements drivers.Rules: libvirt keeps metadata of domains and networks, and of nothing else.
+func (d *driver) Marks(kind resource.Kind) bool {
+	return kind == resource.KindVM || kind == resource.KindNetwork
+}
