@@ -44,7 +44,7 @@ func (p *planner) collect() error {
 	for _, o := range p.sorted {
 		p.locate(o)
 	}
-	p.search()
+	p.findRenamedVMs()
 	for _, o := range p.sorted {
 		p.identify(o)
 	}
@@ -57,22 +57,22 @@ func (p *planner) collectDesired(r resource.Resource) error {
 	if err != nil {
 		return err
 	}
-	o := &object{addr: base.Addr, kind: r.Kind(), file: r}
+	o := &object{addr: base.Addr, kind: r.Kind(), declared: r}
 	p.objects[o.addr] = o
 	p.sorted = append(p.sorted, o)
 	if p.in.Destroy {
 		return nil
 	}
-	o.want, err = h.Rules.Normalize(r)
+	o.desired, err = h.Rules.Normalize(r)
 	if err != nil {
-		o.want = nil
-		p.find(Finding{
+		o.desired = nil
+		p.addFinding(Finding{
 			Severity: SeverityError, Addr: o.addr, Path: drivers.FieldOf(err), Summary: "the host cannot have this",
 			Detail: fmt.Sprintf("host %q: %v", base.Host, err),
 		})
 		return nil
 	}
-	o.goal = place{base.Host, resource.Key(o.want)}
+	o.destination = location{base.Host, resource.Key(o.desired)}
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 	if err != nil {
 		return err
 	}
-	h.lived = true
+	h.hasObjects = true
 	o := p.objects[base.Addr]
 	if o == nil {
 		o = &object{addr: base.Addr, kind: rec.Object.Kind()}
@@ -95,69 +95,69 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 		return fmt.Errorf("plan: %s is a %s, but recorded as a %s", o.addr, o.kind, rec.Object.Kind())
 	}
 	if from != base.Addr {
-		o.from = from
+		o.movedFrom = from
 	}
 	// A record that today's rules do not take is compared as it stands.
-	if o.was, err = h.Rules.Normalize(rec.Object); err != nil {
-		o.was = rec.Object
+	if o.recorded, err = h.Rules.Normalize(rec.Object); err != nil {
+		o.recorded = rec.Object
 	}
-	o.rec, o.stale = rec, stale
-	o.at = place{base.Host, resource.Key(o.was)}
+	o.record, o.staleRefs = rec, stale
+	o.location = location{base.Host, resource.Key(o.recorded)}
 	return nil
 }
 
 // locate notes who is at a place. Of two that are recorded there, it is the one that did not yield.
 func (p *planner) locate(o *object) {
-	at := o.at
-	if o.rec == nil {
-		at = o.goal
+	at := o.location
+	if o.record == nil {
+		at = o.destination
 	} else {
-		o.live = p.liveAt(o.at)
-		if o.unfinished() && (o.want == nil || o.at != o.goal) {
-			o.live = &drivers.Object{Resource: o.was}
+		o.live = p.liveAt(o.location)
+		if o.unfinished() && (o.desired == nil || o.location != o.destination) {
+			o.live = &drivers.Object{Resource: o.recorded}
 		}
 	}
-	if at != (place{}) {
-		p.claim(at, o)
+	if at != (location{}) {
+		p.occupy(at, o)
 	}
-	if img, ok := o.was.(*resource.Image); ok && img.Builds() && mayBeHalf(o.rec) {
+	if img, ok := o.recorded.(*resource.Image); ok && img.Builds() && mayBeHalf(o.record) {
 		// What a dead run left of it stands upon what it is made from.
-		p.claim(place{o.at.host, volumeKey(img.BuildID())}, o)
+		p.occupy(location{o.location.host, volumeKey(img.BuildID())}, o)
 	}
 }
 
-// claim notes that o is at a place, unless one that does not yield is there.
-func (p *planner) claim(at place, o *object) {
-	if other := p.atPlace[at]; other == nil || other.rec == nil || o.rec != nil && p.yields(other, o) {
-		p.atPlace[at] = o
+// occupy notes that o is at a place, unless one that does not yield is there.
+func (p *planner) occupy(at location, o *object) {
+	if other := p.byLocation[at]; other == nil || other.record == nil || o.record != nil && p.isSuperseded(other, o) {
+		p.byLocation[at] = o
 	}
 }
 
-// yields tells whether other, recorded at the same place as o, is there no longer: a replacement left it behind, or it moved to
+// isSuperseded tells whether other, recorded at the same place as o, is there no longer: a replacement left it behind, or it moved to
 // o's address and that was cut short.
-func (p *planner) yields(other, o *object) bool {
+func (p *planner) isSuperseded(other, o *object) bool {
 	switch {
-	case other.rec.Status == state.StatusDeleting:
+	case other.record.Status == state.StatusDeleting:
 		return true
-	case (other.file != nil) != (o.file != nil):
-		return o.file != nil
+	case (other.declared != nil) != (o.declared != nil):
+		return o.declared != nil
 	}
-	return p.stray(other) && !p.stray(o)
+	return p.ownerMovedAway(other) && !p.ownerMovedAway(o)
 }
 
-// stray tells whether the object is a part of a block that has moved on.
-func (p *planner) stray(o *object) bool {
+// ownerMovedAway tells whether the object is a part of a block that has moved on.
+func (p *planner) ownerMovedAway(o *object) bool {
 	if o.addr.Part == "" {
 		return false
 	}
 	owner := p.objects[o.addr.Owner()]
-	return owner == nil || owner.rec == nil || p.atPlace[owner.at] != owner
+	return owner == nil || owner.record == nil || p.byLocation[owner.location] != owner
 }
 
-// search finds recorded vms by the mark they bear, where there is none of the recorded name: they were renamed, by hand or by
+// findRenamedVMs finds recorded vms by the mark they bear, where there is none of the recorded name: they were renamed, by hand or by
 // a run that was cut short.
-func (p *planner) search() {
-	lost := p.lost()
+func (p *planner) findRenamedVMs() {
+	lost := p.missingVMs()
 	if len(lost) == 0 {
 		return
 	}
@@ -171,34 +171,34 @@ func (p *planner) search() {
 				continue
 			}
 			if o := lost[live.Mark.Addr]; o != nil {
-				p.recognise(o, live, place{h.label, key})
+				p.acceptRenamedVM(o, live, location{h.label, key})
 			}
 		}
 	}
 }
 
-// lost gives the recorded vms that are not where they are recorded, by the addresses that their marks may have.
-func (p *planner) lost() map[resource.Addr]*object {
+// missingVMs gives the recorded vms that are not where they are recorded, by the addresses that their marks may have.
+func (p *planner) missingVMs() map[resource.Addr]*object {
 	lost := map[resource.Addr]*object{}
 	for _, o := range p.sorted {
-		if o.kind == resource.KindVM && o.rec != nil && o.live == nil {
-			lost[cmp.Or(o.from, o.addr)], lost[o.addr] = o, o
+		if o.kind == resource.KindVM && o.record != nil && o.live == nil {
+			lost[cmp.Or(o.movedFrom, o.addr)], lost[o.addr] = o, o
 		}
 	}
 	return lost
 }
 
-// recognise takes live for the lost vm, if it is that and nobody else's.
-func (p *planner) recognise(o *object, live *drivers.Object, at place) {
-	if o.live != nil || o.at.host != at.host || uuidOf(o.was) != uuidOf(live.Resource) {
+// acceptRenamedVM takes live for the lost vm, if it is that and nobody else's.
+func (p *planner) acceptRenamedVM(o *object, live *drivers.Object, at location) {
+	if o.live != nil || o.location.host != at.host || uuidOf(o.recorded) != uuidOf(live.Resource) {
 		return
 	}
-	if taken := p.atPlace[at]; taken != nil && taken.rec != nil && taken.addr == live.Mark.Addr {
+	if taken := p.byLocation[at]; taken != nil && taken.record != nil && taken.addr == live.Mark.Addr {
 		return
 	}
-	if p.atPlace[o.at] == o {
-		delete(p.atPlace, o.at)
+	if p.byLocation[o.location] == o {
+		delete(p.byLocation, o.location)
 	}
-	o.at, o.live = at, live
-	p.atPlace[at] = o
+	o.location, o.live = at, live
+	p.byLocation[at] = o
 }

@@ -14,20 +14,20 @@ import (
 func (p *planner) compare(o *object) {
 	p.keepOrigin(o)
 	ignored := ignoredPaths(o)
-	if p.staysUpon(o) {
+	if p.keepsOldBase(o) {
 		ignored = append(slices.Clone(ignored), "backing")
 	}
-	name := p.stageName(o)
+	name := p.postponeRename(o)
 	live := o.liveResource()
-	o.before, o.after = resource.Overlay(o.want, o.was, live)
+	o.before, o.after = resource.Overlay(o.desired, o.recorded, live)
 	for _, path := range ignored {
 		resource.Keep(o.after, o.before, path)
 	}
-	o.record = p.recordOf(o, ignored)
+	o.toRecord = p.recordOf(o, ignored)
 	o.changes = hostChanges(resource.Diff(o.before, o.after))
-	p.weigh(o)
+	p.assessImpacts(o)
 	recorded := o.compareRecord()
-	if o.rec != nil && o.rec.Status == state.StatusReady && (len(o.changes) > 0 || o.rewrite) {
+	if o.record != nil && o.record.Status == state.StatusReady && (len(o.changes) > 0 || o.recordChanged) {
 		p.compareDrift(o, ignored, live)
 	}
 	p.compareGuest(o, ignored)
@@ -37,17 +37,17 @@ func (p *planner) compare(o *object) {
 	case o.impact == drivers.ImpactReplace:
 		o.fate, o.cause = fateReplace, worstCause(o.fields)
 	case o.cause != "":
-	case o.halfway():
+	case o.restoreUnfinished():
 		o.cause = "bringing it back to what it was before a change was not finished"
-	case o.rec != nil && o.rec.Status == state.StatusCreating:
+	case o.record != nil && o.record.Status == state.StatusCreating:
 		o.cause = "an earlier run was not finished"
 	case o.inactive && len(o.changes) == 0:
 		o.cause = "is not active on the host"
-	case !recorded && len(o.changes)+len(o.guest) > 0 && o.was != nil:
+	case !recorded && len(o.changes)+len(o.guestChanges) > 0 && o.recorded != nil:
 		o.cause = "changed outside of vmplan"
-	case !o.from.IsZero() && len(o.fields) == 0:
-		o.cause = fmt.Sprintf("moved from %s", o.from)
-	case o.stale && len(o.fields) == 0:
+	case !o.movedFrom.IsZero() && len(o.fields) == 0:
+		o.cause = fmt.Sprintf("moved from %s", o.movedFrom)
+	case o.staleRefs && len(o.fields) == 0:
 		o.cause = "what it refers to has moved"
 	default:
 		o.cause = "changed in the files"
@@ -56,15 +56,15 @@ func (p *planner) compare(o *object) {
 
 // compareReplaced does as much for an object that is replaced anyway: so that the plan can say what differs.
 func (p *planner) compareReplaced(o *object) {
-	o.record = p.recordOf(o, nil)
-	o.before, o.after = resource.Overlay(o.want, o.was, o.liveResource())
+	o.toRecord = p.recordOf(o, nil)
+	o.before, o.after = resource.Overlay(o.desired, o.recorded, o.liveResource())
 	o.changes = hostChanges(resource.Diff(o.before, o.after))
 	o.impact = drivers.ImpactReplace
 	for _, c := range o.changes {
 		o.fields = append(o.fields, fieldChanges(c, drivers.ImpactReplace, "")...)
 	}
 	o.compareRecord()
-	if img, ok := o.want.(*resource.Image); ok && !img.From.IsZero() {
+	if img, ok := o.desired.(*resource.Image); ok && !img.From.IsZero() {
 		for i, f := range o.fields {
 			if causeOf(f.Path) != "" { // other bits, although no host has a place for these fields
 				o.fields[i].Impact = drivers.ImpactReplace
@@ -75,30 +75,30 @@ func (p *planner) compareReplaced(o *object) {
 
 // compareRecord notes what only the record has otherwise than it should, and tells whether the files changed.
 func (o *object) compareRecord() bool {
-	if o.was == nil {
+	if o.recorded == nil {
 		return false
 	}
 	changed := map[string]bool{}
 	for _, c := range o.changes {
 		changed[c.Path] = true
 	}
-	diff := resource.Diff(o.was, o.record)
+	diff := resource.Diff(o.recorded, o.toRecord)
 	for _, c := range diff {
 		if !changed[c.Path] {
 			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactRecord, "")...)
 		}
 	}
-	o.rewrite = len(diff) > 0 || o.rec.Status != state.StatusReady || o.stale || o.rec.Restoring != "" && o.on()
+	o.recordChanged = len(diff) > 0 || o.record.Status != state.StatusReady || o.staleRefs || o.record.Restoring != "" && o.isOn()
 	return len(diff) > 0
 }
 
 // compareDrift lists what somebody else changed: what was recorded against what is live.
 func (p *planner) compareDrift(o *object, ignored []string, live resource.Resource) {
-	if o.stored() && live.Base().Name != o.was.Base().Name { // which no host knows
+	if o.stored() && live.Base().Name != o.recorded.Base().Name { // which no host knows
 		live = resource.Clone(live)
-		live.Base().Name = o.was.Base().Name
+		live.Base().Name = o.recorded.Base().Name
 	}
-	now, then := resource.Overlay(o.was, nil, live)
+	now, then := resource.Overlay(o.recorded, nil, live)
 	for _, path := range ignored {
 		resource.Keep(then, now, path)
 	}
@@ -118,7 +118,7 @@ func (p *planner) compareActive(o *object) {
 	}
 	o.inactive = true
 	o.fields = append(o.fields, fieldChange("active", false, true, drivers.ImpactLive, ""))
-	if o.rec != nil && o.rec.Status == state.StatusReady {
+	if o.record != nil && o.record.Status == state.StatusReady {
 		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: []FieldChange{fieldChange("active", true, false, drivers.ImpactRecord, "")}})
 	}
 }
@@ -126,8 +126,8 @@ func (p *planner) compareActive(o *object) {
 // recordOf is what will be recorded of the object: what is desired, with ignored fields as they were and what only doing
 // could tell carried over.
 func (p *planner) recordOf(o *object, ignored []string) resource.Resource {
-	if img, ok := o.want.(*resource.Image); ok && o.was != nil && o.at == o.goal {
-		was := o.was.(*resource.Image)
+	if img, ok := o.desired.(*resource.Image); ok && o.recorded != nil && o.location == o.destination {
+		was := o.recorded.(*resource.Image)
 		img = resource.Clone(img)
 		if img.Digest == "" {
 			img.Digest = was.Digest
@@ -135,24 +135,24 @@ func (p *planner) recordOf(o *object, ignored []string) resource.Resource {
 		if was.Pin != nil {
 			img.Pin = was.Pin
 		}
-		o.want = img
+		o.desired = img
 	}
-	if len(ignored) == 0 || o.was == nil {
-		return o.want
+	if len(ignored) == 0 || o.recorded == nil {
+		return o.desired
 	}
-	out := resource.Clone(o.want)
+	out := resource.Clone(o.desired)
 	for _, path := range ignored {
-		resource.Keep(out, o.was, path)
+		resource.Keep(out, o.recorded, path)
 	}
 	return out
 }
 
-// weigh asks the host's rules what the changes do.
-func (p *planner) weigh(o *object) {
+// assessImpacts asks the host's rules what the changes do.
+func (p *planner) assessImpacts(o *object) {
 	if len(o.changes) == 0 {
 		return
 	}
-	o.impacts = impactsByPath(p.hosts[o.at.host].Rules.Impact(o.before, o.after))
+	o.impacts = impactsByPath(p.hosts[o.location.host].Rules.Impact(o.before, o.after))
 	has := o.guestHas()
 	for _, c := range o.changes {
 		i, ok := o.impacts[c.Path]
@@ -162,7 +162,7 @@ func (p *planner) weigh(o *object) {
 		if o.kind != resource.KindVM && i.Impact != drivers.ImpactReplace {
 			i.Impact = min(i.Impact, drivers.ImpactLive)
 		}
-		i = p.policy(o, c.Path, i)
+		i = p.applyUpdatePolicy(o, c.Path, i)
 		if i.Impact > drivers.ImpactLive && i.Impact < drivers.ImpactReplace && has(c.Path) {
 			i.Impact, i.Note = drivers.ImpactLive, "the running guest still has it so"
 		}
@@ -188,7 +188,7 @@ func hostChanges(list []resource.Change) []resource.Change {
 }
 
 func ignoredPaths(o *object) []string {
-	if l := o.want.Base().Lifecycle; l != nil {
+	if l := o.desired.Base().Lifecycle; l != nil {
 		return l.IgnoreChanges
 	}
 	return nil
@@ -196,9 +196,9 @@ func ignoredPaths(o *object) []string {
 
 // liveResource is the live object, in the type of the desired one. Bits in a pool have no name but their file.
 func (o *object) liveResource() resource.Resource {
-	model := o.want
+	model := o.desired
 	if model == nil {
-		model = o.was
+		model = o.recorded
 	}
 	live := o.live.Resource
 	if live.Kind() != model.Kind() {

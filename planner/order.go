@@ -16,22 +16,22 @@ func (p *planner) link() {
 		p.linkMove(o)
 		p.linkTriggered(o)
 		o.linkDisks()
-		p.linkLent(o)
+		p.linkCopies(o)
 	}
 	for _, o := range p.sorted {
-		p.wakeAnyway(o)
+		p.startAfterFailedCopy(o)
 	}
-	for _, old := range p.left {
-		p.linkUsers(old.gone, old, old.leans)
+	for _, old := range p.leftovers {
+		p.linkUsers(old.deleted, old, old.dependents)
 		p.linkFormerBase(old)
 	}
 	for _, o := range p.sorted {
 		p.linkFormerBase(o)
-		if o.old != nil && len(o.steps) > 0 {
-			o.steps[o.head].after(o.old.set)
+		if o.predecessor != nil && len(o.steps) > 0 {
+			o.steps[o.preamble].after(o.predecessor.updated)
 		}
-		if o.former != nil && len(o.steps) > 0 && len(o.former.steps) > 0 {
-			o.former.steps[0].after(o.steps[0])
+		if o.restoredFrom != nil && len(o.steps) > 0 && len(o.restoredFrom.steps) > 0 {
+			o.restoredFrom.steps[0].after(o.steps[0])
 		}
 		if o.occupant != nil {
 			o.arrives().after(o.occupant.departs())
@@ -48,12 +48,12 @@ func (p *planner) linkForward(o *object) {
 	}
 	first := ups[0]
 	_, marks := first.Op.Op.(*drivers.SetMark)
-	for _, n := range o.needs {
+	for _, n := range o.requires {
 		switch {
-		case slices.Contains(n.lends, o): // see linkLent
-		case o.fate == fateKeep && !uses(o.want, n.goal.key):
-			first.ratherAfter(n.done()) // depends_on, of one that is there already
-		case marks && (!o.adopt || n.fate == fateReplace && n.rec != nil):
+		case slices.Contains(n.copiedBy, o): // see linkLent
+		case o.fate == fateKeep && !uses(o.desired, n.destination.key):
+			first.preferAfter(n.done()) // depends_on, of one that is there already
+		case marks && (!o.adopt || n.fate == fateReplace && n.record != nil):
 			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced. Only
 			// what is taken over by being attached must be recorded before.
 			if len(ups) > 1 {
@@ -79,13 +79,13 @@ func (o *object) bringUp() []*step {
 // linkBack lets what takes the object down wait: for those that use it, and, when it is to come back, for all that can be
 // made ready before, so that a download that fails does not find the old one gone already.
 func (p *planner) linkBack(o *object) {
-	if len(o.steps) == o.head {
+	if len(o.steps) == o.preamble {
 		return
 	}
-	head := o.steps[o.head]
-	if o.fate == fateRelease && o.rec != nil {
+	head := o.steps[o.preamble]
+	if o.fate == fateRelease && o.record != nil {
 		// What it stands on first: otherwise a run that is cut short could find that used by nobody it knows.
-		for _, a := range o.rec.DependsOn {
+		for _, a := range o.record.DependsOn {
 			if n := p.objects[a]; n != nil && n.fate == fateRelease && len(n.steps) > 0 {
 				head.after(n.steps[len(n.steps)-1])
 			}
@@ -93,20 +93,20 @@ func (p *planner) linkBack(o *object) {
 		return
 	}
 	switch {
-	case o.fate == fateDelete, o.fate == fateReplace && !o.deferred:
-		p.linkUsers(head, o, o.leans)
-	case o.off == nil:
+	case o.fate == fateDelete, o.fate == fateReplace && !o.createBeforeDelete:
+		p.linkUsers(head, o, o.dependents)
+	case o.stopped == nil:
 		return
 	default:
-		head = o.off
+		head = o.stopped
 	}
-	if o.want == nil {
+	if o.desired == nil {
 		return
 	}
-	for _, n := range o.needs {
+	for _, n := range o.requires {
 		p.linkEarly(head, n)
-		if n.fate == fateReplace && !n.deferred {
-			for _, nn := range n.needs {
+		if n.fate == fateReplace && !n.createBeforeDelete {
+			for _, nn := range n.requires {
 				p.linkEarly(head, nn)
 			}
 		}
@@ -114,9 +114,9 @@ func (p *planner) linkBack(o *object) {
 }
 
 func (p *planner) linkEarly(head *step, n *object) {
-	again := n.fate == fateReplace && !n.deferred
-	if !again && !p.isShaky(n) {
-		head.ratherAfter(n.done())
+	again := n.fate == fateReplace && !n.createBeforeDelete
+	if !again && !p.willDependOnReplaced(n) {
+		head.preferAfter(n.done())
 	}
 }
 
@@ -134,32 +134,32 @@ func (p *planner) linkUsers(s *step, o *object, leans []*object) {
 func (p *planner) leaves(u, o *object) *step {
 	switch u.fate {
 	case fateDelete:
-		return u.gone
+		return u.deleted
 	case fateCreate:
 		if u.halfBuiltOn(o) {
-			return u.made
+			return u.created
 		}
 	case fateReplace:
-		if u.old == o {
+		if u.predecessor == o {
 			return nil
 		}
 		return u.departs()
 	case fateKeep:
 		switch {
-		case u.live == nil || u.at.host != o.at.host:
+		case u.live == nil || u.location.host != o.location.host:
 			return nil
-		case u.yielded != nil:
+		case u.displaced != nil:
 			return u.departs()
-		case u.guard != nil && !uses(u.after, o.at.key):
-			return u.guard // until then it may come back
-		case uses(u.after, o.at.key):
-			return u.off
-		case slices.Contains(u.needs, o):
+		case u.unprotected != nil && !uses(u.after, o.location.key):
+			return u.unprotected // until then it may come back
+		case uses(u.after, o.location.key):
+			return u.stopped
+		case slices.Contains(u.requires, o):
 			return nil
-		case u.off != nil && (u.set == nil || !uses(u.live.Resource, o.at.key)):
-			return u.off
-		case uses(u.live.Resource, o.at.key), u.live.Running != nil && uses(u.live.Running, o.at.key):
-			return u.set
+		case u.stopped != nil && (u.updated == nil || !uses(u.live.Resource, o.location.key)):
+			return u.stopped
+		case uses(u.live.Resource, o.location.key), u.live.Running != nil && uses(u.live.Running, o.location.key):
+			return u.updated
 		}
 	}
 	return nil
@@ -168,12 +168,12 @@ func (p *planner) leaves(u, o *object) *step {
 // departs is the step that takes the object from its old place.
 func (o *object) departs() *step {
 	switch {
-	case o.old != nil:
-		return o.old.gone // nil when that is postponed
+	case o.predecessor != nil:
+		return o.predecessor.deleted // nil when that is postponed
 	case o.renamed():
 		return o.renames()
 	}
-	return o.gone
+	return o.deleted
 }
 
 // arrives is the step that brings the object to its new place.
@@ -185,7 +185,7 @@ func (o *object) arrives() *step {
 }
 
 // renamed tells whether the object is kept under another name.
-func (o *object) renamed() bool { return o.fate == fateKeep && o.at != o.goal }
+func (o *object) renamed() bool { return o.fate == fateKeep && o.location != o.destination }
 
 // renames is the first of the updates, which gives the object its new name.
 func (o *object) renames() *step {
@@ -214,15 +214,15 @@ func (s *step) after(dep *step) {
 	}
 }
 
-// ratherAfter is after, unless the two would wait for each other then.
-func (s *step) ratherAfter(dep *step) {
+// preferAfter is after, unless the two would wait for each other then.
+func (s *step) preferAfter(dep *step) {
 	if s == nil || dep == nil || dep == s || slices.Contains(s.deps, dep) {
 		return
 	}
-	if s.soft == nil {
-		s.soft = map[*step]bool{}
+	if s.optional == nil {
+		s.optional = map[*step]bool{}
 	}
-	s.soft[dep] = true
+	s.optional[dep] = true
 	s.after(dep)
 }
 
@@ -237,7 +237,7 @@ func (p *planner) linkHosts() {
 	ends := map[string][]*step{}
 	for _, s := range p.steps {
 		if h := p.hosts[s.Host]; h != nil && len(s.deps) == 0 && !s.last {
-			s.after(h.record)
+			s.after(h.recordStep)
 		}
 		if !needed[s] && !s.last {
 			ends[s.Host] = append(ends[s.Host], s)
@@ -261,7 +261,7 @@ func (p *planner) order() {
 		s.deps = slices.Compact(s.deps)
 	}
 	circle := p.walk()
-	for circle != nil && loosen(circle) {
+	for circle != nil && dropOptional(circle) {
 		circle = p.walk()
 	}
 	if circle != nil {
@@ -273,32 +273,32 @@ func (p *planner) order() {
 func (p *planner) walk() (circle []*step) {
 	p.plan.Steps = make([]Step, 0, len(p.steps))
 	for _, s := range p.steps {
-		s.seen, s.DependsOn, s.Rescue = 0, nil, nil
+		s.visit, s.DependsOn, s.Rescue = 0, nil, nil
 	}
 	var path []*step
 	var visit func(*step) bool
 	visit = func(s *step) bool {
-		if s.seen == visited {
+		if s.visit == visited {
 			return true
 		}
 		path = append(path, s)
-		if s.seen == visiting {
+		if s.visit == visiting {
 			return false
 		}
-		s.seen = visiting
+		s.visit = visiting
 		for _, d := range s.deps {
 			if !visit(d) {
 				return false
 			}
 			s.DependsOn = append(s.DependsOn, d.ID)
 		}
-		for _, d := range s.saves {
+		for _, d := range s.rescues {
 			if !visit(d) {
 				return false
 			}
 			s.Rescue = append(s.Rescue, d.ID)
 		}
-		s.seen = visited
+		s.visit = visited
 		path = path[:len(path)-1]
 		p.plan.Steps = append(p.plan.Steps, s.Step)
 		return true
@@ -316,10 +316,10 @@ const (
 	visited  = 2
 )
 
-// loosen drops what need not be waited for from a circle, and tells whether there was any.
-func loosen(circle []*step) bool {
+// dropOptional drops what need not be waited for from a circle, and tells whether there was any.
+func dropOptional(circle []*step) bool {
 	for i, s := range circle[:len(circle)-1] {
-		if d := circle[i+1]; s.soft[d] {
+		if d := circle[i+1]; s.optional[d] {
 			s.deps = slices.DeleteFunc(s.deps, func(x *step) bool { return x == d })
 			return true
 		}
@@ -334,7 +334,7 @@ func (p *planner) refuseCircle(circle []*step) {
 		ids[i] = s.ID
 	}
 	p.plan.Steps = nil
-	p.find(Finding{
+	p.addFinding(Finding{
 		Severity: SeverityError, Addr: circle[0].Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
 			"Each of these waits for the next: %s. Apply the change in two parts, for example with --target.", strings.Join(ids, " → ")),
 	})

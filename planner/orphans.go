@@ -36,7 +36,7 @@ func Orphans(in Input) []Orphan {
 		switch rec := in.State.Records[m.Addr]; {
 		case live.builds():
 			o.Why, o.Wanted = leftBuilding(m.Addr), false
-		case rec != nil && recordedAt(in, rec) != live.place:
+		case rec != nil && recordedLocation(in, rec) != live.location:
 			o.Why, o.Wanted = "bears the mark of another object, as copies made by hand do", false
 		case rec != nil && rec.Status != state.StatusReleased:
 			continue
@@ -57,19 +57,19 @@ func Orphans(in Input) []Orphan {
 	return out
 }
 
-func recordedAt(in Input, rec *state.Record) place {
+func recordedLocation(in Input, rec *state.Record) location {
 	r := rec.Object
 	if h, ok := in.Hosts[r.Base().Host]; ok {
 		if n, err := h.Rules.Normalize(r); err == nil {
 			r = n
 		}
 	}
-	return place{r.Base().Host, resource.Key(r)}
+	return location{r.Base().Host, resource.Key(r)}
 }
 
 // divide tells the disks that are the vm's own, by their names and because nobody else uses them, from the others.
 func (o *Orphan) divide(h Host, vm *resource.VM) {
-	for _, part := range disksAsParts(vm) {
+	for _, part := range partsOfDisks(vm) {
 		id := resource.VolumeID(part)
 		live := h.Observed.Objects[resource.Key(part)]
 		switch {

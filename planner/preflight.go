@@ -16,9 +16,9 @@ func (p *planner) preflight() {
 		if h.Observed == nil {
 			continue
 		}
-		f := &flight{planner: p, host: h, facts: &h.Observed.Facts, pools: map[place]*fill{}}
+		f := &preflightCheck{planner: p, host: h, facts: &h.Observed.Facts, pools: map[location]*poolUse{}}
 		for _, o := range p.sorted {
-			if o.goal.host == h.label && o.want != nil {
+			if o.destination.host == h.label && o.desired != nil {
 				f.check(o)
 			}
 		}
@@ -27,46 +27,46 @@ func (p *planner) preflight() {
 	}
 }
 
-// flight is the preflight of one host.
-type flight struct {
+// preflightCheck is the preflight of one host.
+type preflightCheck struct {
 	*planner
-	host   *host
-	facts  *drivers.Facts
-	starts []*object // vms that the plan starts, and that are off now
-	needs  resource.Size
-	pools  map[place]*fill
+	host           *host
+	facts          *drivers.Facts
+	starting       []*object // vms that the plan starts, and that are off now
+	startingMemory resource.Size
+	pools          map[location]*poolUse
 }
 
-// fill is what the plan puts into a pool.
-type fill struct {
+// poolUse is what the plan puts into a pool.
+type poolUse struct {
 	pool        *object
 	whole, thin resource.Size // what is taken at once; what may be taken as guests write
 	largest     *object       // of what is taken at once
 }
 
-func (f *flight) warn(o *object, path, summary, detail string) {
-	f.find(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
+func (f *preflightCheck) warn(o *object, path, summary, detail string) {
+	f.addFinding(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
 }
 
-func (f *flight) check(o *object) {
-	switch want := o.want.(type) {
+func (f *preflightCheck) check(o *object) {
+	switch want := o.desired.(type) {
 	case *resource.VM:
 		f.checkVM(o, want)
 	case *resource.Network:
-		if want.Mode == "bridge" && o.makes("bridge") {
+		if want.Mode == "bridge" && o.creates("bridge") {
 			f.checkBridge(o, "bridge", want.Bridge)
 		}
 	case *resource.Pool:
-		if o.makes("path") {
+		if o.creates("path") {
 			f.checkFolder(o, want)
 		}
 	case *resource.Volume:
-		f.fill(o, want)
+		f.addPoolUse(o, want)
 	}
 }
 
-// makes tells whether the plan makes the object, or changes the field of it or a field in it.
-func (o *object) makes(path string) bool {
+// creates tells whether the plan makes the object, or changes the field of it or a field in it.
+func (o *object) creates(path string) bool {
 	if o.fate == fateCreate || o.fate == fateReplace {
 		return true
 	}
@@ -75,20 +75,20 @@ func (o *object) makes(path string) bool {
 	})
 }
 
-func (f *flight) checkVM(o *object, vm *resource.VM) {
-	if o.start && !o.on() {
-		f.starts = append(f.starts, o)
-		f.needs += vm.Memory
+func (f *preflightCheck) checkVM(o *object, vm *resource.VM) {
+	if o.start && !o.isOn() {
+		f.starting = append(f.starting, o)
+		f.startingMemory += vm.Memory
 	}
-	if o.makes("memory") || o.start {
+	if o.creates("memory") || o.start {
 		f.checkSize(o, vm)
 	}
 	for _, nic := range vm.NICs {
-		if nic.Bridge != "" && nic.Network.IsZero() && o.makes("nic."+nic.Label) {
+		if nic.Bridge != "" && nic.Network.IsZero() && o.creates("nic."+nic.Label) {
 			f.checkBridge(o, "nic."+nic.Label+".bridge", nic.Bridge)
 		}
 	}
-	if vm.DomainType == "kvm" && len(f.facts.DomainTypes) > 0 && !slices.Contains(f.facts.DomainTypes, "kvm") && (o.makes("domain_type") || o.start) {
+	if vm.DomainType == "kvm" && len(f.facts.DomainTypes) > 0 && !slices.Contains(f.facts.DomainTypes, "kvm") && (o.creates("domain_type") || o.start) {
 		f.refuseAt(o, "domain_type", "the host has no kvm", fmt.Sprintf(
 			`%s is to run with kvm, which does not work on host %q: its processor, or the machine around it, does not give it. Take out domain_type = "kvm" of the host block, and guests run emulated; or switch virtualisation on in the machine's firmware.`,
 			o.addr, f.host.label))
@@ -100,7 +100,7 @@ func (f *flight) checkVM(o *object, vm *resource.VM) {
 }
 
 // checkSize compares a vm with the whole host.
-func (f *flight) checkSize(o *object, vm *resource.VM) {
+func (f *preflightCheck) checkSize(o *object, vm *resource.VM) {
 	if f.facts.Memory > 0 && vm.Memory > f.facts.Memory {
 		f.refuseAt(o, "memory", "more memory than the host has", fmt.Sprintf(
 			"%s is to have %s, and host %q has %s in all. Give it less memory, or another host.", o.addr, vm.Memory, f.host.label, f.facts.Memory))
@@ -112,31 +112,31 @@ func (f *flight) checkSize(o *object, vm *resource.VM) {
 }
 
 // checkGuest compares a vm with what guests of its sort can have.
-func (f *flight) checkGuest(o *object, vm *resource.VM, can *drivers.GuestFacts) {
+func (f *preflightCheck) checkGuest(o *object, vm *resource.VM, can *drivers.GuestFacts) {
 	refuse := func(path, what, has, fix string) {
 		f.refuseAt(o, path, "the host cannot have this", fmt.Sprintf("%s asks for %s; host %q has %s. %s", o.addr, what, f.host.label, has, fix))
 	}
-	if vm.Machine != "" && len(can.Machines) > 0 && !slices.Contains(can.Machines, vm.Machine) && o.makes("machine") {
+	if vm.Machine != "" && len(can.Machines) > 0 && !slices.Contains(can.Machines, vm.Machine) && o.creates("machine") {
 		refuse("machine", fmt.Sprintf("machine = %q", vm.Machine), "none of that name", "There are: "+some(can.Machines)+".")
 		return // of a machine that there is not the rest is not known either
 	}
-	if can.MaxVCPUs > 0 && max(vm.VCPUs, vm.MaxVCPUs) > can.MaxVCPUs && (o.makes("vcpus") || o.makes("max_vcpus")) {
+	if can.MaxVCPUs > 0 && max(vm.VCPUs, vm.MaxVCPUs) > can.MaxVCPUs && (o.creates("vcpus") || o.creates("max_vcpus")) {
 		refuse("vcpus", fmt.Sprintf("up to %d vCPUs", max(vm.VCPUs, vm.MaxVCPUs)), fmt.Sprintf("at most %d for such a guest", can.MaxVCPUs), "Ask for fewer.")
 	}
-	if vm.CPU != "" && can.CPUs != nil && !slices.Contains(can.CPUs, vm.CPU) && o.makes("cpu") {
+	if vm.CPU != "" && can.CPUs != nil && !slices.Contains(can.CPUs, vm.CPU) && o.creates("cpu") {
 		refuse("cpu", fmt.Sprintf("cpu = %q", vm.CPU), "no such CPU model for such a guest", "There are: "+some(can.CPUs)+".")
 	}
-	if vm.Firmware != "" && can.Firmwares != nil && !slices.Contains(can.Firmwares, vm.Firmware) && o.makes("firmware") {
+	if vm.Firmware != "" && can.Firmwares != nil && !slices.Contains(can.Firmwares, vm.Firmware) && o.creates("firmware") {
 		fix := "There is: " + some(can.Firmwares) + "."
 		if vm.Firmware == "uefi" {
 			fix = `Install it there (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf), or set firmware = "bios".`
 		}
 		refuse("firmware", fmt.Sprintf("firmware = %q", vm.Firmware), "none for such a guest", fix)
 	}
-	if vm.SecureBoot != nil && *vm.SecureBoot && slices.Contains(can.Firmwares, "uefi") && !can.SecureBoot && o.makes("secure_boot") {
+	if vm.SecureBoot != nil && *vm.SecureBoot && slices.Contains(can.Firmwares, "uefi") && !can.SecureBoot && o.creates("secure_boot") {
 		refuse("secure_boot", "secure boot", "no firmware that does that", "Install one there, or set secure_boot = false.")
 	}
-	if vm.TPM != nil && can.TPMs != nil && !slices.Contains(can.TPMs, vm.TPM.Version) && o.makes("tpm") {
+	if vm.TPM != nil && can.TPMs != nil && !slices.Contains(can.TPMs, vm.TPM.Version) && o.creates("tpm") {
 		refuse("tpm", "a TPM "+vm.TPM.Version, "nothing that emulates one", "Install swtpm there (Debian and Ubuntu: swtpm and swtpm-tools; Fedora: swtpm-tools), or take the tpm block out.")
 	}
 }
@@ -151,7 +151,7 @@ func some(names []string) string {
 }
 
 // checkFolder looks at where a pool is to be.
-func (f *flight) checkFolder(o *object, pool *resource.Pool) {
+func (f *preflightCheck) checkFolder(o *object, pool *resource.Pool) {
 	folder, ok := f.facts.Folders[pool.Path]
 	if !ok || !pool.IsManaged() {
 		return
@@ -175,12 +175,12 @@ func (f *flight) checkFolder(o *object, pool *resource.Pool) {
 }
 
 // checkBridge looks for a bridge that must be there already. One that a network of the project makes is there in time.
-func (f *flight) checkBridge(o *object, path, name string) {
+func (f *preflightCheck) checkBridge(o *object, path, name string) {
 	if name == "" || f.facts.Interfaces == nil || slices.Contains(f.facts.Interfaces, name) {
 		return
 	}
 	for _, n := range f.sorted {
-		if lan, ok := n.want.(*resource.Network); ok && n.goal.host == o.goal.host && n != o && lan.Bridge == name && lan.Mode != "bridge" {
+		if lan, ok := n.desired.(*resource.Network); ok && n.destination.host == o.destination.host && n != o && lan.Bridge == name && lan.Mode != "bridge" {
 			return
 		}
 	}
@@ -189,54 +189,54 @@ func (f *flight) checkBridge(o *object, path, name string) {
 		o.addr, name, f.host.label, some(f.facts.Interfaces)))
 }
 
-func (f *flight) checkMemory() {
-	if f.facts.FreeMemory <= 0 || f.needs <= f.facts.FreeMemory || len(f.starts) == 0 {
+func (f *preflightCheck) checkMemory() {
+	if f.facts.FreeMemory <= 0 || f.startingMemory <= f.facts.FreeMemory || len(f.starting) == 0 {
 		return
 	}
-	names := make([]string, len(f.starts))
-	for i, o := range f.starts {
+	names := make([]string, len(f.starting))
+	for i, o := range f.starting {
 		names[i] = o.addr.String()
 	}
-	f.find(Finding{Severity: SeverityWarning, Addr: f.starts[0].addr, Path: "memory", Summary: "more memory than is free", Measured: true, Detail: fmt.Sprintf(
+	f.addFinding(Finding{Severity: SeverityWarning, Addr: f.starting[0].addr, Path: "memory", Summary: "more memory than is free", Measured: true, Detail: fmt.Sprintf(
 		"The plan starts %s, with %s of memory together, and host %q has %s free. Guests may be swapped out, or killed. Give them less, or stop something there first.",
-		some(names), f.needs, f.host.label, f.facts.FreeMemory)})
+		some(names), f.startingMemory, f.host.label, f.facts.FreeMemory)})
 }
 
 // fill adds what a volume will take of its pool.
-func (f *flight) fill(o *object, vol *resource.Volume) {
+func (f *preflightCheck) addPoolUse(o *object, vol *resource.Volume) {
 	size := vol.Size
 	switch was, _ := o.before.(*resource.Volume); {
-	case o.fate == fateCreate, o.fate == fateReplace && (o.deferred || was == nil):
+	case o.fate == fateCreate, o.fate == fateReplace && (o.createBeforeDelete || was == nil):
 	case was != nil && size > was.Size && (o.fate == fateReplace || o.fate == fateKeep):
 		size -= was.Size
 	default:
 		return
 	}
 	pool := f.objects[vol.Pool]
-	if at := (place{o.goal.host, "pool/" + vol.PoolName}); pool == nil || pool.goal != at {
-		pool = f.atPlace[at]
+	if at := (location{o.destination.host, "pool/" + vol.PoolName}); pool == nil || pool.destination != at {
+		pool = f.byLocation[at]
 	}
 	if pool == nil || pool.live == nil || pool.live.Capacity <= 0 {
 		return
 	}
-	in := f.pools[pool.at]
+	in := f.pools[pool.location]
 	if in == nil {
-		in = &fill{pool: pool}
-		f.pools[pool.at] = in
+		in = &poolUse{pool: pool}
+		f.pools[pool.location] = in
 	}
 	if vol.Format != "raw" {
 		in.thin += size
 		return
 	}
 	in.whole += size
-	if in.largest == nil || in.largest.want.(*resource.Volume).Size < vol.Size {
+	if in.largest == nil || in.largest.desired.(*resource.Volume).Size < vol.Size {
 		in.largest = o
 	}
 }
 
-func (f *flight) checkPools() {
+func (f *preflightCheck) checkPools() {
 	for _, o := range f.sorted {
-		in := f.pools[o.at]
+		in := f.pools[o.location]
 		if in == nil || in.pool != o {
 			continue
 		}
@@ -247,7 +247,7 @@ func (f *flight) checkPools() {
 				"The plan's raw volumes take %s of pool %q on host %q, which has %s free. Make them smaller or qcow2, put them into another pool, or make room.",
 				in.whole, name, f.host.label, free))
 		case in.whole+in.thin > free:
-			f.find(Finding{Severity: SeverityWarning, Addr: o.addr, Summary: "the pool may run full", Measured: true, Detail: fmt.Sprintf(
+			f.addFinding(Finding{Severity: SeverityWarning, Addr: o.addr, Summary: "the pool may run full", Measured: true, Detail: fmt.Sprintf(
 				"What the plan adds to pool %q on host %q can grow to %s, and %s are free. When the pool is full, guests that write are paused.",
 				name, f.host.label, in.whole+in.thin, free)})
 		}

@@ -9,18 +9,18 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// guardName is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
+// protectSnapshot is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
 // which was cut short amid its change is of before that run, and the next one keeps it.
-const guardName = "vmplan-protect"
+const protectSnapshot = "vmplan-protect"
 
-// guards tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
-func (p *planner) guards(o *object) bool {
-	vm, ok := o.want.(*resource.VM)
-	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.fate == fateKeep && o.start && (o.stop || !o.on()) && len(o.changes) > 0
+// needsProtection tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
+func (p *planner) needsProtection(o *object) bool {
+	vm, ok := o.desired.(*resource.VM)
+	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.fate == fateKeep && o.start && (o.stop || !o.isOn()) && len(o.changes) > 0
 }
 
-// leftGuard tells whether the snapshot of an earlier run is there still.
-func (o *object) leftGuard() bool { return o.snapshot(guardName) != nil }
+// hasProtectSnapshot tells whether the snapshot of an earlier run is there still.
+func (o *object) hasProtectSnapshot() bool { return o.snapshot(protectSnapshot) != nil }
 
 // snapshot gives the vm's snapshot of that name; nil when there is none.
 func (o *object) snapshot(name string) *drivers.SnapshotInfo {
@@ -30,16 +30,16 @@ func (o *object) snapshot(name string) *drivers.SnapshotInfo {
 	return findSnapshot(o.live, name)
 }
 
-// guardsEarly tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.
+// protectsBeforeStop tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.
 // What the guest writes until it is off is then not in it.
-func (p *planner) guardsEarly(o *object) bool {
+func (p *planner) protectsBeforeStop(o *object) bool {
 	vm := o.before.(*resource.VM)
-	return o.on() && p.in.checkSnapshot(vm, false, false) != nil && p.in.checkSnapshot(vm, true, false) == nil
+	return o.isOn() && p.in.checkSnapshot(vm, false, false) != nil && p.in.checkSnapshot(vm, true, false) == nil
 }
 
-// refuseUnguarded refuses a change that is to be protected where the host cannot.
-func (p *planner) refuseUnguarded(o *object) {
-	if !p.guards(o) || p.guardsEarly(o) || o.leftGuard() && !o.staleGuard() {
+// refuseUnprotectable refuses a change that is to be protected where the host cannot.
+func (p *planner) refuseUnprotectable(o *object) {
+	if !p.needsProtection(o) || p.protectsBeforeStop(o) || o.hasProtectSnapshot() && !o.protectSnapshotIsStale() {
 		return
 	}
 	if err := p.in.checkSnapshot(o.before.(*resource.VM), false, false); err != nil {
@@ -48,55 +48,55 @@ func (p *planner) refuseUnguarded(o *object) {
 	}
 }
 
-// staleGuard tells whether the snapshot of an earlier run is no longer of what a change has to come back to: that run was done
+// protectSnapshotIsStale tells whether the snapshot of an earlier run is no longer of what a change has to come back to: that run was done
 // with its change, or the guest has run since. What it has written would be lost.
-func (o *object) staleGuard() bool {
-	return o.leftGuard() && (o.on() || o.rec == nil || o.rec.Status == state.StatusReady)
+func (o *object) protectSnapshotIsStale() bool {
+	return o.hasProtectSnapshot() && (o.isOn() || o.record == nil || o.record.Status == state.StatusReady)
 }
 
-// emitGuard takes the snapshot: of the disks alone. That of an earlier run which is still good is kept.
-func (p *planner) emitGuard(o *object) {
+// emitProtect takes the snapshot: of the disks alone. That of an earlier run which is still good is kept.
+func (p *planner) emitProtect(o *object) {
 	first := len(o.steps)
 	switch {
-	case o.staleGuard():
-		p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
-	case o.leftGuard():
+	case o.protectSnapshotIsStale():
+		p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), protectSnapshot), o.location.host, drivers.ImpactLive).KeepRecord = true
+	case o.hasProtectSnapshot():
 		return
 	}
-	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), guardName, false), o.at.host, drivers.ImpactLive)
+	s := p.step(o, drivers.NewSnapshot(o.before.(*resource.VM), protectSnapshot, false), o.location.host, drivers.ImpactLive)
 	s.KeepRecord = true
-	o.guarding = o.steps[first:]
+	o.protectSteps = o.steps[first:]
 }
 
 // emitRescue brings the vm back to what it was when one of the risky steps fails: disks, definition and power. What is
 // recorded is what was recorded before.
 func (p *planner) emitRescue(o *object, risky []*step) {
-	o.guarded = slices.Clone(risky)
+	o.protectedSteps = slices.Clone(risky)
 	chain := len(o.steps)
-	restore := p.step(o, drivers.NewRestore(o.before.(*resource.VM), guardName, true), o.at.host, drivers.ImpactRestart)
+	restore := p.step(o, drivers.NewRestore(o.before.(*resource.VM), protectSnapshot, true), o.location.host, drivers.ImpactRestart)
 	restore.Record = o.recordNow()
 	restore.Record.Power, restore.Record.Restoring = o.nextPower(), ""
 	restore.deps = nil
 	intent := *risky[0].Intent // a restore that fails half way must not be taken for one that was done: the next plan goes on with it
-	intent.Power, intent.Restoring = o.nextPower(), guardName
+	intent.Power, intent.Restoring = o.nextPower(), protectSnapshot
 	restore.Intent = &intent
-	if o.on() {
-		p.emitComeback(o)
+	if o.isOn() {
+		p.emitStartAsBefore(o)
 	}
-	p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), guardName), o.at.host, drivers.ImpactLive).KeepRecord = true
+	p.step(o, drivers.NewDropSnapshot(o.before.(*resource.VM), protectSnapshot), o.location.host, drivers.ImpactLive).KeepRecord = true
 	for _, s := range o.steps[chain:] {
-		s.saves, s.Cause = o.guarded, "what was changed has failed"
+		s.rescues, s.Cause = o.protectedSteps, "what was changed has failed"
 	}
-	if o.off != nil && len(o.guarding) > 0 && slices.Contains(o.guarding[0].deps, o.off) { // it is off already when the snapshot fails
-		s := p.emitComeback(o)
-		s.deps, s.saves, s.Cause = nil, slices.Clone(o.guarding), "what was to protect it has failed"
+	if o.stopped != nil && len(o.protectSteps) > 0 && slices.Contains(o.protectSteps[0].deps, o.stopped) { // it is off already when the snapshot fails
+		s := p.emitStartAsBefore(o)
+		s.deps, s.rescues, s.Cause = nil, slices.Clone(o.protectSteps), "what was to protect it has failed"
 	}
 	o.steps = o.steps[:chain] // nothing of the vm waits for these
 }
 
-// emitComeback starts the guest as it was before.
-func (p *planner) emitComeback(o *object) *step {
-	start := p.step(o, drivers.NewStart(o.before.(*resource.VM)), o.at.host, drivers.ImpactLive)
+// emitStartAsBefore starts the guest as it was before.
+func (p *planner) emitStartAsBefore(o *object) *step {
+	start := p.step(o, drivers.NewStart(o.before.(*resource.VM)), o.location.host, drivers.ImpactLive)
 	start.Record = o.recordNow()
 	start.Record.Power = state.PowerOn
 	if recorded, ok := start.Record.Object.(*resource.VM); ok && recorded.Ready != nil {
@@ -105,8 +105,8 @@ func (p *planner) emitComeback(o *object) *step {
 	return start
 }
 
-// emitUnguard removes the snapshot, once all went well.
-func (p *planner) emitUnguard(o *object) {
-	o.guard = p.step(o, drivers.NewDropSnapshot(o.after.(*resource.VM), guardName), o.goal.host, drivers.ImpactLive)
-	o.guard.KeepRecord = true
+// emitUnprotect removes the snapshot, once all went well.
+func (p *planner) emitUnprotect(o *object) {
+	o.unprotected = p.step(o, drivers.NewDropSnapshot(o.after.(*resource.VM), protectSnapshot), o.destination.host, drivers.ImpactLive)
+	o.unprotected.KeepRecord = true
 }

@@ -12,8 +12,8 @@ import (
 
 // whyOurImage tells why an image that nothing taken stands on is taken all the same, and as what: its file is named after the
 // project's lineage, which is as good as a mark. Whether it is whole cannot be told.
-func (b *rebuild) whyOurImage(img *resource.Image, at place) (string, state.Status) {
-	switch build := (place{at.host, volumeKey(img.BuildID())}); {
+func (b *rebuild) whyOurImage(img *resource.Image, at location) (string, state.Status) {
+	switch build := (location{at.host, volumeKey(img.BuildID())}); {
 	case !ownImageName(img, img.File) || b.imports(img.Addr):
 		return "", ""
 	case img.Builds() && b.live(build) != nil:
@@ -43,8 +43,8 @@ func (b *rebuild) bases() {
 		if !ok || vol.Backing == "" {
 			continue
 		}
-		at := place{vol.Host, volumeKey(vol.Backing)}
-		if b.taken[at] || b.left[at] || b.live(at) == nil {
+		at := location{vol.Host, volumeKey(vol.Backing)}
+		if b.taken[at] || b.skipped[at] || b.live(at) == nil {
 			continue
 		}
 		pool, file, _ := strings.Cut(vol.Backing, "/")
@@ -54,7 +54,7 @@ func (b *rebuild) bases() {
 				base.Addr = img.Addr.WithPart(leftBehind)
 			}
 		}
-		b.leave(base, at, fmt.Sprintf(
+		b.skip(base, at, fmt.Sprintf(
 			"%s stands on it, and no file names it: it stays, also when nothing needs it any more. To cut the disk loose: vmplan flatten '%s'", vol.Addr, vol.Addr))
 	}
 }

@@ -14,30 +14,30 @@ func (p *planner) refuse() {
 	for _, o := range p.sorted {
 		if o.fate == fateDelete || o.fate == fateReplace {
 			p.refuseProtected(o)
-			if !o.postponed {
+			if !o.deletePostponed {
 				p.refuseInUse(o)
 			}
 		}
 		if o.fate == fateCreate || o.fate == fateReplace || o.renamed() {
 			p.refuseOccupied(o)
 		}
-		p.refuseRuinous(o)
+		p.refuseReplacingImport(o)
 		p.refuseMovingBase(o)
-		p.refuseUnguarded(o)
-		p.refuseHalfway(o)
+		p.refuseUnprotectable(o)
+		p.refuseUnfinishedRestore(o)
 	}
 }
 
-func (p *planner) find(f Finding) { p.plan.Findings = append(p.plan.Findings, f) }
+func (p *planner) addFinding(f Finding) { p.plan.Findings = append(p.plan.Findings, f) }
 
 func (p *planner) refuseAt(o *object, path, summary, detail string) {
-	p.find(Finding{Severity: SeverityError, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
+	p.addFinding(Finding{Severity: SeverityError, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
 }
 
 func (p *planner) refuseProtected(o *object) {
-	r := o.file
+	r := o.declared
 	if r == nil {
-		r = o.was
+		r = o.recorded
 	}
 	if l := r.Base().Lifecycle; l == nil || !l.PreventDestroy {
 		return
@@ -58,12 +58,12 @@ func (p *planner) refuseInUse(o *object) {
 	}
 	var names []string
 	for _, key := range o.live.Users {
-		u := p.atPlace[place{o.at.host, key}]
+		u := p.byLocation[location{o.location.host, key}]
 		switch {
 		case u == o:
 		case u == nil:
 			names = append(names, strings.Replace(key, "/", " ", 1)+" (not of this project)")
-		case !p.letsGo(u, o):
+		case !p.stopsUsing(u, o):
 			names = append(names, u.addr.String())
 		}
 	}
@@ -73,32 +73,32 @@ func (p *planner) refuseInUse(o *object) {
 	slices.Sort(names)
 	p.refuseAt(o, "", "in use", fmt.Sprintf(
 		"The plan would delete the %s %q on host %q (%s), but it is used by %s. Detach or delete these first, or keep %s.",
-		o.kind, nameOf(o.was), o.at.host, o.cause, strings.Join(slices.Compact(names), ", "), o.addr))
+		o.kind, nameOf(o.recorded), o.location.host, o.cause, strings.Join(slices.Compact(names), ", "), o.addr))
 }
 
-// letsGo tells whether user u no longer needs what o is now by the time that is deleted.
-func (p *planner) letsGo(u, o *object) bool {
+// stopsUsing tells whether user u no longer needs what o is now by the time that is deleted.
+func (p *planner) stopsUsing(u, o *object) bool {
 	switch u.fate {
 	case fateDelete, fateReplace:
 		return true
 	case fateCreate:
 		return u.halfBuiltOn(o)
 	case fateKeep:
-		return !uses(u.after, o.at.key) || o.fate == fateReplace && !o.deferred && u.kind == resource.KindVM
+		return !uses(u.after, o.location.key) || o.fate == fateReplace && !o.createBeforeDelete && u.kind == resource.KindVM
 	case fateNone:
 		// A vm whose definition no longer mentions it, but whose guest has it still.
-		return u.kind == resource.KindVM && u.live != nil && !uses(u.live.Resource, o.at.key) && o.kind != resource.KindVolume
+		return u.kind == resource.KindVM && u.live != nil && !uses(u.live.Resource, o.location.key) && o.kind != resource.KindVolume
 	}
 	return false
 }
 
 // refuseOccupied refuses to make what another object has the place of, and finds whom it must wait for.
 func (p *planner) refuseOccupied(o *object) {
-	if o.fate == fateReplace && o.at == o.goal {
+	if o.fate == fateReplace && o.location == o.destination {
 		return
 	}
-	live := p.liveAt(o.goal)
-	occupant := p.atPlace[o.goal]
+	live := p.liveAt(o.destination)
+	occupant := p.byLocation[o.destination]
 	switch {
 	case live == nil:
 		if occupant != nil && occupant.fate == fateDelete {
@@ -106,12 +106,12 @@ func (p *planner) refuseOccupied(o *object) {
 		}
 	case occupant == nil || occupant == o:
 		p.refuseStranger(o, live)
-	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.goal != occupant.at || occupant.renamed():
+	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.destination != occupant.location || occupant.renamed():
 		o.occupant = occupant
 	default:
 		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(
 			"%s would be %s %q on host %q, but %s has that name and keeps it. Give one of them another name.",
-			o.addr, o.kind, nameOf(o.want), o.goal.host, occupant.addr))
+			o.addr, o.kind, nameOf(o.desired), o.destination.host, occupant.addr))
 	}
 }
 
@@ -127,5 +127,5 @@ func (p *planner) refuseStranger(o *object, live *drivers.Object) {
 	}
 	p.refuseAt(o, "", "the host has an object of this name already", fmt.Sprintf(
 		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
-		o.goal.host, o.kind.WithArticle(), nameOf(o.want), owner, o.addr))
+		o.destination.host, o.kind.WithArticle(), nameOf(o.desired), owner, o.addr))
 }

@@ -18,7 +18,7 @@ import (
 
 // TakeSnapshot makes the plan that takes a snapshot of a vm: of a guest that runs, with memory or of its disks alone.
 func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan, error) {
-	a, vm, err := newVMAside(in, addr)
+	a, vm, err := newVMActionPlan(in, addr)
 	if err == nil {
 		err = CheckWhole(a.rec)
 	}
@@ -28,7 +28,7 @@ func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan
 	if findSnapshot(a.live, name) != nil {
 		return nil, fmt.Errorf("%s has a snapshot %s already: choose another name, or delete it first: vmplan snapshot delete '%s' %s", addr, name, addr, name)
 	}
-	if name == guardName {
+	if name == protectSnapshot {
 		return nil, fmt.Errorf("%s: snapshot %s is what protect takes, and the next apply deletes it: choose another name", addr, name)
 	}
 	if err := in.checkSnapshot(vm, a.live.Power != drivers.PowerOff, memory); err != nil {
@@ -67,7 +67,7 @@ func (in *Input) written(vm *resource.VM) iter.Seq2[resource.Disk, *drivers.Obje
 
 // DropSnapshot makes the plan that deletes a snapshot of a vm.
 func DropSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
-	a, vm, err := newVMAside(in, addr)
+	a, vm, err := newVMActionPlan(in, addr)
 	if err == nil {
 		err = CheckWhole(a.rec)
 	}
@@ -84,7 +84,7 @@ func DropSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 // RestoreSnapshot makes the plan that brings the disks of a vm back to a snapshot, and its guest's memory if that is in it.
 // What the definition and the power are to be then is for an ordinary plan to say.
 func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
-	a, vm, err := newVMAside(in, addr)
+	a, vm, err := newVMActionPlan(in, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 		if !ok || v.Addr != addr && v.Addr.Owner() != addr || rec.Status != state.StatusReady {
 			continue
 		}
-		a, err := newAside(in, v.Addr)
+		a, err := newActionPlan(in, v.Addr)
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +162,7 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 			plan = a.plan
 		}
 		a.plan = plan
-		if !a.stands(v) {
+		if !a.standsOnBase(v) {
 			continue
 		}
 		if err := in.snapshotted(v); err != nil {
@@ -176,14 +176,14 @@ func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 	return plan, nil
 }
 
-// stands tells whether v stands on another volume.
-func (a *aside) stands(v *resource.Volume) bool {
+// standsOnBase tells whether v stands on another volume.
+func (a *actionPlan) standsOnBase(v *resource.Volume) bool {
 	live, ok := a.live.Resource.(*resource.Volume)
 	return ok && (live.Backing != "" || v.Backing != "")
 }
 
 // flatten adds what lets v stand on nothing. It is recorded as a copy of what it stood on: that is what it is from then on.
-func (a *aside) flatten(v *resource.Volume) {
+func (a *actionPlan) flatten(v *resource.Volume) {
 	flat := resource.Clone(v)
 	flat.Backing, flat.CopyOf = "", v.Backing
 	rec := *a.rec
@@ -206,14 +206,14 @@ func (in *Input) snapshotted(v *resource.Volume) error {
 	return nil
 }
 
-// aside is a plan that is made beside what the files say, about one object at a time.
-type aside struct {
+// actionPlan is a plan that is made beside what the files say, about one object at a time.
+type actionPlan struct {
 	plan *Plan
 	rec  *state.Record
 	live *drivers.Object
 }
 
-func newAside(in Input, addr resource.Addr) (*aside, error) {
+func newActionPlan(in Input, addr resource.Addr) (*actionPlan, error) {
 	rec := in.State.Records[addr]
 	if rec == nil {
 		return nil, fmt.Errorf("%s is not in the state: see vmplan state list, or create it with vmplan apply", addr)
@@ -234,11 +234,11 @@ func newAside(in Input, addr resource.Addr) (*aside, error) {
 	if live == nil {
 		return nil, fmt.Errorf("%s is not on host %q: see vmplan plan", addr, base.Host)
 	}
-	return &aside{plan: planOf(in), rec: rec, live: live}, nil
+	return &actionPlan{plan: planOf(in), rec: rec, live: live}, nil
 }
 
-func newVMAside(in Input, addr resource.Addr) (*aside, *resource.VM, error) {
-	a, err := newAside(in, addr)
+func newVMActionPlan(in Input, addr resource.Addr) (*actionPlan, *resource.VM, error) {
+	a, err := newActionPlan(in, addr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -249,7 +249,7 @@ func newVMAside(in Input, addr resource.Addr) (*aside, *resource.VM, error) {
 	return a, vm, nil
 }
 
-func (a *aside) snapshot(name string) (*drivers.SnapshotInfo, error) {
+func (a *actionPlan) snapshot(name string) (*drivers.SnapshotInfo, error) {
 	if s := findSnapshot(a.live, name); s != nil {
 		return s, nil
 	}
@@ -275,7 +275,7 @@ func findSnapshot(live *drivers.Object, name string) *drivers.SnapshotInfo {
 }
 
 // step adds a step, behind all others of the object.
-func (a *aside) step(op drivers.Op, impact drivers.Impact) *Step {
+func (a *actionPlan) step(op drivers.Op, impact drivers.Impact) *Step {
 	base := op.Target().Base()
 	s := Step{ID: op.Verb() + " " + base.Addr.String(), Op: drivers.Encoded{Op: op}, Addr: base.Addr, Host: base.Host, Group: base.Addr.Owner(), Impact: impact}
 	if n := len(a.plan.Steps); n > 0 && a.plan.Steps[n-1].Addr == s.Addr {
@@ -285,7 +285,7 @@ func (a *aside) step(op drivers.Op, impact drivers.Impact) *Step {
 	return &a.plan.Steps[len(a.plan.Steps)-1]
 }
 
-func (a *aside) change(c Change) {
+func (a *actionPlan) change(c Change) {
 	base := a.rec.Object.Base()
 	c.Addr, c.Kind, c.Name, c.Host = base.Addr, a.rec.Object.Kind(), nameOf(a.rec.Object), base.Host
 	a.plan.Changes = append(a.plan.Changes, c)

@@ -21,22 +21,22 @@ type Touched struct {
 	Snapshots []drivers.SnapshotInfo `json:"snapshots,omitzero"`
 }
 
-// touch notes the live objects at all places that the steps are about.
-func (p *planner) touch() {
+// noteTouched notes the live objects at all places that the steps are about.
+func (p *planner) noteTouched() {
 	snapshotted := p.touchSnapshots()
 	for _, o := range p.sorted {
 		if len(o.steps) == 0 {
 			continue
 		}
-		if o.at != (place{}) {
-			t := touched(o.addr, o.at, p.liveAt(o.at))
+		if o.location != (location{}) {
+			t := touched(o.addr, o.location, p.liveAt(o.location))
 			if snapshotted[o] && o.live != nil {
 				t.Snapshots = append([]drivers.SnapshotInfo{}, o.live.Snapshots...)
 			}
 			p.plan.Touched = append(p.plan.Touched, t)
 		}
-		if o.goal != o.at && o.goal != (place{}) {
-			p.plan.Touched = append(p.plan.Touched, touched(o.addr, o.goal, p.liveAt(o.goal)))
+		if o.destination != o.location && o.destination != (location{}) {
+			p.plan.Touched = append(p.plan.Touched, touched(o.addr, o.destination, p.liveAt(o.destination)))
 		}
 	}
 }
@@ -44,7 +44,7 @@ func (p *planner) touch() {
 // touchSnapshots finds the vms whose snapshots the steps are about.
 func (p *planner) touchSnapshots() map[*object]bool {
 	out := map[*object]bool{}
-	for _, o := range slices.Concat(p.sorted, p.left) {
+	for _, o := range slices.Concat(p.sorted, p.leftovers) {
 		for _, s := range o.steps {
 			switch s.Op.Op.(type) {
 			case *drivers.Snapshot, *drivers.Restore, *drivers.DropSnapshot:
@@ -60,7 +60,7 @@ func (p *planner) touchSnapshots() map[*object]bool {
 	return out
 }
 
-func touched(addr resource.Addr, at place, live *drivers.Object) Touched {
+func touched(addr resource.Addr, at location, live *drivers.Object) Touched {
 	t := Touched{Addr: addr, Host: at.host, Key: at.key}
 	if live != nil {
 		t.Object.Resource, t.Running.Resource, t.Power, t.Mark = live.Resource, live.Running, live.Power, live.Mark

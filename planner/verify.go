@@ -41,7 +41,7 @@ func Verify(p *Plan, in Input) []string {
 			continue
 		}
 		live := h.Observed.Objects[t.Key]
-		now := touched(t.Addr, place{t.Host, t.Key}, live)
+		now := touched(t.Addr, location{t.Host, t.Key}, live)
 		if live != nil {
 			now.Snapshots = live.Snapshots
 		}

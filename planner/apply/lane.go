@@ -17,14 +17,14 @@ type lane struct {
 	running  int
 	inFlight int
 	ready    queue // all they depend on is done
-	armed    queue // their intent is durable
+	runnable queue // their intent is durable
 }
 
 // Sizes of what is not bounded by Env: how many steps per slot may be in the journal while others run, and how many
 // operations may wait for guests (or only change the record) at once.
 const (
 	aheadPerSlot = 4
-	idleSlots    = 64
+	noLoadSlots  = 64
 )
 
 func (r *runner) laneOf(s *planner.Step) *lane {
@@ -32,8 +32,8 @@ func (r *runner) laneOf(s *planner.Step) *lane {
 	switch {
 	case r.env.Parallelism == 1: // one lane for all keeps the order of the plan
 		name, l.slots = "all", 1
-	case idle(s):
-		name, l = "idle", lane{slots: idleSlots}
+	case putsNoLoad(s):
+		name, l = "idle", lane{slots: noLoadSlots}
 	}
 	if r.lanes[name] == nil {
 		l.ahead = l.slots * aheadPerSlot
@@ -45,8 +45,8 @@ func (r *runner) laneOf(s *planner.Step) *lane {
 	return r.lanes[name]
 }
 
-// idle tells whether a step leaves the host alone: it waits for a guest, or touches only the record.
-func idle(s *planner.Step) bool {
+// putsNoLoad tells whether a step leaves the host alone: it waits for a guest, or touches only the record.
+func putsNoLoad(s *planner.Step) bool {
 	switch s.Op.Op.(type) {
 	case *drivers.WaitReady, *drivers.Stop:
 		return true
@@ -74,21 +74,21 @@ func (r *runner) dispatch(run context.Context) {
 			n.began = true
 			l.inFlight++
 			if n.step.Intent == nil {
-				l.armed.push(n)
+				l.runnable.push(n)
 				continue
 			}
 			n.before = r.snap.Records[n.step.Addr]
-			go func() { r.done <- r.arm(run, n) }()
+			go func() { r.done <- r.journalIntent(run, n) }()
 		}
 	}
 	for l := r.nextLane(); l != nil; l = r.nextLane() {
-		n := l.armed.pop()
+		n := l.runnable.pop()
 		l.running++
 		if l.counts {
 			r.running++
 		}
 		n.started = time.Now()
-		r.tell(n, Event{Kind: EventStarted})
+		r.emit(n, Event{Kind: EventStarted})
 		go r.perform(run, n)
 	}
 }
@@ -97,10 +97,10 @@ func (r *runner) dispatch(run context.Context) {
 func (r *runner) nextLane() *lane {
 	var best *lane
 	for _, l := range r.lanes {
-		if l.armed.Len() == 0 || l.running >= l.slots || l.counts && r.running >= r.env.Parallelism {
+		if l.runnable.Len() == 0 || l.running >= l.slots || l.counts && r.running >= r.env.Parallelism {
 			continue
 		}
-		if best == nil || l.armed.first().index < best.armed.first().index {
+		if best == nil || l.runnable.first().index < best.runnable.first().index {
 			best = l
 		}
 	}
@@ -131,7 +131,7 @@ func (q *queue) push(n *node) { heap.Push(&q.nodes, n) }
 func (q *queue) pop() *node   { return heap.Pop(&q.nodes).(*node) }
 
 // take takes those out that are meant.
-func (q *queue) take(meant func(*node) bool) []*node {
+func (q *queue) removeIf(meant func(*node) bool) []*node {
 	var out []*node
 	rest := newQueue()
 	for q.Len() > 0 {

@@ -41,53 +41,53 @@ func Run(ctx context.Context, p *planner.Plan, snap *state.Snapshot, env Env) (S
 
 // runner is one run. All of its fields belong to the goroutine of loop, but for env, head and done, and events under its lock.
 type runner struct {
-	env     Env
-	snap    *state.Snapshot
-	head    *state.Snapshot // what the backend knows the journal by; has no records, so that nobody reads them unguarded
-	nodes   []*node
-	lanes   map[string]*lane
-	running int // operations, in all lanes that count
-	left    int // nodes that are neither done, failed nor skipped
-	stop    error
-	broken  error // the state could not be written
-	changed bool
-	done    chan message
-	events  sync.Mutex
-	sum     Summary
+	env       Env
+	snap      *state.Snapshot
+	head      *state.Snapshot // what the backend knows the journal by; has no records, so that nobody reads them unguarded
+	nodes     []*node
+	lanes     map[string]*lane
+	running   int // operations, in all lanes that count
+	unsettled int // nodes that are neither done, failed nor skipped
+	stop      error
+	stateErr  error // the state could not be written
+	changed   bool
+	done      chan message
+	events    sync.Mutex
+	sum       Summary
 }
 
 // node is one step of the graph.
 type node struct {
-	index      int
-	step       *planner.Step
-	lane       *lane
-	waits      int // steps it depends on that are not done yet, and those that it may have to save and are not settled
-	dependents []*node
-	saviours   []*node // steps that run if this one fails
-	wanted     bool    // for a step with Rescue: one of those has failed
-	settled    bool
-	began      bool          // has left the ready queue
-	before     *state.Record // the record before the intent
-	started    time.Time
-	err        error
+	index        int
+	step         *planner.Step
+	lane         *lane
+	waitingFor   int // steps it depends on that are not done yet, and those that it may have to save and are not settled
+	dependents   []*node
+	rescuers     []*node // steps that run if this one fails
+	rescueNeeded bool    // for a step with Rescue: one of those has failed
+	settled      bool
+	began        bool          // has left the ready queue
+	before       *state.Record // the record before the intent
+	started      time.Time
+	err          error
 }
 
 // message tells the loop that a node has come further.
 type message struct {
-	node  *node
-	phase phase
-	entry *state.Entry // what was journalled
-	err   error        // of the operation, with phaseRecorded
-	lost  error        // why the entry could not be journalled
+	node       *node
+	phase      phase
+	entry      *state.Entry // what was journalled
+	err        error        // of the operation, with phaseRecorded
+	journalErr error        // why the entry could not be journalled
 }
 
 type phase uint8
 
 const (
-	phaseArmed    phase = iota // the intent is durable
-	phaseRan                   // the operation has ended: its slot is free
-	phaseRecorded              // the result is durable
-	phaseUndone                // the intent was taken back, as the operation will not start
+	phaseIntentDurable   phase = iota // the intent is durable
+	phaseRan                          // the operation has ended: its slot is free
+	phaseRecorded                     // the result is durable
+	phaseIntentWithdrawn              // the intent was taken back, as the operation will not start
 )
 
 var errInterrupted = errors.New("interrupted before it began")
@@ -115,16 +115,16 @@ func (r *runner) build(steps []planner.Step) error {
 			dep.dependents = append(dep.dependents, n)
 		}
 		for _, dep := range saves {
-			dep.saviours = append(dep.saviours, n)
+			dep.rescuers = append(dep.rescuers, n)
 		}
-		n.waits = len(deps) + len(saves)
+		n.waitingFor = len(deps) + len(saves)
 		byID[s.ID] = n
 		r.nodes = append(r.nodes, n)
-		if n.waits == 0 {
+		if n.waitingFor == 0 {
 			n.lane.ready.push(n)
 		}
 	}
-	r.left = len(r.nodes)
+	r.unsettled = len(r.nodes)
 	return nil
 }
 
@@ -142,15 +142,15 @@ func earlier(byID map[string]*node, s *planner.Step, ids []string) ([]*node, err
 func (r *runner) loop(ctx context.Context) {
 	run := context.WithoutCancel(ctx)
 	cancelled := ctx.Done()
-	for r.left > 0 {
+	for r.unsettled > 0 {
 		if r.stop == nil && ctx.Err() != nil {
 			r.stop, r.sum.Interrupted = errInterrupted, true
 		}
 		if r.stop != nil {
-			r.abandon(run)
+			r.skipRemaining(run)
 		}
 		r.dispatch(run)
-		if r.left == 0 {
+		if r.unsettled == 0 {
 			return
 		}
 		select {
@@ -165,8 +165,8 @@ func (r *runner) loop(ctx context.Context) {
 // advance takes one message in.
 func (r *runner) advance(m message) {
 	n := m.node
-	if m.lost != nil && r.broken == nil {
-		r.broken = m.lost
+	if m.journalErr != nil && r.stateErr == nil {
+		r.stateErr = m.journalErr
 		r.stop = errors.New("not started, as the state can no longer be written")
 	}
 	if m.entry != nil {
@@ -174,70 +174,70 @@ func (r *runner) advance(m message) {
 		r.changed = true
 	}
 	switch m.phase {
-	case phaseArmed:
-		if m.lost != nil {
+	case phaseIntentDurable:
+		if m.journalErr != nil {
 			n.lane.inFlight--
-			r.fail(n, fmt.Errorf("record the intent: %w", m.lost))
+			r.fail(n, fmt.Errorf("record the intent: %w", m.journalErr))
 			return
 		}
-		n.lane.armed.push(n)
+		n.lane.runnable.push(n)
 	case phaseRan:
 		r.release(n.lane)
 	case phaseRecorded:
 		n.lane.inFlight--
-		r.settle(n, m)
-	case phaseUndone:
+		r.recordResult(n, m)
+	case phaseIntentWithdrawn:
 		n.lane.inFlight--
 		r.skip(r.stop, n)
 	}
 }
 
-func (r *runner) settle(n *node, m message) {
+func (r *runner) recordResult(n *node, m message) {
 	switch {
 	case m.err != nil:
 		r.fail(n, m.err)
-	case m.lost != nil:
-		r.fail(n, fmt.Errorf("done, but it could not be recorded: %w", m.lost))
+	case m.journalErr != nil:
+		r.fail(n, fmt.Errorf("done, but it could not be recorded: %w", m.journalErr))
 	default:
 		r.sum.Done++
-		r.tell(n, Event{Kind: EventDone, Elapsed: time.Since(n.started)})
-		r.over(n)
+		r.emit(n, Event{Kind: EventDone, Elapsed: time.Since(n.started)})
+		r.complete(n)
 	}
 }
 
-// over ends a step that was done, or had nothing to do: those that wait for it come further.
-func (r *runner) over(n *node) {
-	r.end(n, false)
+// complete ends a step that was done, or had nothing to do: those that wait for it come further.
+func (r *runner) complete(n *node) {
+	r.settleNode(n, false)
 	for _, d := range n.dependents {
-		r.passed(d)
+		r.dependencySettled(d)
 	}
 }
 
-// end ends a step, and tells those that may have to save it whether they must.
-func (r *runner) end(n *node, failed bool) {
+// settleNode ends a step, and tells those that may have to save it whether they must.
+func (r *runner) settleNode(n *node, failed bool) {
 	n.settled = true
-	r.left--
-	for _, s := range n.saviours {
-		s.wanted = s.wanted || failed
-		r.passed(s)
+	r.unsettled--
+	for _, s := range n.rescuers {
+		s.rescueNeeded = s.rescueNeeded || failed
+		r.dependencySettled(s)
 	}
 }
 
-// passed tells d that one of the steps it waits for is over. A step that has nothing to save is over with that, and not worth a
+// dependencySettled tells d that one of the steps it waits for is over. A step that has nothing to save is over with that, and not worth a
 // word.
-func (r *runner) passed(d *node) {
-	d.waits--
+func (r *runner) dependencySettled(d *node) {
+	d.waitingFor--
 	switch {
-	case d.waits > 0 || d.settled:
-	case d.spare():
-		r.over(d)
+	case d.waitingFor > 0 || d.settled:
+	case d.isUnneededRescue():
+		r.complete(d)
 	default:
 		d.lane.ready.push(d)
 	}
 }
 
-// spare tells whether n is there to save others, none of which has failed so far.
-func (n *node) spare() bool { return len(n.step.Rescue) > 0 && !n.wanted }
+// isUnneededRescue tells whether n is there to save others, none of which has failed so far.
+func (n *node) isUnneededRescue() bool { return len(n.step.Rescue) > 0 && !n.rescueNeeded }
 
 func (r *runner) fail(n *node, err error) {
 	n.err = &StepError{Step: n.step.ID, Addr: n.step.Addr, Verb: n.step.Op.Verb(), Err: err}
@@ -246,9 +246,9 @@ func (r *runner) fail(n *node, err error) {
 	if !n.started.IsZero() {
 		e.Elapsed = time.Since(n.started)
 	}
-	r.tell(n, e)
+	r.emit(n, e)
 	r.skip(fmt.Errorf("%q failed", n.step.ID), n.dependents...)
-	r.end(n, true)
+	r.settleNode(n, true)
 }
 
 // skip skips the nodes and all that stands on them, in the order of the plan.
@@ -259,36 +259,36 @@ func (r *runner) skip(why error, nodes ...*node) {
 		if n.settled {
 			continue
 		}
-		if !n.spare() {
+		if !n.isUnneededRescue() {
 			r.sum.Skipped++
-			r.tell(n, Event{Kind: EventSkipped, Err: why})
+			r.emit(n, Event{Kind: EventSkipped, Err: why})
 		}
-		r.end(n, false)
+		r.settleNode(n, false)
 		for _, d := range n.dependents {
 			queue.push(d)
 		}
 	}
 }
 
-// abandon skips what has not begun, and takes back the intents of what was about to.
-func (r *runner) abandon(run context.Context) {
+// skipRemaining skips what has not begun, and takes back the intents of what was about to.
+func (r *runner) skipRemaining(run context.Context) {
 	for _, l := range r.lanes {
-		for _, n := range l.armed.take(r.abandons) {
-			go func() { r.done <- r.undo(run, n) }()
+		for _, n := range l.runnable.removeIf(r.maySkip) {
+			go func() { r.done <- r.journalNotStarted(run, n) }()
 		}
 	}
 	var waiting []*node
 	for _, n := range r.nodes {
-		if !n.settled && !n.began && r.abandons(n) {
+		if !n.settled && !n.began && r.maySkip(n) {
 			waiting = append(waiting, n)
 		}
 	}
 	r.skip(r.stop, waiting...)
 }
 
-// abandons tells whether n is not to begin in a run that was stopped. What saves others still is, while that can be recorded: it is
+// maySkip tells whether n is not to begin in a run that was stopped. What saves others still is, while that can be recorded: it is
 // what brings back a guest whose change has failed.
-func (r *runner) abandons(n *node) bool { return len(n.step.Rescue) == 0 || r.broken != nil }
+func (r *runner) maySkip(n *node) bool { return len(n.step.Rescue) == 0 || r.stateErr != nil }
 
 // finish writes the state and sums up.
 func (r *runner) finish(ctx context.Context) (Summary, error) {
@@ -297,7 +297,7 @@ func (r *runner) finish(ctx context.Context) (Summary, error) {
 			r.sum.Errors = append(r.sum.Errors, n.err)
 		}
 	}
-	err := r.broken
+	err := r.stateErr
 	if err != nil {
 		err = fmt.Errorf("journal: %w", err)
 	}
@@ -309,8 +309,8 @@ func (r *runner) finish(ctx context.Context) (Summary, error) {
 	return r.sum, err
 }
 
-// tell passes an event of n on.
-func (r *runner) tell(n *node, e Event) {
+// emit passes an event of n on.
+func (r *runner) emit(n *node, e Event) {
 	if r.env.Events == nil {
 		return
 	}

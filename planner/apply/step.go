@@ -15,9 +15,9 @@ import (
 // progressEvery is how often a step's progress is passed on at most; a new phase always is.
 const progressEvery = 100 * time.Millisecond
 
-// arm makes the intent of n durable.
-func (r *runner) arm(ctx context.Context, n *node) message {
-	return r.journal(ctx, message{node: n, phase: phaseArmed}, &state.Entry{Phase: state.PhaseIntent, Record: n.step.Intent})
+// journalIntent makes the intent of n durable.
+func (r *runner) journalIntent(ctx context.Context, n *node) message {
+	return r.journal(ctx, message{node: n, phase: phaseIntentDurable}, &state.Entry{Phase: state.PhaseIntent, Record: n.step.Intent})
 }
 
 // perform does the operation of n and makes its result durable.
@@ -31,13 +31,13 @@ func (r *runner) perform(ctx context.Context, n *node) {
 	r.done <- r.journal(ctx, message{node: n, phase: phaseRecorded, err: err}, n.outcome(result, err))
 }
 
-// undo takes back the intent of n, whose operation will not start.
-func (r *runner) undo(ctx context.Context, n *node) message {
+// journalNotStarted takes back the intent of n, whose operation will not start.
+func (r *runner) journalNotStarted(ctx context.Context, n *node) message {
 	var e *state.Entry
 	if n.step.Intent != nil {
 		e = &state.Entry{Phase: state.PhaseFailed, Record: n.before}
 	}
-	return r.journal(ctx, message{node: n, phase: phaseUndone}, e)
+	return r.journal(ctx, message{node: n, phase: phaseIntentWithdrawn}, e)
 }
 
 // outcome is what is journalled after an operation: nil when the record stays as it is.
@@ -70,10 +70,10 @@ func (r *runner) journal(ctx context.Context, m message, e *state.Entry) message
 		return m
 	}
 	e.Step, e.Addr = m.node.step.ID, m.node.step.Addr
-	m.lost = r.env.Backend.Append(ctx, r.head, *e)
+	m.journalErr = r.env.Backend.Append(ctx, r.head, *e)
 	// An intent that is not durable begins nothing. A result is true even when it could not be written now: the state
 	// written at the end may still hold it.
-	if m.lost == nil || m.phase != phaseArmed {
+	if m.journalErr == nil || m.phase != phaseIntentDurable {
 		m.entry = e
 	}
 	return m
@@ -99,6 +99,6 @@ func (r *runner) reporter(n *node) func(drivers.Progress) {
 			return
 		}
 		last, phase = now, p.Phase
-		r.tell(n, Event{Kind: EventProgress, Progress: p})
+		r.emit(n, Event{Kind: EventProgress, Progress: p})
 	}
 }

@@ -10,36 +10,36 @@ import (
 
 // emitKeep adds what brings an object that is there to what is wanted: its mark, its fields, its power, its record.
 func (p *planner) emitKeep(o *object) {
-	updates := len(o.changes) > 0 || len(o.guest) > 0 && !o.stop
-	if o.adopt || !o.from.IsZero() {
+	updates := len(o.changes) > 0 || len(o.guestChanges) > 0 && !o.stop
+	if o.adopt || !o.movedFrom.IsZero() {
 		p.emitAdopt(o, updates)
 	}
-	if !o.from.IsZero() {
+	if !o.movedFrom.IsZero() {
 		p.emitForgetOld(o)
 	}
-	p.emitHalfway(o)
-	guarded := updates && p.guards(o)
-	early := guarded && p.guardsEarly(o)
+	p.emitUnfinishedRestore(o)
+	guarded := updates && p.needsProtection(o)
+	early := guarded && p.protectsBeforeStop(o)
 	if early {
-		p.emitGuard(o)
+		p.emitProtect(o)
 	}
 	if o.stop {
 		p.emitDown(o, updates)
 	}
 	if guarded && !early {
-		p.emitGuard(o)
+		p.emitProtect(o)
 	}
 	risky := len(o.steps)
 	p.emitChanges(o, updates)
 	if guarded {
 		p.emitRescue(o, o.steps[risky:])
 	}
-	if guarded || o.leftGuard() {
-		p.emitUnguard(o)
+	if guarded || o.hasProtectSnapshot() {
+		p.emitUnprotect(o)
 	}
-	if (o.rewrite || o.unrecorded) && !o.isWritten() {
-		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
-		o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
+	if (o.recordChanged || o.powerUnrecorded) && !o.isWritten() {
+		o.updated = p.step(o, drivers.NewRecord(o.toRecord), o.destination.host, drivers.ImpactRecord)
+		o.updated.Record = o.newRecord(o.toRecord, state.StatusReady, o.keptPower())
 	}
 }
 
@@ -47,7 +47,7 @@ func (p *planner) emitKeep(o *object) {
 func (p *planner) emitDown(o *object, updates bool) {
 	rec := o.recordNow()
 	if !updates {
-		rec = o.recorded(o.record, state.StatusReady, "")
+		rec = o.newRecord(o.toRecord, state.StatusReady, "")
 	}
 	p.emitStop(o, o.before.(*resource.VM), rec, max(o.impact, drivers.ImpactRestart))
 }
@@ -57,45 +57,45 @@ func (p *planner) emitChanges(o *object, updates bool) {
 	if updates {
 		first := len(o.steps)
 		p.emitUpdates(o)
-		p.intend(o, first)
+		p.recordUpdateIntent(o, first)
 	}
 	// A network whose update was cut short may be as wanted, and still not be tidied up.
-	cut := o.kind == resource.KindNetwork && !updates && o.rec != nil && o.rec.Status == state.StatusCreating
+	cut := o.kind == resource.KindNetwork && !updates && o.record != nil && o.record.Status == state.StatusCreating
 	if o.inactive || cut {
 		p.emitActivate(o)
 	}
 	if vm, ok := o.after.(*resource.VM); ok && (o.start || o.wait) {
-		p.emitStart(o, vm, o.record)
+		p.emitStart(o, vm, o.toRecord)
 	}
 }
 
 // isWritten tells whether one of the object's steps records it as wanted.
 func (o *object) isWritten() bool {
-	return slices.ContainsFunc(o.steps, func(s *step) bool { return s.Record != nil && s.Record.Object == o.record })
+	return slices.ContainsFunc(o.steps, func(s *step) bool { return s.Record != nil && s.Record.Object == o.toRecord })
 }
 
 // emitAdopt takes an object back, or over to another address. What is recorded by it still says what was set before, if updates follow.
 func (p *planner) emitAdopt(o *object, updates bool) {
 	if o.stored() || o.kind == resource.KindPool {
-		o.set = p.step(o, drivers.NewRecord(o.record), o.goal.host, drivers.ImpactRecord)
+		o.updated = p.step(o, drivers.NewRecord(o.toRecord), o.destination.host, drivers.ImpactRecord)
 	} else {
-		o.set = p.step(o, drivers.NewSetMark(o.before, p.mark(o, false)), o.goal.host, drivers.ImpactRecord)
+		o.updated = p.step(o, drivers.NewSetMark(o.before, p.mark(o, false)), o.destination.host, drivers.ImpactRecord)
 	}
-	record := o.record
-	if updates && o.was != nil {
-		record = o.was
+	record := o.toRecord
+	if updates && o.recorded != nil {
+		record = o.recorded
 	}
-	o.set.Record = o.recorded(record, state.StatusReady, o.keptPower())
-	if o.halfway() {
-		o.set.Record.Restoring = guardName
+	o.updated.Record = o.newRecord(record, state.StatusReady, o.keptPower())
+	if o.restoreUnfinished() {
+		o.updated.Record.Restoring = protectSnapshot
 	}
 }
 
 // emitActivate starts a network or pool again: creating what is there already does no more than that.
 func (p *planner) emitActivate(o *object) {
 	mark := p.mark(o, false)
-	o.set = p.step(o, drivers.NewCreate(o.after, &mark), o.goal.host, drivers.ImpactLive)
-	o.set.Record = o.recorded(o.record, state.StatusReady, "")
+	o.updated = p.step(o, drivers.NewCreate(o.after, &mark), o.destination.host, drivers.ImpactLive)
+	o.updated.Record = o.newRecord(o.toRecord, state.StatusReady, "")
 }
 
 // keptPower is what is recorded of the power of a vm that the plan does not start.
@@ -107,10 +107,10 @@ func (o *object) keptPower() string {
 		return state.PowerStarting
 	case o.stop:
 		return state.PowerOff
-	case o.rec == nil || o.rec.Power == "" || o.unrecorded:
+	case o.record == nil || o.record.Power == "" || o.powerUnrecorded:
 		return o.livePower()
 	}
-	return o.rec.Power
+	return o.record.Power
 }
 
 // emitUpdates adds the updates of an object: one for what happens now, and for a running guest one more when part of it
@@ -126,7 +126,7 @@ func (p *planner) emitUpdates(o *object) {
 	}
 	if !live || o.kind != resource.KindVM {
 		p.emitUpdate(o, o.before, o.after, live && o.kind != resource.KindVM, impact)
-		p.record(o)
+		p.recordWithLastUpdate(o)
 		return
 	}
 	mid := resource.Clone(o.after)
@@ -142,9 +142,9 @@ func (p *planner) emitUpdates(o *object) {
 	if now {
 		p.emitUpdate(o, o.before, mid, true, drivers.ImpactLive)
 	}
-	if len(o.guest) > 0 {
+	if len(o.guestChanges) > 0 {
 		guest := resource.Clone(o.guestBefore)
-		for _, c := range o.guest {
+		for _, c := range o.guestChanges {
 			resource.Keep(guest, o.after, c.Path)
 		}
 		p.emitUpdate(o, o.guestBefore, guest, true, drivers.ImpactLive)
@@ -153,19 +153,19 @@ func (p *planner) emitUpdates(o *object) {
 	if later {
 		p.emitUpdate(o, mid, o.after, false, drivers.ImpactNextBoot)
 	}
-	p.record(o)
+	p.recordWithLastUpdate(o)
 }
 
 // updatesGuest tells whether the update changes something that is running now.
 func (p *planner) updatesGuest(o *object) bool {
 	switch o.kind {
 	case resource.KindVM:
-		return o.on() && !o.stop
+		return o.isOn() && !o.stop
 	case resource.KindPool, resource.KindNetwork:
 		return o.live.Power == drivers.PowerOn
 	}
 	for _, u := range p.users(o) {
-		if u.on() {
+		if u.isOn() {
 			return true
 		}
 	}
@@ -173,25 +173,25 @@ func (p *planner) updatesGuest(o *object) bool {
 }
 
 func (p *planner) emitUpdate(o *object, before, after resource.Resource, live bool, impact drivers.Impact) {
-	o.set = p.step(o, drivers.NewUpdate(before, after, live), o.goal.host, impact)
-	o.set.KeepRecord = true
+	o.updated = p.step(o, drivers.NewUpdate(before, after, live), o.destination.host, impact)
+	o.updated.KeepRecord = true
 }
 
-// intend has the first update (the object's step number first) record what will have been set before it sets it: a run that is
+// recordUpdateIntent has the first update (the object's step number first) record what will have been set before it sets it: a run that is
 // cut short and followed by other files must know what to take away. Bits in a pool have nothing of that kind.
-func (p *planner) intend(o *object, first int) {
+func (p *planner) recordUpdateIntent(o *object, first int) {
 	if o.kind != resource.KindVM && o.kind != resource.KindNetwork {
 		return
 	}
-	both := o.record
-	if o.was != nil {
-		_, both = resource.Overlay(o.record, nil, o.was)
+	both := o.toRecord
+	if o.recorded != nil {
+		_, both = resource.Overlay(o.toRecord, nil, o.recorded)
 	}
-	o.steps[first].Intent = o.recorded(both, state.StatusCreating, o.keptPower())
+	o.steps[first].Intent = o.newRecord(both, state.StatusCreating, o.keptPower())
 }
 
 // record makes the last update write the record.
-func (p *planner) record(o *object) {
-	o.set.KeepRecord = false
-	o.set.Record = o.recorded(o.record, state.StatusReady, o.keptPower())
+func (p *planner) recordWithLastUpdate(o *object) {
+	o.updated.KeepRecord = false
+	o.updated.Record = o.newRecord(o.toRecord, state.StatusReady, o.keptPower())
 }

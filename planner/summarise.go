@@ -29,7 +29,7 @@ func (p *planner) finish() {
 			p.plan.Changes = append(p.plan.Changes, p.summary(o))
 		}
 	}
-	p.touch()
+	p.noteTouched()
 	byAddr := func(a, b Change) int { return resource.Compare(a.Addr, b.Addr) }
 	slices.SortStableFunc(p.plan.Changes, byAddr) // those of hosts stand in front
 	slices.SortStableFunc(p.plan.Drift, byAddr)
@@ -41,9 +41,9 @@ func (p *planner) finish() {
 
 // change fills in who c is about.
 func (o *object) change(c Change) Change {
-	r, at := o.want, o.goal
+	r, at := o.desired, o.destination
 	if r == nil {
-		r, at = o.was, o.at
+		r, at = o.recorded, o.location
 	}
 	c.Addr, c.Kind, c.Name, c.Host = o.addr, o.kind, nameOf(r), at.host
 	return c
@@ -61,36 +61,36 @@ func (p *planner) drift(o *object, c Change) {
 
 // summary is what the plan does to the object.
 func (p *planner) summary(o *object) Change {
-	c := o.change(Change{Cause: o.cause, MovedFrom: o.from})
+	c := o.change(Change{Cause: o.cause, MovedFrom: o.movedFrom})
 	switch o.fate {
 	case fateCreate:
 		c.Action, c.Impact = ActionCreate, drivers.ImpactLive
-		c.Fields = allFields(o.want, drivers.ImpactLive, false)
+		c.Fields = allFields(o.desired, drivers.ImpactLive, false)
 	case fateReplace:
 		c.Action, c.Impact, c.Fields = ActionReplace, o.replaceImpact(), o.fields
-		if o.kind == resource.KindSeed && o.deferred {
+		if o.kind == resource.KindSeed && o.createBeforeDelete {
 			c.Action = ActionUpdate
 		}
 		for i := range c.Fields {
 			c.Fields[i].Impact = min(c.Fields[i].Impact, c.Impact)
 		}
-		c.Loses, c.Keeps = o.loses(), append(p.keptBase(o), p.strangersIn(o)...)
+		c.Loses, c.Keeps = o.lossesOf(), append(p.keptBase(o), p.foreignVolumesIn(o)...)
 	case fateDelete:
 		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
-		if o.abandoned() {
+		if o.isReplacedLeftover() {
 			c.Impact = drivers.ImpactLive
 		}
-		c.Fields = allFields(o.was, drivers.ImpactDestroy, true)
-		c.Loses, c.Keeps = o.loses(), p.strangersIn(o)
+		c.Fields = allFields(o.recorded, drivers.ImpactDestroy, true)
+		c.Loses, c.Keeps = o.lossesOf(), p.foreignVolumesIn(o)
 	case fateRelease:
 		c.Action, c.Impact = ActionRelease, drivers.ImpactRecord
-		c.Keeps = o.keeps()
+		c.Keeps = o.keptOnHost()
 	case fateForget:
 		c.Action, c.Impact = ActionForget, drivers.ImpactRecord
 	case fateKeep:
 		o.summariseKept(&c)
 	}
-	if moved := fmt.Sprintf("moved from %s", o.from); !o.from.IsZero() && c.Cause != moved {
+	if moved := fmt.Sprintf("moved from %s", o.movedFrom); !o.movedFrom.IsZero() && c.Cause != moved {
 		c.Cause += ", " + moved
 	}
 	switch {
@@ -107,44 +107,44 @@ func (p *planner) summary(o *object) Change {
 func (o *object) summariseKept(c *Change) {
 	c.Action, c.Impact, c.Fields = ActionUpdate, o.impact, o.fields
 	if o.kind == resource.KindVM {
-		o.soften(c)
+		o.softenImpact(c)
 	}
-	if len(o.guest) > 0 || o.wait || o.inactive {
+	if len(o.guestChanges) > 0 || o.wait || o.inactive {
 		c.Impact = max(c.Impact, drivers.ImpactLive)
 	}
 	switch {
 	case o.adopt:
 		c.Action = ActionAdopt
-	case o.bounce != "" && len(o.changes)+len(o.guest) == 0 && !o.rewrite:
-		c.Cause = o.bounce
+	case o.restartReason != "" && len(o.changes)+len(o.guestChanges) == 0 && !o.recordChanged:
+		c.Cause = o.restartReason
 	case len(o.fields) > 0:
-	case o.halfway():
+	case o.restoreUnfinished():
 		c.Action, c.Cause = ActionRestore, o.cause
 	case o.stop:
 		c.Action, c.Cause = ActionStop, o.powerCause
 	case o.start || o.wait:
 		c.Action, c.Cause = ActionStart, o.powerCause
-	case o.unrecorded && !o.rewrite:
+	case o.powerUnrecorded && !o.recordChanged:
 		c.Cause = o.powerCause
-	case o.leftGuard() && !o.rewrite:
+	case o.hasProtectSnapshot() && !o.recordChanged:
 		c.Cause = "a snapshot that protected an earlier change is no longer needed"
 	}
-	if len(o.guarded) > 0 {
+	if len(o.protectedSteps) > 0 {
 		c.Cause += ", protected by a snapshot"
 	}
 	switch {
 	case o.stop:
 		c.Impact = drivers.ImpactRestart
-	case o.start, o.halfway():
+	case o.start, o.restoreUnfinished():
 		c.Impact = max(c.Impact, drivers.ImpactLive)
 	}
-	if o.halfway() {
+	if o.restoreUnfinished() {
 		c.Loses = writtenSince(o.before.(*resource.VM))
 	}
 }
 
-// soften says of a vm that is off, or goes off for good, that its changes take effect at once.
-func (o *object) soften(c *Change) {
+// softenImpact says of a vm that is off, or goes off for good, that its changes take effect at once.
+func (o *object) softenImpact(c *Change) {
 	switch {
 	case o.stop && o.start: // what would wait for the next start need not wait
 		for i := range c.Fields {
@@ -153,7 +153,7 @@ func (o *object) soften(c *Change) {
 			}
 		}
 		return
-	case o.on() && !o.stop:
+	case o.isOn() && !o.stop:
 		return
 	}
 	c.Impact = min(c.Impact, drivers.ImpactLive)
@@ -162,10 +162,10 @@ func (o *object) soften(c *Change) {
 	}
 }
 
-// keeps names what stays on the host.
-func (o *object) keeps() []string {
-	if vol, ok := o.was0().(*resource.Volume); ok {
+// keptOnHost names what stays on the host.
+func (o *object) keptOnHost() []string {
+	if vol, ok := o.current().(*resource.Volume); ok {
 		return []string{fmt.Sprintf("%s (%s) as %s", o.lossName(), vol.Size, nameOf(vol))}
 	}
-	return []string{fmt.Sprintf("%s %s", o.kind, nameOf(o.was0()))}
+	return []string{fmt.Sprintf("%s %s", o.kind, nameOf(o.current()))}
 }

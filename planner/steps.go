@@ -13,8 +13,8 @@ import (
 func (p *planner) emit(o *object) {
 	p.emitMove(o)
 	p.emitTriggered(o)
-	if o.yielded != nil {
-		p.leave(o, o.yielded)
+	if o.displaced != nil {
+		p.deleteLeftover(o, o.displaced)
 	}
 	switch o.fate {
 	case fateCreate:
@@ -22,8 +22,8 @@ func (p *planner) emit(o *object) {
 	case fateKeep:
 		p.emitKeep(o)
 	case fateReplace:
-		if o.deferred {
-			p.leave(o, p.behind(o))
+		if o.createBeforeDelete {
+			p.deleteLeftover(o, p.newLeftover(o))
 		} else {
 			p.emitDelete(o)
 		}
@@ -33,8 +33,8 @@ func (p *planner) emit(o *object) {
 	case fateRelease:
 		p.emitRelease(o)
 	case fateForget:
-		if o.gone = o.left; o.gone == nil {
-			o.gone = p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
+		if o.deleted = o.oldRecordForgotten; o.deleted == nil {
+			o.deleted = p.step(o, drivers.NewForget(o.recorded), o.location.host, drivers.ImpactRecord)
 		}
 	}
 }
@@ -61,14 +61,14 @@ func (p *planner) mark(o *object, released bool) drivers.Mark {
 	return drivers.Mark{Lineage: p.in.State.Lineage, Addr: o.addr, Version: p.in.Version, Released: released}
 }
 
-// recorded makes a record of r as this object.
-func (o *object) recorded(r resource.Resource, status state.Status, power string) *state.Record {
+// newRecord makes a record of r as this object.
+func (o *object) newRecord(r resource.Resource, status state.Status, power string) *state.Record {
 	rec := &state.Record{Object: r, Status: status, Power: power}
-	if o.want == nil && o.rec != nil {
-		rec.DependsOn = o.rec.DependsOn
+	if o.desired == nil && o.record != nil {
+		rec.DependsOn = o.record.DependsOn
 	}
-	for _, n := range o.needs {
-		if n.managed() && !o.copies(n) {
+	for _, n := range o.requires {
+		if n.managed() && !o.onlyBeganAs(n) {
 			rec.DependsOn = append(rec.DependsOn, n.addr)
 		}
 	}
@@ -90,20 +90,20 @@ func (p *planner) emitCreate(o *object) {
 		power = o.nextPower()
 	}
 	p.emitBuild(o, impact)
-	s := p.step(o, drivers.NewCreate(o.want, mark), o.goal.host, impact)
-	s.Intent = o.recorded(o.want, state.StatusCreating, power)
-	if p.unseen(o) && o.kind != resource.KindSeed && o.rec.Status == state.StatusReady {
+	s := p.step(o, drivers.NewCreate(o.desired, mark), o.destination.host, impact)
+	s.Intent = o.newRecord(o.desired, state.StatusCreating, power)
+	if p.poolIsUndefined(o) && o.kind != resource.KindSeed && o.record.Status == state.StatusReady {
 		// Its bits may turn out to be there. What is recorded as being made is deleted and made anew after a crash, and so
 		// are the volumes that stand on it.
 		s.Intent = o.recordNow()
 	}
-	s.Record = o.recorded(o.want, state.StatusReady, power)
-	o.made = s
-	if o.taken == nil {
-		o.taken = s
+	s.Record = o.newRecord(o.desired, state.StatusReady, power)
+	o.created = s
+	if o.copied == nil {
+		o.copied = s
 	}
-	if vm, ok := o.want.(*resource.VM); ok {
-		p.emitStart(o, vm, o.want)
+	if vm, ok := o.desired.(*resource.VM); ok {
+		p.emitStart(o, vm, o.desired)
 	}
 }
 
@@ -111,22 +111,22 @@ func (p *planner) emitCreate(o *object) {
 // record what is recorded of it.
 func (p *planner) emitStart(o *object, vm *resource.VM, record resource.Resource) {
 	p.emitUp(o, vm, record, o.start)
-	p.emitLend(o)
+	p.emitSecondDowntime(o)
 }
 
 func (p *planner) emitUp(o *object, vm *resource.VM, record resource.Resource, start bool) {
 	if start {
-		s := p.step(o, drivers.NewStart(vm), o.goal.host, drivers.ImpactLive)
-		s.Record = o.recorded(record, state.StatusReady, state.PowerOn)
+		s := p.step(o, drivers.NewStart(vm), o.destination.host, drivers.ImpactLive)
+		s.Record = o.newRecord(record, state.StatusReady, state.PowerOn)
 		if o.wait {
 			s.Record.Power = state.PowerStarting
 		}
-		o.up = s
+		o.started = s
 		p.causeOfPower(o, s)
 	}
 	if o.wait {
-		s := p.step(o, drivers.NewWaitReady(vm), o.goal.host, drivers.ImpactLive)
-		s.Record = o.recorded(record, state.StatusReady, state.PowerOn)
+		s := p.step(o, drivers.NewWaitReady(vm), o.destination.host, drivers.ImpactLive)
+		s.Record = o.newRecord(record, state.StatusReady, state.PowerOn)
 		o.ready = s
 		p.causeOfPower(o, s)
 	}
@@ -137,19 +137,19 @@ func (p *planner) emitDelete(o *object) {
 	if o.fate == fateReplace {
 		impact = drivers.ImpactReplace
 	}
-	if o.abandoned() {
+	if o.isReplacedLeftover() {
 		impact = drivers.ImpactLive
 	}
-	target := o.target()
+	target := o.currentResource()
 	if o.stop {
 		p.emitStop(o, target.(*resource.VM), o.recordNow(), impact)
 	}
-	s := p.step(o, drivers.NewDelete(target), o.at.host, impact)
+	s := p.step(o, drivers.NewDelete(target), o.location.host, impact)
 	s.Intent = o.recordNow()
 	if !o.stored() || s.Intent.Status != state.StatusCreating { // bits that may be half there stay known as such until they are gone
 		s.Intent.Status = state.StatusDeleting
 	}
-	s.Loses = o.loses()
+	s.Loses = o.lossesOf()
 	if o.fate == fateReplace {
 		// Until the new one begins, the record of the old one holds what the vm's power is to be.
 		s.KeepRecord = true
@@ -157,22 +157,22 @@ func (p *planner) emitDelete(o *object) {
 			s.Intent.Power = o.nextPower()
 		}
 	}
-	o.gone = s
+	o.deleted = s
 }
 
 func (p *planner) emitStop(o *object, vm *resource.VM, rec *state.Record, impact drivers.Impact) {
-	if want, ok := o.want.(*resource.VM); ok && want.ShutdownTimeout != vm.ShutdownTimeout {
+	if want, ok := o.desired.(*resource.VM); ok && want.ShutdownTimeout != vm.ShutdownTimeout {
 		vm = resource.Clone(vm)
 		vm.ShutdownTimeout = want.ShutdownTimeout
 	}
-	s := p.step(o, drivers.NewStop(vm, false), o.at.host, impact)
+	s := p.step(o, drivers.NewStop(vm, false), o.location.host, impact)
 	rec.Power = o.nextPower()
 	s.Record = rec
 	if o.start {
 		intent := *rec // that the guest is to come back must not be lost
 		s.Intent = &intent
 	}
-	o.off = s
+	o.stopped = s
 	if o.fate == fateKeep {
 		p.causeOfPower(o, s)
 	}
@@ -192,26 +192,26 @@ func (p *planner) causeOfPower(o *object, s *step) {
 	}
 }
 
-// target is the object as it is, for an operation that takes it away.
-func (o *object) target() resource.Resource {
+// currentResource is the object as it is, for an operation that takes it away.
+func (o *object) currentResource() resource.Resource {
 	if o.before == nil {
-		o.before, _ = resource.Overlay(o.was, o.was, o.liveResource())
+		o.before, _ = resource.Overlay(o.recorded, o.recorded, o.liveResource())
 	}
 	return o.before
 }
 
 // recordNow is a copy of the record as it stands, or as it would be for an object that has none.
 func (o *object) recordNow() *state.Record {
-	if o.rec == nil {
-		return o.recorded(o.target(), state.StatusReady, o.livePower())
+	if o.record == nil {
+		return o.newRecord(o.currentResource(), state.StatusReady, o.livePower())
 	}
-	rec := *o.rec
+	rec := *o.record
 	return &rec
 }
 
-// loses names what nobody can bring back when the object is deleted.
-func (o *object) loses() []string {
-	vol, ok := o.was0().(*resource.Volume)
+// lossesOf names what nobody can bring back when the object is deleted.
+func (o *object) lossesOf() []string {
+	vol, ok := o.current().(*resource.Volume)
 	if !ok {
 		return o.live.Kept
 	}
@@ -229,50 +229,50 @@ func (o *object) lossName() string {
 	return "volume " + o.addr.Name + o.addr.Key
 }
 
-// behind gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run that was
+// newLeftover gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run that was
 // cut short may have done that already.
-func (p *planner) behind(o *object) *object {
+func (p *planner) newLeftover(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {
-		if done := p.objects[addr]; done.rec != nil && done.leftBehindBy(o) && done.at == o.at {
-			done.chosen, done.fate, done.cause = false, fateNone, o.cause
+		if done := p.objects[addr]; done.record != nil && done.isLeftoverOf(o) && done.location == o.location {
+			done.selected, done.fate, done.cause = false, fateNone, o.cause
 			return done
 		}
 		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
 		addr.Part = strings.TrimPrefix(addr.Part, ".")
 	}
-	was := resource.Clone(o.was0())
+	was := resource.Clone(o.current())
 	was.Base().Addr = addr
 	old := &object{
-		addr: addr, kind: o.kind, was: was, live: o.live, at: o.at, leans: o.leans, fate: fateDelete, cause: o.cause,
-		rec: &state.Record{Object: was, Status: state.StatusDeleting},
+		addr: addr, kind: o.kind, recorded: was, live: o.live, location: o.location, dependents: o.dependents, fate: fateDelete, cause: o.cause,
+		record: &state.Record{Object: was, Status: state.StatusDeleting},
 	}
-	if o.rec != nil {
-		old.rec.DependsOn = o.rec.DependsOn
-		if o.rec.Status == state.StatusCreating {
-			old.rec.Status = state.StatusCreating // it may be half there, so it is not restored
+	if o.record != nil {
+		old.record.DependsOn = o.record.DependsOn
+		if o.record.Status == state.StatusCreating {
+			old.record.Status = state.StatusCreating // it may be half there, so it is not restored
 		}
 	}
 	p.objects[addr] = old
-	old.set = p.step(old, drivers.NewRecord(was), old.at.host, drivers.ImpactRecord)
-	old.set.Record = old.rec
+	old.updated = p.step(old, drivers.NewRecord(was), old.location.host, drivers.ImpactRecord)
+	old.updated.Record = old.record
 	return old
 }
 
-// leave deletes old, unless a guest runs with it or disks stay upon it.
-func (p *planner) leave(o, old *object) {
-	o.old = old
-	if o.postponed {
+// deleteLeftover deletes old, unless a guest runs with it or disks stay upon it.
+func (p *planner) deleteLeftover(o, old *object) {
+	o.predecessor = old
+	if o.deletePostponed {
 		return
 	}
-	p.left = append(p.left, old)
+	p.leftovers = append(p.leftovers, old)
 	p.emitDelete(old)
-	old.gone.Impact = o.replaceImpact()
+	old.deleted.Impact = o.replaceImpact()
 }
 
 // replaceImpact is how far a replacement reaches: an image or a seed that gets a successor loses nobody anything by that alone.
 func (o *object) replaceImpact() drivers.Impact {
-	if o.deferred && o.kind != resource.KindVolume {
+	if o.createBeforeDelete && o.kind != resource.KindVolume {
 		return drivers.ImpactLive
 	}
 	return drivers.ImpactReplace
@@ -286,24 +286,24 @@ func isLeftBehind(a resource.Addr) bool {
 	return last == leftBehind || strings.HasPrefix(last, leftBehind+"-")
 }
 
-// abandoned tells whether the object is an image or a seed that an earlier plan has replaced already.
-func (o *object) abandoned() bool {
-	return o.want == nil && isLeftBehind(o.addr) && o.stored() && o.kind != resource.KindVolume
+// isReplacedLeftover tells whether the object is an image or a seed that an earlier plan has replaced already.
+func (o *object) isReplacedLeftover() bool {
+	return o.desired == nil && isLeftBehind(o.addr) && o.stored() && o.kind != resource.KindVolume
 }
 
 func (p *planner) emitRelease(o *object) {
 	marked := o.kind == resource.KindVM || o.kind == resource.KindNetwork
 	kept := o.recordNow()
 	kept.Status = state.StatusReleased
-	drop := o.want != nil || o.retain
+	drop := o.desired != nil || o.retain
 	var s *step
 	switch {
 	case marked:
-		s = p.step(o, drivers.NewSetMark(o.target(), p.mark(o, true)), o.at.host, drivers.ImpactRecord)
+		s = p.step(o, drivers.NewSetMark(o.currentResource(), p.mark(o, true)), o.location.host, drivers.ImpactRecord)
 	case drop:
-		s = p.step(o, drivers.NewForget(o.was), o.at.host, drivers.ImpactRecord)
+		s = p.step(o, drivers.NewForget(o.recorded), o.location.host, drivers.ImpactRecord)
 	default:
-		s = p.step(o, drivers.NewRecord(o.was), o.at.host, drivers.ImpactRecord)
+		s = p.step(o, drivers.NewRecord(o.recorded), o.location.host, drivers.ImpactRecord)
 	}
 	if !drop {
 		s.Record = kept

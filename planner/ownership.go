@@ -12,15 +12,15 @@ import (
 // identify gives an object that will be taken over from the host the identity that it has there, where the files leave that
 // to vmplan: its UUID, the MACs of its nics, and the volumes that are its own disks.
 func (p *planner) identify(o *object) {
-	if o.want == nil || o.rec != nil || o.stored() || !o.managed() || p.atPlace[o.goal] != o {
+	if o.desired == nil || o.record != nil || o.stored() || !o.managed() || p.byLocation[o.destination] != o {
 		return
 	}
-	live := p.liveAt(o.goal)
-	if live == nil || live.Resource.Kind() != o.kind || !p.importable(o, live) && !p.ours(o, live) {
+	live := p.liveAt(o.destination)
+	if live == nil || live.Resource.Kind() != o.kind || !p.importable(o, live) && !p.isOurs(o, live) {
 		return
 	}
-	o.want = resource.Clone(o.want)
-	switch want := o.want.(type) {
+	o.desired = resource.Clone(o.desired)
+	switch want := o.desired.(type) {
 	case *resource.Pool:
 		want.UUID = live.Resource.(*resource.Pool).UUID
 	case *resource.Network:
@@ -41,7 +41,7 @@ func (p *planner) identifyVM(o *object, want, live *resource.VM) {
 	}
 	for i := range want.Disks {
 		disk, has := &want.Disks[i], live.Disk(want.Disks[i].Label)
-		if vol := p.objects[disk.Volume]; has != nil && has.Source != "" && vol != nil && vol.rec == nil && vol.addr.Owner() == o.addr {
+		if vol := p.objects[disk.Volume]; has != nil && has.Source != "" && vol != nil && vol.record == nil && vol.addr.Owner() == o.addr {
 			if p.rebind(vol, has.Source) {
 				disk.Source = has.Source
 			}
@@ -52,8 +52,8 @@ func (p *planner) identifyVM(o *object, want, live *resource.VM) {
 // reserveFor has the networks of the object's host know a guest by the MAC that it has.
 func (p *planner) reserveFor(o *object, planned, has string) {
 	for _, n := range p.sorted {
-		lan, ok := n.want.(*resource.Network)
-		if !ok || n.goal.host != o.goal.host || !slices.ContainsFunc(lan.Reservations, func(r resource.Reservation) bool { return r.MAC == planned }) {
+		lan, ok := n.desired.(*resource.Network)
+		if !ok || n.destination.host != o.destination.host || !slices.ContainsFunc(lan.Reservations, func(r resource.Reservation) bool { return r.MAC == planned }) {
 			continue
 		}
 		lan = resource.Clone(lan)
@@ -62,44 +62,44 @@ func (p *planner) reserveFor(o *object, planned, has string) {
 				lan.Reservations[i].MAC = has
 			}
 		}
-		n.want = lan
+		n.desired = lan
 	}
 }
 
 // rebind makes a disk that a vm owns the volume that is attached, and tells whether it is one of its own kind.
 func (p *planner) rebind(o *object, source string) bool {
-	vol, ok := o.want.(*resource.Volume)
+	vol, ok := o.desired.(*resource.Volume)
 	pool, file, found := strings.Cut(source, "/")
 	if !ok || !found || pool == "" {
 		return false
 	}
-	goal := place{o.goal.host, volumeKey(source)}
-	if taken := p.atPlace[goal]; taken != nil && taken != o {
+	goal := location{o.destination.host, volumeKey(source)}
+	if taken := p.byLocation[goal]; taken != nil && taken != o {
 		return false
 	}
-	if p.atPlace[o.goal] == o {
-		delete(p.atPlace, o.goal)
+	if p.byLocation[o.destination] == o {
+		delete(p.byLocation, o.destination)
 	}
 	vol = resource.Clone(vol)
 	vol.PoolName, vol.File = pool, file
-	o.want, o.goal = vol, goal
-	p.atPlace[goal] = o
+	o.desired, o.destination = vol, goal
+	p.byLocation[goal] = o
 	return true
 }
 
 // decideImport takes over what an import block names.
 func (p *planner) decideImport(o *object, id string) {
-	live := p.liveAt(o.goal)
+	live := p.liveAt(o.destination)
 	switch {
 	case live == nil:
 		p.refuseAt(o, "", "there is nothing to import", fmt.Sprintf(
 			"The import block for %s names the %s %q, which host %q does not have. Correct its id, or remove the block to have %s created.",
-			o.addr, o.kind, id, o.goal.host, o.addr))
+			o.addr, o.kind, id, o.destination.host, o.addr))
 	case !p.importable(o, live):
 		p.refuseStranger(o, live)
 	default:
-		o.take(live, "import")
-		o.wary = true
+		o.adoptLive(live, "import")
+		o.replaceForbidden = true
 	}
 }
 
@@ -109,9 +109,9 @@ func (p *planner) importable(o *object, live *drivers.Object) bool {
 	return ok && (live.Mark == nil || live.Mark.Released || live.Mark.Lineage == p.in.State.Lineage)
 }
 
-// refuseRuinous refuses to replace what has just been taken over.
-func (p *planner) refuseRuinous(o *object) {
-	if !o.wary || o.fate != fateReplace || slices.ContainsFunc(o.needs, func(n *object) bool { return n.wary && n.fate == fateReplace }) {
+// refuseReplacingImport refuses to replace what has just been taken over.
+func (p *planner) refuseReplacingImport(o *object) {
+	if !o.replaceForbidden || o.fate != fateReplace || slices.ContainsFunc(o.requires, func(n *object) bool { return n.replaceForbidden && n.fate == fateReplace }) {
 		return
 	}
 	var differs []string
@@ -122,7 +122,7 @@ func (p *planner) refuseRuinous(o *object) {
 	}
 	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(
 		"%s (%s) cannot be taken over as the files describe it: %s. Write in the files what is there; what is to change can change once it is imported.",
-		nameOf(o.want), o.cause, strings.Join(differs, "; ")))
+		nameOf(o.desired), o.cause, strings.Join(differs, "; ")))
 }
 
 // attachedToAdopted tells whether the object is owned by a vm that is taken back, and attached to it.
@@ -132,27 +132,27 @@ func (p *planner) attachedToAdopted(o *object) bool {
 		return false
 	}
 	vm, ok := owner.live.Resource.(*resource.VM)
-	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(o.want) })
+	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(o.desired) })
 }
 
-// ours tells whether a live object that is not recorded was made by this project at this address.
-func (p *planner) ours(o *object, live *drivers.Object) bool {
+// isOurs tells whether a live object that is not recorded was made by this project at this address.
+func (p *planner) isOurs(o *object, live *drivers.Object) bool {
 	if live.Mark != nil {
 		return live.Mark.Lineage == p.in.State.Lineage && live.Mark.Addr == o.addr
 	}
-	id := uuidOf(o.want)
+	id := uuidOf(o.desired)
 	return id != "" && id == uuidOf(live.Resource)
 }
 
-// stranger tells whether what is live at a recorded object's place is not that object.
-func (p *planner) stranger(o *object, live *drivers.Object) bool {
+// isForeign tells whether what is live at a recorded object's place is not that object.
+func (p *planner) isForeign(o *object, live *drivers.Object) bool {
 	if o.stored() {
 		return false
 	}
 	if live.Mark != nil {
 		return live.Mark.Lineage != p.in.State.Lineage
 	}
-	a, b := uuidOf(o.was), uuidOf(live.Resource)
+	a, b := uuidOf(o.recorded), uuidOf(live.Resource)
 	return a != "" && b != "" && a != b
 }
 

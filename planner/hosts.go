@@ -12,7 +12,7 @@ import (
 func (p *planner) collectHosts(blocks []*resource.Host, records []*state.Record) {
 	for _, b := range blocks {
 		if h := p.hosts[b.Label()]; h != nil {
-			h.want = b
+			h.desired = b
 		}
 	}
 	for _, rec := range records {
@@ -22,8 +22,8 @@ func (p *planner) collectHosts(blocks []*resource.Host, records []*state.Record)
 			h = &host{label: was.Label()}
 			p.hosts[h.label] = h
 		}
-		h.rec = rec
-		if h.want != nil && h.Observed != nil {
+		h.record = rec
+		if h.desired != nil && h.Observed != nil {
 			p.checkMachine(h, was)
 		}
 	}
@@ -33,19 +33,19 @@ func (p *planner) collectHosts(blocks []*resource.Host, records []*state.Record)
 func (p *planner) checkMachine(h *host, was *resource.Host) {
 	now := h.Observed.Facts.UUID
 	switch {
-	case !h.lived || was.Machine == now && now != "":
-	case was.URI != h.want.URI:
-		p.find(Finding{
-			Severity: SeverityError, Addr: h.want.Addr, Path: "uri", Summary: "the host is another machine now",
+	case !h.hasObjects || was.Machine == now && now != "":
+	case was.URI != h.desired.URI:
+		p.addFinding(Finding{
+			Severity: SeverityError, Addr: h.desired.Addr, Path: "uri", Summary: "the host is another machine now",
 			Detail: fmt.Sprintf(
 				"%s led to %s (machine %s), where this project has objects; now it leads to %s (machine %s). They would be left behind there. Set uri back and destroy them first, or give the new machine a host block of its own.",
-				h.want.Addr, was.URI, orUnknown(was.Machine), h.want.URI, orUnknown(now)),
+				h.desired.Addr, was.URI, orUnknown(was.Machine), h.desired.URI, orUnknown(now)),
 		})
 	case was.Machine != "" && now != "":
-		p.find(Finding{
-			Severity: SeverityWarning, Addr: h.want.Addr, Path: "uri", Summary: "the host is another machine now",
+		p.addFinding(Finding{
+			Severity: SeverityWarning, Addr: h.desired.Addr, Path: "uri", Summary: "the host is another machine now",
 			Detail: fmt.Sprintf("%s led to machine %s when it was last used, and leads to machine %s now. What is not there is created anew.",
-				h.want.URI, was.Machine, now),
+				h.desired.URI, was.Machine, now),
 		})
 	}
 }
@@ -63,35 +63,35 @@ func (p *planner) emitHosts() {
 	for _, o := range p.sorted {
 		switch o.fate {
 		case fateCreate, fateKeep, fateReplace:
-			lives[o.goal.host] = true
+			lives[o.destination.host] = true
 		case fateRelease:
-			if o.want == nil && !o.retain {
-				lives[o.at.host] = true
+			if o.desired == nil && !o.retain {
+				lives[o.location.host] = true
 			}
 		case fateNone:
-			if o.rec != nil {
-				lives[o.at.host] = true
+			if o.record != nil {
+				lives[o.location.host] = true
 			}
 		}
 	}
 	for _, h := range p.sortedHosts() {
 		switch {
-		case lives[h.label] && h.want != nil:
+		case lives[h.label] && h.desired != nil:
 			p.emitHost(h)
-		case !lives[h.label] && h.rec != nil:
-			s := p.hostStep(h, drivers.NewForget(h.rec.Object), "nothing is on it any more")
+		case !lives[h.label] && h.record != nil:
+			s := p.hostStep(h, drivers.NewForget(h.record.Object), "nothing is on it any more")
 			s.last = true
 		}
 	}
 }
 
 func (p *planner) emitHost(h *host) {
-	want := resource.Clone(h.want)
+	want := resource.Clone(h.desired)
 	want.Machine = h.Observed.Facts.UUID
 	cause := "objects of this project are on it"
-	if h.rec != nil {
-		fields := resource.Diff(h.rec.Object, want)
-		if len(fields) == 0 && h.rec.Status == state.StatusReady {
+	if h.record != nil {
+		fields := resource.Diff(h.record.Object, want)
+		if len(fields) == 0 && h.record.Status == state.StatusReady {
 			return
 		}
 		cause = "changed in the files"
@@ -104,8 +104,8 @@ func (p *planner) emitHost(h *host) {
 		}
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
-	h.record = p.hostStep(h, drivers.NewRecord(want), cause)
-	h.record.Record = &state.Record{Object: want, Status: state.StatusReady}
+	h.recordStep = p.hostStep(h, drivers.NewRecord(want), cause)
+	h.recordStep.Record = &state.Record{Object: want, Status: state.StatusReady}
 }
 
 func (p *planner) hostStep(h *host, op drivers.Op, cause string) *step {

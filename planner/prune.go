@@ -29,9 +29,9 @@ type ImageUse struct {
 
 // ImageUses lists the recorded images in order of address. Hosts must have been observed whole.
 func ImageUses(in Input) []ImageUse {
-	ours := map[place]resource.Addr{}
+	ours := map[location]resource.Addr{}
 	for addr, rec := range in.State.Records {
-		ours[recordedAt(in, rec)] = addr
+		ours[recordedLocation(in, rec)] = addr
 	}
 	var out []ImageUse
 	for _, addr := range slices.SortedFunc(maps.Keys(in.State.Records), resource.Compare) {
@@ -40,18 +40,18 @@ func ImageUses(in Input) []ImageUse {
 		if !ok {
 			continue
 		}
-		at := recordedAt(in, rec)
+		at := recordedLocation(in, rec)
 		u := ImageUse{Image: img, Host: at.host, Status: rec.Status, record: rec}
 		if want, ok := in.Desired.Get(addr).(*resource.Image); ok {
 			u.Wanted = resource.VolumeID(want) == resource.VolumeID(img) && want.Host == img.Host
 		}
-		u.Wanted = u.Wanted || in.keeps(addr)
+		u.Wanted = u.Wanted || in.keepsRecorded(addr)
 		if next := in.State.Records[addr.Owner()]; isLeftBehind(addr) && next != nil {
 			u.replaced = mayBeHalf(next)
 		}
 		if h, ok := in.Hosts[at.host]; ok {
 			u.Live = h.Observed.Objects[at.key]
-			u.Users = standOn(h.Observed.Objects, at, ours)
+			u.Users = usersOf(h.Observed.Objects, at, ours)
 		}
 		out = append(out, u)
 	}
@@ -59,13 +59,13 @@ func ImageUses(in Input) []ImageUse {
 }
 
 // keeps tells whether the files say of what is recorded at addr that it has another address now, or that it stays on its host.
-func (in *Input) keeps(addr resource.Addr) bool {
+func (in *Input) keepsRecorded(addr resource.Addr) bool {
 	return slices.ContainsFunc(in.Moves, func(m resource.Move) bool { return m.From == addr }) ||
 		slices.ContainsFunc(in.Removed, func(r resource.Removal) bool { return !r.Cascade && r.From.Contains(addr) })
 }
 
-// standOn names all that uses the object at a place, through backing files.
-func standOn(objects map[string]*drivers.Object, at place, ours map[place]resource.Addr) []string {
+// usersOf names all that uses the object at a place, through backing files.
+func usersOf(objects map[string]*drivers.Object, at location, ours map[location]resource.Addr) []string {
 	seen := map[string]bool{at.key: true}
 	var names []string
 	for next := []string{at.key}; len(next) > 0; next = next[1:] {
@@ -79,7 +79,7 @@ func standOn(objects map[string]*drivers.Object, at place, ours map[place]resour
 			}
 			seen[user] = true
 			next = append(next, user)
-			if addr, ok := ours[place{at.host, user}]; ok {
+			if addr, ok := ours[location{at.host, user}]; ok {
 				names = append(names, addr.String())
 			} else {
 				names = append(names, strings.Replace(user, "/", " ", 1))

@@ -9,12 +9,12 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// staysUpon tells whether a volume that is there stays upon the base that it was made with, although the files have another
+// keepsOldBase tells whether a volume that is there stays upon the base that it was made with, although the files have another
 // image under it by now: on_image_change says so. A volume that is made anew has the new one.
-func (p *planner) staysUpon(o *object) bool {
-	want, ok := o.want.(*resource.Volume)
-	was, recorded := o.was.(*resource.Volume)
-	if !ok || !recorded || o.rec.Status != state.StatusReady || !stays(want) || want.Backing == was.Backing || was.Backing == "" {
+func (p *planner) keepsOldBase(o *object) bool {
+	want, ok := o.desired.(*resource.Volume)
+	was, recorded := o.recorded.(*resource.Volume)
+	if !ok || !recorded || o.record.Status != state.StatusReady || !staysOnOldBase(want) || want.Backing == was.Backing || was.Backing == "" {
 		return false
 	}
 	live, ok := o.live.Resource.(*resource.Volume)
@@ -23,43 +23,45 @@ func (p *planner) staysUpon(o *object) bool {
 	}
 	if want.OnImageChange == "warn" {
 		whole := o.addr.Owner()
-		p.find(Finding{Severity: SeverityWarning, Addr: whole, Path: "on_image_change", Summary: "the image has changed", Detail: fmt.Sprintf(
+		p.addFinding(Finding{Severity: SeverityWarning, Addr: whole, Path: "on_image_change", Summary: "the image has changed", Detail: fmt.Sprintf(
 			"%s stays upon %s, and %s is %s by now. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, was.Backing, want.Image, want.Backing, whole)})
 	}
 	return true
 }
 
-func stays(v *resource.Volume) bool { return v.OnImageChange == "ignore" || v.OnImageChange == "warn" }
+func staysOnOldBase(v *resource.Volume) bool {
+	return v.OnImageChange == "ignore" || v.OnImageChange == "warn"
+}
 
-// holdsBase tells whether the volume u goes on standing on the base o. What is left behind of a replaced image is needed by
+// keepsUsingBase tells whether the volume u goes on standing on the base o. What is left behind of a replaced image is needed by
 // every volume that is not taken away, whatever else becomes of it.
-func (p *planner) holdsBase(u, o *object) bool {
+func (p *planner) keepsUsingBase(u, o *object) bool {
 	if o.kind != resource.KindImage {
 		return false
 	}
 	switch u.fate {
 	case fateKeep:
-		return uses(u.after, o.at.key)
+		return uses(u.after, o.location.key)
 	case fateNone, fateRelease:
-		v, ok := u.was0().(*resource.Volume)
-		return isLeftBehind(o.addr) || ok && stays(v)
+		v, ok := u.current().(*resource.Volume)
+		return isLeftBehind(o.addr) || ok && staysOnOldBase(v)
 	}
 	return false
 }
 
 // keptBase says which base of a replaced image stays, and for whom.
 func (p *planner) keptBase(o *object) []string {
-	if !o.postponed || o.kind != resource.KindImage || o.old == nil {
+	if !o.deletePostponed || o.kind != resource.KindImage || o.predecessor == nil {
 		return nil
 	}
 	var names []string
-	for _, u := range p.users(o.old) {
-		if p.holds(u, o.old) {
+	for _, u := range p.users(o.predecessor) {
+		if p.keepsUsing(u, o.predecessor) {
 			names = append(names, u.addr.String())
 		}
 	}
 	slices.Sort(names)
-	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.old.was), strings.Join(names, ", "))}
+	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.predecessor.recorded), strings.Join(names, ", "))}
 }
 
 // successor is the image that has replaced the base o; nil when o is no base that was left behind.
@@ -74,7 +76,7 @@ func (p *planner) successor(o *object) *object {
 // not go on with the new one.
 func (p *planner) outlivesSuccessor(o *object) bool {
 	s := p.successor(o)
-	return s != nil && s.fate == fateNone && s.want != nil && s.rec != nil && mayBeHalf(s.rec)
+	return s != nil && s.fate == fateNone && s.desired != nil && s.record != nil && mayBeHalf(s.record)
 }
 
 // mayBeHalf tells whether what is recorded may be on its host in part.
@@ -86,12 +88,12 @@ func mayBeHalf(rec *state.Record) bool {
 // changed back.
 func (p *planner) linkFormerBase(o *object) {
 	if s := p.successor(o); s != nil && s.occupant != o {
-		o.gone.ratherAfter(s.made) // two images may have changed their names
+		o.deleted.preferAfter(s.created) // two images may have changed their names
 	}
 }
 
 // halfBuiltOn tells whether o is an image that stands on base by what a dead run left of building it.
 func (o *object) halfBuiltOn(base *object) bool {
-	img, ok := o.was.(*resource.Image)
-	return ok && img.Builds() && mayBeHalf(o.rec) && volumeKey(img.Origin) == base.at.key
+	img, ok := o.recorded.(*resource.Image)
+	return ok && img.Builds() && mayBeHalf(o.record) && volumeKey(img.Origin) == base.location.key
 }

@@ -11,10 +11,10 @@ import (
 // compareGuest finds what a running guest has otherwise than its definition, in fields that the files set. What can be given
 // to it now is drift (or an update that was cut short) and is repaired; the rest waits for its next start.
 func (p *planner) compareGuest(o *object, ignored []string) {
-	if !o.on() || o.live.Running == nil || o.impact == drivers.ImpactReplace || len(resource.Diff(o.live.Running, o.live.Resource)) == 0 {
+	if !o.isOn() || o.live.Running == nil || o.impact == drivers.ImpactReplace || len(resource.Diff(o.live.Running, o.live.Resource)) == 0 {
 		return
 	}
-	before, after := resource.Overlay(o.want, o.was, o.live.Running)
+	before, after := resource.Overlay(o.desired, o.recorded, o.live.Running)
 	for _, path := range ignored {
 		resource.Keep(after, before, path)
 	}
@@ -23,16 +23,16 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 		defined[c.Path] = true
 	}
 	changes := slices.DeleteFunc(hostChanges(resource.Diff(before, after)), func(c resource.Change) bool { return defined[c.Path] })
-	pending := p.lingering(o)
+	pending := p.disksUntilStop(o)
 	if len(changes) == 0 {
 		o.pending = pending
 		return
 	}
-	impact := impactsByPath(p.hosts[o.at.host].Rules.Impact(before, after))
+	impact := impactsByPath(p.hosts[o.location.host].Rules.Impact(before, after))
 	var drift []FieldChange
 	for _, c := range changes {
 		if i := impact[c.Path]; i.Impact <= drivers.ImpactLive {
-			o.guest = append(o.guest, c)
+			o.guestChanges = append(o.guestChanges, c)
 			o.fields = append(o.fields, fieldChanges(c, drivers.ImpactLive, NoteRunning)...)
 			back := resource.Change{Path: c.Path, Old: c.New, New: c.Old, Class: c.Class}
 			drift = append(drift, fieldChanges(back, drivers.ImpactRecord, NoteRunning)...)
@@ -41,7 +41,7 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 		}
 	}
 	o.guestBefore = before
-	if len(drift) > 0 && o.rec != nil {
+	if len(drift) > 0 && o.record != nil {
 		p.drift(o, Change{Action: ActionUpdate, Cause: "changed outside of vmplan", Fields: drift})
 	}
 	o.pending = pending
@@ -50,10 +50,10 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 // guestHas gives a function that tells whether a running guest has a field or block as it is wanted, whatever its definition says:
 // what people change for its next start takes no restart to change back.
 func (o *object) guestHas() func(path string) bool {
-	if !o.on() || o.live.Running == nil {
+	if !o.isOn() || o.live.Running == nil {
 		return func(string) bool { return false }
 	}
-	lacks := resource.Diff(resource.Overlay(o.want, o.was, o.live.Running))
+	lacks := resource.Diff(resource.Overlay(o.desired, o.recorded, o.live.Running))
 	return func(path string) bool {
 		return !slices.ContainsFunc(lacks, func(c resource.Change) bool {
 			return c.Path == path || strings.HasPrefix(c.Path, path+".") || strings.HasPrefix(path, c.Path+".")
@@ -61,8 +61,8 @@ func (o *object) guestHas() func(path string) bool {
 	}
 }
 
-// lingering lists the project's disks that a running guest has until it stops, though its definition no longer does.
-func (p *planner) lingering(o *object) []FieldChange {
+// disksUntilStop lists the project's disks that a running guest has until it stops, though its definition no longer does.
+func (p *planner) disksUntilStop(o *object) []FieldChange {
 	running, ok := o.live.Running.(*resource.VM)
 	defined, is := o.live.Resource.(*resource.VM)
 	if !ok || !is {
@@ -71,24 +71,24 @@ func (p *planner) lingering(o *object) []FieldChange {
 	var out []FieldChange
 	for i := range running.Disks {
 		d := &running.Disks[i]
-		if defined.Disk(d.Label) != nil || o.want.(*resource.VM).Disk(d.Label) != nil {
+		if defined.Disk(d.Label) != nil || o.desired.(*resource.VM).Disk(d.Label) != nil {
 			continue
 		}
-		if vol := p.atPlace[place{o.at.host, volumeKey(d.Source)}]; vol != nil && vol.rec != nil {
+		if vol := p.byLocation[location{o.location.host, volumeKey(d.Source)}]; vol != nil && vol.record != nil {
 			out = append(out, fieldChanges(resource.Change{Path: "disk." + d.Label, Old: d}, drivers.ImpactNextBoot, "")...)
 		}
 	}
 	return out
 }
 
-// policy is what the vm's update makes of an impact.
-func (p *planner) policy(o *object, path string, i drivers.FieldImpact) drivers.FieldImpact {
-	vm, ok := o.want.(*resource.VM)
-	if !ok || !o.on() {
+// applyUpdatePolicy is what the vm's update makes of an impact.
+func (p *planner) applyUpdatePolicy(o *object, path string, i drivers.FieldImpact) drivers.FieldImpact {
+	vm, ok := o.desired.(*resource.VM)
+	if !ok || !o.isOn() {
 		return i
 	}
 	switch {
-	case p.stages(o) && i.Impact == drivers.ImpactRestart:
+	case p.stagesChanges(o) && i.Impact == drivers.ImpactRestart:
 		i.Impact, i.Note = drivers.ImpactNextBoot, `update = "stage": waits for the guest's next start`
 	case vm.Update == updateRestart && i.Impact > drivers.ImpactRecord && i.Impact < drivers.ImpactRestart && inGuest(path):
 		i.Impact, i.Note = drivers.ImpactRestart, `update = "restart"`
@@ -96,23 +96,23 @@ func (p *planner) policy(o *object, path string, i drivers.FieldImpact) drivers.
 	return i
 }
 
-// stages tells whether the plan must not restart the vm for changes of its own.
-func (p *planner) stages(o *object) bool {
-	vm, ok := o.want.(*resource.VM)
+// stagesChanges tells whether the plan must not restart the vm for changes of its own.
+func (p *planner) stagesChanges(o *object) bool {
+	vm, ok := o.desired.(*resource.VM)
 	return ok && vm.Update == updateStage && !p.in.RestartPending && !isFalse(vm.Running)
 }
 
-// stageName leaves a guest that must not be restarted the name it has: unlike other fields it cannot even be written before
+// postponeRename leaves a guest that must not be restarted the name it has: unlike other fields it cannot even be written before
 // the guest is off.
-func (p *planner) stageName(o *object) []FieldChange {
-	if !o.renamed() || !o.on() || !p.stages(o) {
+func (p *planner) postponeRename(o *object) []FieldChange {
+	if !o.renamed() || !o.isOn() || !p.stagesChanges(o) {
 		return nil
 	}
-	has, wanted := o.live.Resource.Base().Name, o.want.Base().Name
-	o.wish = o.want
-	o.want = resource.Clone(o.want)
-	o.want.Base().Name = has
-	o.goal = o.at
+	has, wanted := o.live.Resource.Base().Name, o.desired.Base().Name
+	o.desiredAfterRename = o.desired
+	o.desired = resource.Clone(o.desired)
+	o.desired.Base().Name = has
+	o.destination = o.location
 	return []FieldChange{fieldChange("name", has, wanted, drivers.ImpactNextBoot, `update = "stage": waits until the guest is off`)}
 }
 

@@ -9,44 +9,44 @@ import (
 
 // decideUnwanted chooses what becomes of an object that is recorded, but not in the files.
 func (p *planner) decideUnwanted(o *object) {
-	switch claimant := p.atPlace[o.at]; {
-	case o.rec.Status == state.StatusReleased && o.live != nil:
+	switch claimant := p.byLocation[o.location]; {
+	case o.record.Status == state.StatusReleased && o.live != nil:
 	case o.live == nil:
-		if o.fate, o.cause = fateForget, "gone from the host already"; p.unseen(o) {
+		if o.fate, o.cause = fateForget, "gone from the host already"; p.poolIsUndefined(o) {
 			o.cause = "its pool is not defined on the host"
 		}
 	case claimant != o && claimant != nil:
 		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
-	case p.stranger(o, o.live):
+	case p.isForeign(o, o.live):
 		o.fate, o.cause = fateForget, "something else has taken its place on the host, which is left alone"
-	case o.rec.Status != state.StatusDeleting && !isLeftBehind(o.addr) && p.orphans(o):
+	case o.record.Status != state.StatusDeleting && !isLeftBehind(o.addr) && p.releasesOnRemoval(o):
 		o.fate, o.cause = fateRelease, p.whyGone(o)
-	case o.rec.Status == state.StatusReady && p.retains(o):
+	case o.record.Status == state.StatusReady && p.isRetained(o):
 		o.fate, o.cause, o.retain = fateRelease, p.whyGone(o), true
 	default:
 		o.fate, o.cause = fateDelete, p.whyGone(o)
 	}
 }
 
-// orphans tells whether the object is left on its host, to be taken back some day: by a removed block, or because it is a vm
+// releasesOnRemoval tells whether the object is left on its host, to be taken back some day: by a removed block, or because it is a vm
 // that says so.
-func (p *planner) orphans(o *object) bool {
+func (p *planner) releasesOnRemoval(o *object) bool {
 	if r := p.removal(o); r != nil {
 		return !r.Cascade
 	}
-	vm, ok := o.file.(*resource.VM)
+	vm, ok := o.declared.(*resource.VM)
 	if !ok {
-		vm, ok = o.was.(*resource.VM)
+		vm, ok = o.recorded.(*resource.VM)
 	}
 	return ok && (p.in.Orphan || vm.OnDelete == "orphan")
 }
 
-// retains tells whether the object is a volume that says it is to stay. A removed block that names this very volume has the
+// isRetained tells whether the object is a volume that says it is to stay. A removed block that names this very volume has the
 // last word; one that names its vm has not.
-func (p *planner) retains(o *object) bool {
-	vol, ok := o.file.(*resource.Volume)
+func (p *planner) isRetained(o *object) bool {
+	vol, ok := o.declared.(*resource.Volume)
 	if !ok {
-		vol, ok = o.was.(*resource.Volume)
+		vol, ok = o.recorded.(*resource.Volume)
 	}
 	r := p.removal(o)
 	return ok && vol.OnDelete == "retain" && (r == nil || r.From.Kind != o.addr.Kind || r.From.Part != o.addr.Part)
@@ -57,7 +57,7 @@ func (p *planner) removal(o *object) *resource.Removal {
 	var found *resource.Removal
 	for i := range p.in.Removed {
 		r := &p.in.Removed[i]
-		if o.file == nil && r.From.Contains(o.addr) && (found == nil || found.From.Contains(r.From)) {
+		if o.declared == nil && r.From.Contains(o.addr) && (found == nil || found.From.Contains(r.From)) {
 			found = r
 		}
 	}
@@ -68,7 +68,7 @@ func (p *planner) whyGone(o *object) string {
 	switch {
 	case isLeftBehind(o.addr):
 		return "replaced by a new one"
-	case o.rec.Status == state.StatusDeleting:
+	case o.record.Status == state.StatusDeleting:
 		return "its deletion was not finished"
 	case p.in.Destroy:
 		return CauseDestroy
@@ -78,15 +78,15 @@ func (p *planner) whyGone(o *object) string {
 	return "no longer in the files"
 }
 
-// strangersIn names what lies in a pool that goes and is not of this project: no host deletes that with the pool.
-func (p *planner) strangersIn(o *object) []string {
-	pool, ok := o.was0().(*resource.Pool)
+// foreignVolumesIn names what lies in a pool that goes and is not of this project: no host deletes that with the pool.
+func (p *planner) foreignVolumesIn(o *object) []string {
+	pool, ok := o.current().(*resource.Pool)
 	if !ok {
 		return nil
 	}
 	var files []string
 	for _, file := range o.live.Volumes {
-		if p.atPlace[place{o.at.host, volumeKey(pool.Name + "/" + file)}] == nil {
+		if p.byLocation[location{o.location.host, volumeKey(pool.Name + "/" + file)}] == nil {
 			files = append(files, file)
 		}
 	}

@@ -51,7 +51,7 @@ func Marked(hosts map[string]Host, lineage string) map[resource.Addr]*state.Reco
 		for i := range vm.NICs {
 			vm.NICs[i].Address = reserved[vm.Host+" "+vm.NICs[i].MAC]
 		}
-		for _, part := range disksAsParts(vm) {
+		for _, part := range partsOfDisks(vm) {
 			out[part.Base().Addr] = &state.Record{Object: part, Status: state.StatusReady}
 		}
 	}
@@ -63,7 +63,7 @@ func isNameUUID(id string) bool { return len(id) == 36 && id[14] == '5' }
 
 // liveObject is one of what was observed, and where.
 type liveObject struct {
-	place
+	location
 	*drivers.Object
 }
 
@@ -83,7 +83,7 @@ func liveObjects(hosts map[string]Host) []liveObject {
 	for _, label := range slices.Sorted(maps.Keys(hosts)) {
 		objects := hosts[label].Observed.Objects
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			out = append(out, liveObject{place{label, key}, objects[key]})
+			out = append(out, liveObject{location{label, key}, objects[key]})
 		}
 	}
 	return out
@@ -92,8 +92,8 @@ func liveObjects(hosts map[string]Host) []liveObject {
 // seedDisk is the label of the disk that a vm's seed is.
 const seedDisk = "seed"
 
-// disksAsParts gives a volume or seed for every disk of the vm, under the address it has if the vm owns it.
-func disksAsParts(vm *resource.VM) []resource.Resource {
+// partsOfDisks gives a volume or seed for every disk of the vm, under the address it has if the vm owns it.
+func partsOfDisks(vm *resource.VM) []resource.Resource {
 	var out []resource.Resource
 	for i := range vm.Disks {
 		d := &vm.Disks[i]

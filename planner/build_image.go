@@ -10,9 +10,9 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// builds gives the image that is made of another disk by this plan, or nil.
-func (o *object) builds() *resource.Image {
-	img, ok := o.want.(*resource.Image)
+// buildsImage gives the image that is made of another disk by this plan, or nil.
+func (o *object) buildsImage() *resource.Image {
+	img, ok := o.desired.(*resource.Image)
 	if !ok || img.From.IsZero() || o.fate != fateCreate && o.fate != fateReplace {
 		return nil
 	}
@@ -22,7 +22,7 @@ func (o *object) builds() *resource.Image {
 // madeFrom tells whether the object is an image that is copied from the other, or from its disk. Only what a dead run left of it
 // stands upon that: see halfBuiltOn.
 func (o *object) madeFrom(other *object) bool {
-	for _, r := range []resource.Resource{o.want, o.was} {
+	for _, r := range []resource.Resource{o.desired, o.recorded} {
 		img, ok := r.(*resource.Image)
 		if ok && !img.From.IsZero() && (img.From == other.addr || img.Origin == other.volumeID()) {
 			return true
@@ -36,37 +36,37 @@ func (o *object) volumeID() string {
 	switch {
 	case !o.stored():
 		return ""
-	case o.want != nil:
-		return resource.VolumeID(o.want)
+	case o.desired != nil:
+		return resource.VolumeID(o.desired)
 	}
-	return resource.VolumeID(o.was)
+	return resource.VolumeID(o.recorded)
 }
 
 // unfinished tells whether building the image was cut short: what it left on the host goes when the image is deleted, also where
 // the image itself was never there.
 func (o *object) unfinished() bool {
-	img, ok := o.was.(*resource.Image)
-	return ok && img.Builds() && o.live == nil && o.rec.Status != state.StatusReady && o.rec.Status != state.StatusReleased
+	img, ok := o.recorded.(*resource.Image)
+	return ok && img.Builds() && o.live == nil && o.record.Status != state.StatusReady && o.record.Status != state.StatusReleased
 }
 
 // emitBuild adds what comes before an image can be made of what was built: the copy, and the guest that works on it.
 func (p *planner) emitBuild(o *object, impact drivers.Impact) {
-	img := o.builds()
+	img := o.buildsImage()
 	if img == nil || !img.Builds() {
 		return
 	}
 	var first *step
 	if img.Copies() {
-		first = p.step(o, drivers.NewCopy(img), o.goal.host, impact)
+		first = p.step(o, drivers.NewCopy(img), o.destination.host, impact)
 		first.KeepRecord = true
-		o.taken = first
+		o.copied = first
 	}
-	s := p.step(o, drivers.NewBuild(img, p.mark(o, false)), o.goal.host, impact)
+	s := p.step(o, drivers.NewBuild(img, p.mark(o, false)), o.destination.host, impact)
 	s.KeepRecord = true
 	if first == nil {
 		first = s
 	}
-	first.Intent = o.recorded(img, state.StatusCreating, "")
+	first.Intent = o.newRecord(img, state.StatusCreating, "")
 }
 
 // whyRebuilt says what makes an image another than it was.

@@ -6,37 +6,37 @@ import (
 
 // relate finds out what each object stands on and what leans on it.
 func (p *planner) relate() {
-	wanted := map[place]*object{}
+	wanted := map[location]*object{}
 	for _, o := range p.sorted {
 		block := o.addr
 		block.Key = ""
-		p.names[block] = append(p.names[block], o)
-		if o.want != nil {
-			wanted[o.goal] = o
+		p.byBlock[block] = append(p.byBlock[block], o)
+		if o.desired != nil {
+			wanted[o.destination] = o
 		}
 	}
 	linked := map[[2]*object]bool{}
 	lean := func(on, o *object) {
 		if o.madeFrom(on) {
-			on.borrowers = append(on.borrowers, o)
+			on.derivedImages = append(on.derivedImages, o)
 			return
 		}
 		if on != o && !linked[[2]*object{on, o}] {
 			linked[[2]*object{on, o}] = true
-			on.leans = append(on.leans, o)
+			on.dependents = append(on.dependents, o)
 		}
 	}
 	for _, o := range p.sorted {
-		if o.want != nil {
-			o.needs = p.needsOf(o, wanted)
-			for _, n := range o.needs {
+		if o.desired != nil {
+			o.requires = p.needsOf(o, wanted)
+			for _, n := range o.requires {
 				lean(n, o)
 			}
 		}
-		if o.rec == nil {
+		if o.record == nil {
 			continue
 		}
-		for _, a := range o.rec.DependsOn {
+		for _, a := range o.record.DependsOn {
 			if n := p.objects[a]; n != nil {
 				lean(n, o)
 			}
@@ -45,11 +45,11 @@ func (p *planner) relate() {
 }
 
 // needsOf lists what a desired object stands on, each once: what it refers to, and what has the place that it names.
-func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
+func (p *planner) needsOf(o *object, wanted map[location]*object) []*object {
 	var out []*object
 	seen := map[*object]bool{o: true}
 	add := func(n *object) {
-		if n != nil && n.want != nil && !seen[n] {
+		if n != nil && n.desired != nil && !seen[n] {
 			seen[n] = true
 			out = append(out, n)
 		}
@@ -59,9 +59,9 @@ func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
 			add(n)
 			return
 		}
-		add(wanted[place{o.goal.host, key}])
+		add(wanted[location{o.destination.host, key}])
 	}
-	switch r := o.want.(type) {
+	switch r := o.desired.(type) {
 	case *resource.VM:
 		for _, d := range r.Disks {
 			refer(d.Volume, volumeKey(d.Source))
@@ -72,19 +72,19 @@ func (p *planner) needsOf(o *object, wanted map[place]*object) []*object {
 	case *resource.Volume:
 		refer(r.Pool, "pool/"+r.PoolName)
 		refer(r.Image, volumeKey(r.Backing))
-		if r.CopyOf != "" && p.isUnmade(o) {
+		if r.CopyOf != "" && p.isYetToBeFilled(o) {
 			refer(r.Clone, volumeKey(r.CopyOf))
 		}
 	case *resource.Image:
 		refer(r.Pool, "pool/"+r.PoolName)
 		if !r.From.IsZero() {
 			add(p.objects[r.From])
-			add(wanted[place{o.goal.host, volumeKey(r.Origin)}])
+			add(wanted[location{o.destination.host, volumeKey(r.Origin)}])
 		}
 	case *resource.Seed:
 		refer(r.Pool, "pool/"+r.PoolName)
 	}
-	for _, a := range o.want.Base().DependsOn {
+	for _, a := range o.desired.Base().DependsOn {
 		for _, n := range p.instances(a) {
 			add(n)
 		}
@@ -98,7 +98,7 @@ func (p *planner) instances(a resource.Addr) []*object {
 		return []*object{o}
 	}
 	if a.Kind != "" {
-		return p.names[a]
+		return p.byBlock[a]
 	}
 	var out []*object
 	for _, o := range p.sorted {

@@ -22,9 +22,9 @@ func (p *planner) trigger() {
 		again = false
 		waiting = slices.DeleteFunc(waiting, func(o *object) bool {
 			for _, t := range p.triggersOf(o) {
-				if by := p.triggers(t); by != nil {
+				if by := p.changedByTrigger(t); by != nil {
 					p.replaceWith(o, by)
-					o.cause, o.by = fmt.Sprintf("%s changes", t), by
+					o.cause, o.trigger = fmt.Sprintf("%s changes", t), by
 					again = true
 					return true
 				}
@@ -36,10 +36,10 @@ func (p *planner) trigger() {
 
 // triggersOf lists what replaces the object. With a vm go the disks that it owns, unless they are to be retained.
 func (p *planner) triggersOf(o *object) []string {
-	by := o.want
+	by := o.desired
 	if vol, ok := by.(*resource.Volume); ok && o.addr.Part != "" && vol.OnDelete != "retain" {
-		if owner := p.objects[o.addr.Owner()]; owner != nil && owner.want != nil && owner.rec != nil {
-			by = owner.want
+		if owner := p.objects[o.addr.Owner()]; owner != nil && owner.desired != nil && owner.record != nil {
+			by = owner.desired
 		}
 	}
 	if l := by.Base().Lifecycle; l != nil {
@@ -48,8 +48,8 @@ func (p *planner) triggersOf(o *object) []string {
 	return nil
 }
 
-// triggers gives what changes of what a trigger names: an object, all instances of a block, or a field of these.
-func (p *planner) triggers(t string) *object {
+// changedByTrigger gives what changes of what a trigger names: an object, all instances of a block, or a field of these.
+func (p *planner) changedByTrigger(t string) *object {
 	name, field := t, ""
 	for {
 		if a, err := resource.ParseAddr(name); err == nil {
@@ -75,10 +75,10 @@ func (o *object) changesIn(field string) bool {
 	switch {
 	case o.fate == fateReplace && field == "":
 		return true
-	case o.fate != fateReplace && o.fate != fateKeep || o.was == nil || o.record == nil:
+	case o.fate != fateReplace && o.fate != fateKeep || o.recorded == nil || o.toRecord == nil:
 		return false
 	}
-	return slices.ContainsFunc(resource.Diff(o.was, o.record), func(c resource.Change) bool {
+	return slices.ContainsFunc(resource.Diff(o.recorded, o.toRecord), func(c resource.Change) bool {
 		if field == "" {
 			return c.Class == resource.ClassHost
 		}
@@ -89,21 +89,21 @@ func (o *object) changesIn(field string) bool {
 // emitTriggered records that the object is about to go before what triggers that changes: afterwards nothing would tell a run
 // that follows one that was cut short.
 func (p *planner) emitTriggered(o *object) {
-	if o.by == nil || o.fate != fateReplace {
+	if o.trigger == nil || o.fate != fateReplace {
 		return
 	}
-	s := p.step(o, drivers.NewRecord(o.was), o.at.host, drivers.ImpactRecord)
+	s := p.step(o, drivers.NewRecord(o.recorded), o.location.host, drivers.ImpactRecord)
 	s.Record = o.recordNow()
 	s.Record.Status = state.StatusDeleting
 	if o.kind == resource.KindVM {
 		s.Record.Power = o.nextPower()
 	}
-	o.head = len(o.steps)
+	o.preamble = len(o.steps)
 }
 
 // linkTriggered has what triggers a replacement wait until that is recorded.
 func (p *planner) linkTriggered(o *object) {
-	if o.by != nil && o.head > 0 && len(o.by.steps) > o.by.head {
-		o.by.steps[o.by.head].after(o.steps[o.head-1])
+	if o.trigger != nil && o.preamble > 0 && len(o.trigger.steps) > o.trigger.preamble {
+		o.trigger.steps[o.trigger.preamble].after(o.steps[o.preamble-1])
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// power is what a plan does to a vm's power.
-type power struct {
+// powerDecision is what a plan does to a vm's power.
+type powerDecision struct {
 	stop, start, wait bool
-	unrecorded        bool          // its power is as it should be, but the record says otherwise
-	bounce            string        // why the guest must be off for a while, when its own changes do not ask for it
+	powerUnrecorded   bool          // its power is as it should be, but the record says otherwise
+	restartReason     string        // why the guest must be off for a while, when its own changes do not ask for it
 	pending           []FieldChange // what the guest takes up when it next starts
 	powerCause        string
 }
@@ -24,52 +24,52 @@ func (p *planner) decidePower(o *object) {
 	}
 	switch o.fate {
 	case fateDelete:
-		o.stop = o.on()
+		o.stop = o.isOn()
 	case fateCreate:
-		running := o.want.(*resource.VM).Running
+		running := o.desired.(*resource.VM).Running
 		keptOff := running == nil && o.recordedPower() == state.PowerOff &&
-			(o.rec.Status == state.StatusDeleting || o.rec.Status == state.StatusCreating)
+			(o.record.Status == state.StatusDeleting || o.record.Status == state.StatusCreating)
 		o.start = !isFalse(running) && !keptOff
 	case fateReplace:
-		o.stop = o.on()
-		running := o.want.(*resource.VM).Running
-		o.start = running != nil && *running || running == nil && (o.on() || o.recordedPower() == state.PowerStarting)
+		o.stop = o.isOn()
+		running := o.desired.(*resource.VM).Running
+		o.start = running != nil && *running || running == nil && (o.isOn() || o.recordedPower() == state.PowerStarting)
 	case fateKeep:
 		p.decideKeptPower(o)
 	}
-	if vm, ok := o.want.(*resource.VM); ok && vm.Ready != nil {
-		unready := o.fate == fateKeep && o.on() && !o.stop && o.recordedPower() == state.PowerStarting
+	if vm, ok := o.desired.(*resource.VM); ok && vm.Ready != nil {
+		unready := o.fate == fateKeep && o.isOn() && !o.stop && o.recordedPower() == state.PowerStarting
 		o.wait = o.start || unready
 		if unready {
-			o.powerCause, o.unrecorded = "was started, but not seen ready", false
+			o.powerCause, o.powerUnrecorded = "was started, but not seen ready", false
 		}
 	}
 }
 
 func (p *planner) decideKeptPower(o *object) {
-	running := o.rule()
-	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.bounce == "" {
-		o.bounce = "takes up its pending changes"
+	running := o.powerRule()
+	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.restartReason == "" {
+		o.restartReason = "takes up its pending changes"
 	}
-	restart := o.on() && (o.impact == drivers.ImpactRestart || o.bounce != "")
-	o.stop = o.on() && (isFalse(running) || restart)
+	restart := o.isOn() && (o.impact == drivers.ImpactRestart || o.restartReason != "")
+	o.stop = o.isOn() && (isFalse(running) || restart)
 	switch {
 	case isFalse(running):
 	case o.stop:
 		o.start = true
-	case !o.on():
+	case !o.isOn():
 		o.start = running != nil || o.recordedPower() == state.PowerStarting
 	}
-	if !o.stop && !o.start && o.rec != nil && o.rec.Power != "" && o.rec.Power != o.livePower() {
-		o.unrecorded = running != nil || o.on() && o.rec.Power == state.PowerStarting
+	if !o.stop && !o.start && o.record != nil && o.record.Power != "" && o.record.Power != o.livePower() {
+		o.powerUnrecorded = running != nil || o.isOn() && o.record.Power == state.PowerStarting
 	}
 	if !o.stop && !o.start {
-		o.noteRule()
+		o.recordPowerRule()
 	}
 	o.powerCause = p.whyPower(o)
-	if p.movedByOthers(o) {
+	if p.powerChangedByOthers(o) {
 		was, now := state.PowerOn, state.PowerOff
-		if o.on() {
+		if o.isOn() {
 			was, now = now, was
 		}
 		p.drift(o, Change{Action: ActionUpdate, Cause: o.powerCause, Fields: []FieldChange{
@@ -78,35 +78,35 @@ func (p *planner) decideKeptPower(o *object) {
 	}
 }
 
-// movedByOthers tells whether the files rule the vm's power, and did so when vmplan left it otherwise.
-func (p *planner) movedByOthers(o *object) bool {
-	if o.rule() == nil || o.rec == nil || o.rec.Status != state.StatusReady {
+// powerChangedByOthers tells whether the files rule the vm's power, and did so when vmplan left it otherwise.
+func (p *planner) powerChangedByOthers(o *object) bool {
+	if o.powerRule() == nil || o.record == nil || o.record.Status != state.StatusReady {
 		return false
 	}
-	if old, ok := o.rec.Object.(*resource.VM); !ok || old.Running == nil {
+	if old, ok := o.record.Object.(*resource.VM); !ok || old.Running == nil {
 		return false // it was left to people
 	}
 	was := o.recordedPower()
-	return was == state.PowerOn && o.start && !o.stop || was == state.PowerOff && o.on() && o.stop && !o.start
+	return was == state.PowerOn && o.start && !o.stop || was == state.PowerOff && o.isOn() && o.stop && !o.start
 }
 
-// rule is what the files say of the power of a vm that is there; nothing when they leave it to people, or have its changes ignored.
-func (o *object) rule() *bool {
+// powerRule is what the files say of the power of a vm that is there; nothing when they leave it to people, or have its changes ignored.
+func (o *object) powerRule() *bool {
 	if slices.Contains(ignoredPaths(o), "running") {
 		return nil
 	}
-	return o.want.(*resource.VM).Running
+	return o.desired.(*resource.VM).Running
 }
 
-// noteRule has it recorded that the files say otherwise of the power than they did, when it already is as they say: what
+// recordPowerRule has it recorded that the files say otherwise of the power than they did, when it already is as they say: what
 // people do to a power that is left to them is their own business, and to one that is not, it is drift.
-func (o *object) noteRule() {
-	was, ok := o.was.(*resource.VM)
+func (o *object) recordPowerRule() {
+	was, ok := o.recorded.(*resource.VM)
 	if !ok {
 		return
 	}
-	if before, after := orNil(was.Running), orNil(o.record.(*resource.VM).Running); before != after {
-		o.rewrite = true
+	if before, after := orNil(was.Running), orNil(o.toRecord.(*resource.VM).Running); before != after {
+		o.recordChanged = true
 		o.fields = append(o.fields, fieldChange("running", before, after, drivers.ImpactRecord, ""))
 	}
 }
@@ -114,11 +114,11 @@ func (o *object) noteRule() {
 func (p *planner) whyPower(o *object) string {
 	was := o.recordedPower()
 	switch {
-	case o.bounce != "":
-		return o.bounce
-	case o.unrecorded && o.on():
+	case o.restartReason != "":
+		return o.restartReason
+	case o.powerUnrecorded && o.isOn():
 		return "was started already, which is not recorded"
-	case o.unrecorded:
+	case o.powerUnrecorded:
 		return "was stopped already, which is not recorded"
 	case o.stop && o.start:
 		return o.cause
@@ -137,15 +137,15 @@ func (p *planner) whyPower(o *object) string {
 }
 
 func (o *object) recordedPower() string {
-	if o.rec == nil {
+	if o.record == nil {
 		return ""
 	}
-	return o.rec.Power
+	return o.record.Power
 }
 
 // livePower is the live power as it is recorded.
 func (o *object) livePower() string {
-	if o.on() {
+	if o.isOn() {
 		return state.PowerOn
 	}
 	return state.PowerOff

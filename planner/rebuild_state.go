@@ -33,7 +33,7 @@ type Rebuilt struct {
 // attached to it under their label. Volumes, images and pools bear no mark: they are taken when they are exactly where the
 // files want them and something taken stands on them, images also for their names.
 func Rebuild(in Input) *Rebuilt {
-	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[place]bool{}, left: map[place]bool{}}
+	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[location]bool{}, skipped: map[location]bool{}}
 	for _, r := range in.Desired.All() {
 		if b.claimable(r) {
 			b.wanted = append(b.wanted, r)
@@ -48,11 +48,11 @@ func Rebuild(in Input) *Rebuilt {
 }
 
 type rebuild struct {
-	in     Input
-	wanted []resource.Resource // desired, managed, no hosts
-	out    *Rebuilt
-	taken  map[place]bool
-	left   map[place]bool
+	in      Input
+	wanted  []resource.Resource // desired, managed, no hosts
+	out     *Rebuilt
+	taken   map[location]bool
+	skipped map[location]bool
 }
 
 func (b *rebuild) claimable(r resource.Resource) bool {
@@ -68,18 +68,20 @@ func (b *rebuild) normal(r resource.Resource) resource.Resource {
 	return r
 }
 
-func (b *rebuild) placeOf(r resource.Resource) place {
-	return place{r.Base().Host, resource.Key(b.normal(r))}
+func (b *rebuild) placeOf(r resource.Resource) location {
+	return location{r.Base().Host, resource.Key(b.normal(r))}
 }
 
-func (b *rebuild) live(at place) *drivers.Object { return b.in.Hosts[at.host].Observed.Objects[at.key] }
+func (b *rebuild) live(at location) *drivers.Object {
+	return b.in.Hosts[at.host].Observed.Objects[at.key]
+}
 
-func (b *rebuild) claim(r resource.Resource, at place, why string) Claim {
+func (b *rebuild) claim(r resource.Resource, at location, why string) Claim {
 	return Claim{Addr: r.Base().Addr, Kind: r.Kind(), Host: at.host, Name: nameOf(b.normal(r)), Why: why}
 }
 
 // take records the object at the place: as desired, but for what is otherwise on the host.
-func (b *rebuild) take(r resource.Resource, at place, status state.Status, why string) {
+func (b *rebuild) take(r resource.Resource, at location, status state.Status, why string) {
 	live := b.live(at)
 	obj := resource.Clone(b.normal(r))
 	if liveKind := live.Resource.Kind(); liveKind == obj.Kind() {
@@ -88,8 +90,8 @@ func (b *rebuild) take(r resource.Resource, at place, status state.Status, why s
 			resource.Keep(obj, before, c.Path)
 		}
 	}
-	cutLoose(obj, b.normal(r))
-	rec := &state.Record{Object: obj, Status: status, DependsOn: standsOn(obj)}
+	recordAsFlattened(obj, b.normal(r))
+	rec := &state.Record{Object: obj, Status: status, DependsOn: requiredBy(obj)}
 	if obj.Kind() == resource.KindVM && live.Power != drivers.PowerOff {
 		rec.Power = state.PowerOn
 	}
@@ -98,9 +100,9 @@ func (b *rebuild) take(r resource.Resource, at place, status state.Status, why s
 	b.out.Taken = append(b.out.Taken, b.claim(obj, at, why))
 }
 
-// cutLoose makes of a volume that stands on nothing any more, although the files want it upon a base, a copy of that: as one
+// recordAsFlattened makes of a volume that stands on nothing any more, although the files want it upon a base, a copy of that: as one
 // that was flattened is recorded. A plan would take it for something else otherwise, and make it anew.
-func cutLoose(found, wanted resource.Resource) {
+func recordAsFlattened(found, wanted resource.Resource) {
 	vol, ok := found.(*resource.Volume)
 	want, same := wanted.(*resource.Volume)
 	if ok && same && want.Backing != "" && vol.Backing == "" {
@@ -108,8 +110,8 @@ func cutLoose(found, wanted resource.Resource) {
 	}
 }
 
-func (b *rebuild) leave(r resource.Resource, at place, why string) {
-	b.left[at] = true
+func (b *rebuild) skip(r resource.Resource, at location, why string) {
+	b.skipped[at] = true
 	b.out.Left = append(b.out.Left, b.claim(r, at, why))
 }
 
@@ -150,35 +152,35 @@ func (b *rebuild) marked() {
 		case live.Mark == nil && uuidOf(r) != "" && uuidOf(r) == uuidOf(live.Resource):
 			b.take(r, at, state.StatusReady, "has the UUID that this project gives it")
 		case live.Mark == nil:
-			b.leave(r, at, "bears no mark")
+			b.skip(r, at, "bears no mark")
 		case live.Mark.Lineage != b.in.State.Lineage:
-			b.leave(r, at, "bears the mark of project "+live.Mark.Lineage)
+			b.skip(r, at, "bears the mark of project "+live.Mark.Lineage)
 		default:
-			b.leave(r, at, "bears the mark of "+live.Mark.Addr.String())
+			b.skip(r, at, "bears the mark of "+live.Mark.Addr.String())
 		}
 	}
-	b.strays()
+	b.duplicateMarks()
 }
 
-// strays are live objects whose mark another one has as well.
-func (b *rebuild) strays() {
+// duplicateMarks are live objects whose mark another one has as well.
+func (b *rebuild) duplicateMarks() {
 	for _, o := range liveObjects(b.in.Hosts) {
-		at := o.place
-		if o.Mark != nil && o.Mark.Lineage == b.in.State.Lineage && !b.taken[at] && !b.left[at] {
+		at := o.location
+		if o.Mark != nil && o.Mark.Lineage == b.in.State.Lineage && !b.taken[at] && !b.skipped[at] {
 			r := resource.Clone(o.Resource)
 			r.Base().Addr, r.Base().Host = o.Mark.Addr, at.host
 			why := "bears the same mark as another, as copies made by hand do"
 			if o.builds() {
 				why = leftBuilding(o.Mark.Addr)
 			}
-			b.leave(r, at, why)
+			b.skip(r, at, why)
 		}
 	}
 }
 
 // ownedDisks takes what is attached to taken vms as a disk of their own.
 func (b *rebuild) ownedDisks() {
-	wanted := map[place]resource.Resource{}
+	wanted := map[location]resource.Resource{}
 	parts := map[resource.Addr]resource.Resource{}
 	for _, r := range b.wanted {
 		if r.Base().Addr.Part != "" {
@@ -204,9 +206,9 @@ func (b *rebuild) ownedDisks() {
 		case part != nil:
 			b.take(was, at, owner.Status, "is attached to "+vm.Addr.String())
 		case !ownedName(was, vm):
-			b.leave(was, at, "is attached to "+vm.Addr.String()+", and no file names it")
+			b.skip(was, at, "is attached to "+vm.Addr.String()+", and no file names it")
 		case !slices.Equal(b.live(at).Users, []string{resource.Key(vm)}):
-			b.leave(was, at, "is attached to "+vm.Addr.String()+", and used by others as well")
+			b.skip(was, at, "is attached to "+vm.Addr.String()+", and used by others as well")
 		default:
 			// Whether it was to be kept is not known any more, so it is.
 			if vol, ok := was.(*resource.Volume); ok {
@@ -218,7 +220,7 @@ func (b *rebuild) ownedDisks() {
 }
 
 // asLive is the part with all that its host tells of it.
-func (b *rebuild) asLive(part resource.Resource, at place) resource.Resource {
+func (b *rebuild) asLive(part resource.Resource, at location) resource.Resource {
 	part = resource.Clone(part)
 	vol, ok := part.(*resource.Volume)
 	live, _ := b.live(at).Resource.(*resource.Volume)
@@ -262,18 +264,18 @@ func (b *rebuild) unmarked() {
 		if pool, ok := r.(*resource.Pool); ok && pool.Implicit {
 			continue // the host's own
 		}
-		b.leave(r, b.placeOf(r), "bears no mark, and nothing of this project uses it")
+		b.skip(r, b.placeOf(r), "bears no mark, and nothing of this project uses it")
 	}
 }
 
 // whyOurs tells why an object without a mark is taken, and as what; the reason is empty when it is not.
-func (b *rebuild) whyOurs(r resource.Resource, at place) (string, state.Status) {
+func (b *rebuild) whyOurs(r resource.Resource, at location) (string, state.Status) {
 	live := b.live(at)
 	if pool, ok := r.(*resource.Pool); ok {
 		return b.whyOurPool(pool, at), state.StatusReady
 	}
 	for _, user := range live.Users {
-		if b.taken[place{at.host, user}] {
+		if b.taken[location{at.host, user}] {
 			_, name, _ := strings.Cut(user, "/")
 			return "is used by " + name, state.StatusReady
 		}
@@ -284,7 +286,7 @@ func (b *rebuild) whyOurs(r resource.Resource, at place) (string, state.Status) 
 	return "", ""
 }
 
-func (b *rebuild) whyOurPool(pool *resource.Pool, at place) string {
+func (b *rebuild) whyOurPool(pool *resource.Pool, at location) string {
 	switch {
 	case pool.UUID != "" && pool.UUID == uuidOf(b.live(at).Resource):
 		return "has the UUID that this project gives it"
@@ -299,8 +301,8 @@ func (b *rebuild) whyOurPool(pool *resource.Pool, at place) string {
 	return ""
 }
 
-// standsOn lists the addresses that the object refers to, which must outlast it.
-func standsOn(r resource.Resource) []resource.Addr {
+// requiredBy lists the addresses that the object refers to, which must outlast it.
+func requiredBy(r resource.Resource) []resource.Addr {
 	set := map[resource.Addr]bool{}
 	switch r := r.(type) {
 	case *resource.VM:
@@ -326,7 +328,7 @@ func standsOn(r resource.Resource) []resource.Addr {
 
 // finish lets objects that are in no file refer to what they use, and records the hosts.
 func (b *rebuild) finish() {
-	at := map[place]resource.Addr{}
+	at := map[location]resource.Addr{}
 	for addr, rec := range b.out.Records {
 		at[b.placeOf(rec.Object)] = addr
 	}
@@ -336,12 +338,12 @@ func (b *rebuild) finish() {
 		used[host] = true
 		if vm, ok := rec.Object.(*resource.VM); ok && b.in.Desired.Get(vm.Addr) == nil {
 			for i, d := range vm.Disks {
-				vm.Disks[i].Volume = at[place{host, volumeKey(d.Source)}]
+				vm.Disks[i].Volume = at[location{host, volumeKey(d.Source)}]
 			}
 			for i, n := range vm.NICs {
-				vm.NICs[i].Network = at[place{host, "network/" + n.Source}]
+				vm.NICs[i].Network = at[location{host, "network/" + n.Source}]
 			}
-			rec.DependsOn = standsOn(vm)
+			rec.DependsOn = requiredBy(vm)
 		}
 	}
 	for h := range resource.Of[*resource.Host](b.in.Desired) {

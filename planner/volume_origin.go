@@ -10,24 +10,24 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// isUnmade tells whether the volume is yet to be given what it begins with.
-func (p *planner) isUnmade(o *object) bool {
-	return o.rec == nil || o.rec.Status != state.StatusReady || o.live == nil ||
+// isYetToBeFilled tells whether the volume is yet to be given what it begins with.
+func (p *planner) isYetToBeFilled(o *object) bool {
+	return o.record == nil || o.record.Status != state.StatusReady || o.live == nil ||
 		slices.ContainsFunc(p.in.Replace, func(a resource.Addr) bool { return a.Contains(o.addr) })
 }
 
-// copies tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
-func (o *object) copies(n *object) bool {
-	v, ok := o.want.(*resource.Volume)
-	return ok && v.CopyOf != "" && n.stored() && n.goal.key == volumeKey(v.CopyOf)
+// onlyBeganAs tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
+func (o *object) onlyBeganAs(n *object) bool {
+	v, ok := o.desired.(*resource.Volume)
+	return ok && v.CopyOf != "" && n.stored() && n.destination.key == volumeKey(v.CopyOf)
 }
 
 // keepOrigin keeps what is recorded of how a volume that is there began. The files may say something else by now, or nothing:
 // no host can make that so, and what is in the volume is worth more than where it came from.
 func (p *planner) keepOrigin(o *object) {
-	want, ok := o.want.(*resource.Volume)
-	was, recorded := o.was.(*resource.Volume)
-	if !ok || !recorded || o.rec.Status != state.StatusReady {
+	want, ok := o.desired.(*resource.Volume)
+	was, recorded := o.recorded.(*resource.Volume)
+	if !ok || !recorded || o.record.Status != state.StatusReady {
 		return
 	}
 	live, ok := o.live.Resource.(*resource.Volume)
@@ -35,7 +35,7 @@ func (p *planner) keepOrigin(o *object) {
 		return
 	}
 	kept := resource.Clone(want)
-	same := (want.Image == was.Image || stays(want)) && want.Clone == was.Clone
+	same := (want.Image == was.Image || staysOnOldBase(want)) && want.Clone == was.Clone
 	switch {
 	case want.CopyOf != "" && want.CopyOf == was.Backing:
 		kept.Backing, kept.CopyOf = was.Backing, ""
@@ -49,16 +49,16 @@ func (p *planner) keepOrigin(o *object) {
 		}
 		kept.Clone, kept.CopyOf = was.Clone, was.CopyOf
 	}
-	o.want = kept
+	o.desired = kept
 }
 
 func (p *planner) warnOrigin(o *object, path, detail string) {
-	p.find(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: "no effect on a volume that is there", Detail: detail})
+	p.addFinding(Finding{Severity: SeverityWarning, Addr: o.addr, Path: path, Summary: "no effect on a volume that is there", Detail: detail})
 }
 
 // originOf is the volume that o is or becomes an overlay or a copy of; nil when it is neither, or that is not known.
 func (p *planner) originOf(o *object) *object {
-	v, ok := o.want.(*resource.Volume)
+	v, ok := o.desired.(*resource.Volume)
 	if !ok || o.fate == fateNone {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (p *planner) originOf(o *object) *object {
 	if v.Backing != "" {
 		id = v.Backing
 	}
-	n := p.atPlace[place{o.goal.host, volumeKey(id)}]
+	n := p.byLocation[location{o.destination.host, volumeKey(id)}]
 	if id == "" || n == nil || n.kind != resource.KindVolume {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (p *planner) originOf(o *object) *object {
 // vmsOn lists the vms that have, or will have, the volume as a disk.
 func (p *planner) vmsOn(o *object) []*object {
 	var out []*object
-	for _, u := range slices.Concat(o.leans, p.users(o)) {
+	for _, u := range slices.Concat(o.dependents, p.users(o)) {
 		if u.kind == resource.KindVM && !slices.Contains(out, u) {
 			out = append(out, u)
 		}
@@ -88,31 +88,31 @@ func (p *planner) vmsOn(o *object) []*object {
 // holds under the feet of its own guest, which ruins its file system.
 func (p *planner) refuseMovingBase(o *object) {
 	base := p.originOf(o)
-	if v, ok := o.want.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.fate == fateDelete || o.fate == fateRelease {
+	if v, ok := o.desired.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.fate == fateDelete || o.fate == fateRelease {
 		return
 	}
 	for _, u := range p.vmsOn(base) {
-		want, ok := u.want.(*resource.VM)
-		if !ok || u.fate == fateDelete || isFalse(want.Running) || !writes(want, base.goal.key) {
+		want, ok := u.desired.(*resource.VM)
+		if !ok || u.fate == fateDelete || isFalse(want.Running) || !writes(want, base.destination.key) {
 			continue
 		}
 		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
 			"%s would stand on %s, to which the guest of %s writes. Whatever it writes there changes what the overlay shows, and ruins the file system in it. Write running = false on %s, so that it stays off for good; or leave clone_mode out for a full copy.",
 			o.addr, base.addr, u.addr, u.addr))
 	}
-	for _, key := range p.strangersOn(base) {
+	for _, key := range p.foreignVMsOn(base) {
 		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
 			"%s would stand on %s, which %s on host %q uses, and that is not of this project: nobody can tell when it writes there. Leave clone_mode out for a full copy.",
-			o.addr, base.addr, strings.Replace(key, "/", " ", 1), o.goal.host))
+			o.addr, base.addr, strings.Replace(key, "/", " ", 1), o.destination.host))
 	}
 }
 
-// strangersOn lists the vms on the host, by key, that use the object and are not known to the plan.
-func (p *planner) strangersOn(o *object) []string {
+// foreignVMsOn lists the vms on the host, by key, that use the object and are not known to the plan.
+func (p *planner) foreignVMsOn(o *object) []string {
 	if o.live == nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(o.live.Users), func(key string) bool {
-		return !strings.HasPrefix(key, string(resource.KindVM)+"/") || p.atPlace[place{o.at.host, key}] != nil
+		return !strings.HasPrefix(key, string(resource.KindVM)+"/") || p.byLocation[location{o.location.host, key}] != nil
 	})
 }

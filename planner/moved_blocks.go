@@ -14,7 +14,7 @@ import (
 func (p *planner) readRefactorings() {
 	for _, m := range p.in.Moves {
 		if p.in.State.Records[m.From] != nil && p.in.State.Records[m.To] == nil {
-			p.moved[m.From] = m.To
+			p.moves[m.From] = m.To
 		}
 	}
 	for _, i := range p.in.Imports {
@@ -24,7 +24,7 @@ func (p *planner) readRefactorings() {
 
 // addrNow is the address that a recorded one stands for now.
 func (p *planner) addrNow(a resource.Addr) resource.Addr {
-	if to, ok := p.moved[a.Owner()]; ok {
+	if to, ok := p.moves[a.Owner()]; ok {
 		return to.WithPart(a.Part)
 	}
 	return a
@@ -33,7 +33,7 @@ func (p *planner) addrNow(a resource.Addr) resource.Addr {
 // readdress gives a record as if it had been made after the moves: with every address in it as it is now. stale tells whether
 // it differs in more than its own address. What was re-addressed already, by a run that was cut short, keeps its old one.
 func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
-	if len(p.moved) == 0 {
+	if len(p.moves) == 0 {
 		return rec, false
 	}
 	own := rec.Object.Base().Addr
@@ -52,18 +52,18 @@ func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
 // emitMove records an object that goes on under another address there before anything else happens to it. What is kept is
 // marked in the same step (see emitAdopt).
 func (p *planner) emitMove(o *object) {
-	if o.from.IsZero() || o.fate == fateNone || o.fate == fateKeep {
+	if o.movedFrom.IsZero() || o.fate == fateNone || o.fate == fateKeep {
 		return
 	}
 	if o.fate == fateForget { // there is nothing to go on with
-		o.left = p.step(o, drivers.NewForget(p.oldRecord(o)), o.at.host, drivers.ImpactRecord)
-		p.atOld(o, o.left)
+		o.oldRecordForgotten = p.step(o, drivers.NewForget(p.oldRecord(o)), o.location.host, drivers.ImpactRecord)
+		p.moveToOldAddress(o, o.oldRecordForgotten)
 		return
 	}
-	s := p.step(o, drivers.NewRecord(o.was), o.at.host, drivers.ImpactRecord)
-	rec := *o.rec
+	s := p.step(o, drivers.NewRecord(o.recorded), o.location.host, drivers.ImpactRecord)
+	rec := *o.record
 	s.Record = &rec
-	o.head = len(o.steps)
+	o.preamble = len(o.steps)
 	p.emitForgetOld(o)
 }
 
@@ -71,21 +71,23 @@ func (p *planner) emitMove(o *object) {
 // waits for that.
 func (p *planner) emitForgetOld(o *object) {
 	s := &step{Step: Step{
-		Op: drivers.Encoded{Op: drivers.NewForget(p.oldRecord(o))}, Host: o.at.host, Cause: fmt.Sprintf("moved to %s", o.addr),
+		Op: drivers.Encoded{Op: drivers.NewForget(p.oldRecord(o))}, Host: o.location.host, Cause: fmt.Sprintf("moved to %s", o.addr),
 		Group: o.addr.Owner(), Impact: drivers.ImpactRecord,
 	}}
 	s.after(o.steps[len(o.steps)-1])
-	p.atOld(o, s)
+	p.moveToOldAddress(o, s)
 	p.steps = append(p.steps, s)
-	o.left = s
+	o.oldRecordForgotten = s
 }
 
-func (p *planner) oldRecord(o *object) resource.Resource { return p.in.State.Records[o.from].Object }
+func (p *planner) oldRecord(o *object) resource.Resource {
+	return p.in.State.Records[o.movedFrom].Object
+}
 
-// atOld makes s about the record at the old address.
-func (p *planner) atOld(o *object, s *step) {
+// moveToOldAddress makes s about the record at the old address.
+func (p *planner) moveToOldAddress(o *object, s *step) {
 	delete(p.ids, s.ID)
-	s.ID, s.Addr = s.Op.Verb()+" "+o.from.String(), o.from
+	s.ID, s.Addr = s.Op.Verb()+" "+o.movedFrom.String(), o.movedFrom
 	p.ids[s.ID] = true
 }
 
@@ -93,11 +95,11 @@ func (p *planner) atOld(o *object, s *step) {
 // so a run that is cut short anywhere may be followed by going on, or by going back.
 func (p *planner) linkMove(o *object) {
 	owner := p.objects[o.addr.Owner()]
-	if o.left == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {
+	if o.oldRecordForgotten == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {
 		return
 	}
 	if o.fate != fateForget {
 		owner.steps[0].after(o.steps[0])
 	}
-	o.left.after(owner.steps[0])
+	o.oldRecordForgotten.after(owner.steps[0])
 }

@@ -12,16 +12,16 @@ import (
 
 // decide chooses the object's fate as far as it depends on the object alone.
 func (p *planner) decide(o *object) {
-	if !o.chosen || o.fate != fateNone {
+	if !o.selected || o.fate != fateNone {
 		return
 	}
 	switch {
-	case o.want == nil && o.rec == nil:
-	case o.want == nil:
+	case o.desired == nil && o.record == nil:
+	case o.desired == nil:
 		p.decideUnwanted(o)
 	case !o.managed():
 		p.decideUnmanaged(o)
-	case o.rec == nil:
+	case o.record == nil:
 		p.decideNew(o)
 	default:
 		p.decideRecorded(o)
@@ -32,36 +32,36 @@ func (p *planner) decide(o *object) {
 }
 
 func (p *planner) decideUnmanaged(o *object) {
-	o.live = p.liveAt(o.goal)
+	o.live = p.liveAt(o.destination)
 	if o.live == nil {
 		p.refuseAt(o, "managed", "there is no such object on the host", fmt.Sprintf(
 			"%s is written with managed = false, so it must exist already, but host %q has no %s called %q. Create it there, or remove managed = false.",
-			o.addr, o.goal.host, o.kind, nameOf(o.want)))
+			o.addr, o.destination.host, o.kind, nameOf(o.desired)))
 		return
 	}
-	if o.rec != nil {
+	if o.record != nil {
 		o.fate, o.cause = fateRelease, "managed = false in the files"
 	}
 }
 
 func (p *planner) decideNew(o *object) {
-	live := p.liveAt(o.goal)
-	pool, _ := o.want.(*resource.Pool)
+	live := p.liveAt(o.destination)
+	pool, _ := o.desired.(*resource.Pool)
 	imported, isImport := p.imports[o.addr]
 	switch {
-	case isImport && (live == nil || p.atPlace[o.goal] == o):
+	case isImport && (live == nil || p.byLocation[o.destination] == o):
 		p.decideImport(o, imported.ID)
 	case live == nil && pool != nil && pool.Implicit:
 		o.fate, o.cause = fateCreate, "no pool is declared, and the host has none"
 	case live == nil:
 		o.fate, o.cause = fateCreate, CauseAbsent
-	case p.atPlace[o.goal] != o:
-		o.fate, o.cause = fateCreate, fmt.Sprintf("takes the place of %s", p.atPlace[o.goal].addr)
-	case p.ours(o, live):
-		o.take(live, "bears this project's mark, but was not recorded")
+	case p.byLocation[o.destination] != o:
+		o.fate, o.cause = fateCreate, fmt.Sprintf("takes the place of %s", p.byLocation[o.destination].addr)
+	case p.isOurs(o, live):
+		o.adoptLive(live, "bears this project's mark, but was not recorded")
 	case p.attachedToAdopted(o):
-		o.take(live, fmt.Sprintf("attached to %s", o.addr.Owner()))
-		o.wary = p.objects[o.addr.Owner()].wary
+		o.adoptLive(live, fmt.Sprintf("attached to %s", o.addr.Owner()))
+		o.replaceForbidden = p.objects[o.addr.Owner()].replaceForbidden
 	case pool != nil && pool.Implicit:
 		o.live = live
 	default:
@@ -69,18 +69,18 @@ func (p *planner) decideNew(o *object) {
 	}
 }
 
-// take adopts what is live at the object's goal.
-func (o *object) take(live *drivers.Object, cause string) {
+// adoptLive adopts what is live at the object's goal.
+func (o *object) adoptLive(live *drivers.Object, cause string) {
 	o.fate, o.adopt, o.cause = fateKeep, true, cause
-	o.live, o.at = live, o.goal
+	o.live, o.location = live, o.destination
 }
 
 func (p *planner) decideRecorded(o *object) {
 	lost := "was deleted outside of vmplan"
-	if p.unseen(o) {
+	if p.poolIsUndefined(o) {
 		lost = "its pool is not defined on the host"
 	}
-	switch o.rec.Status {
+	switch o.record.Status {
 	case state.StatusCreating:
 		lost = "its creation was not finished"
 	case state.StatusDeleting:
@@ -89,32 +89,32 @@ func (p *planner) decideRecorded(o *object) {
 		lost = "was released, and is gone from the host since"
 	}
 	switch {
-	case p.restore(o):
+	case p.decideRestorePredecessor(o):
 	case o.live == nil:
-		if o.fate, o.cause = fateCreate, lost; o.rec.Status == state.StatusReady {
+		if o.fate, o.cause = fateCreate, lost; o.record.Status == state.StatusReady {
 			p.drift(o, Change{Action: ActionDelete, Cause: lost})
 		}
-	case p.stranger(o, o.live):
-		if pool, ok := o.want.(*resource.Pool); ok && pool.Implicit && o.rec.Status == state.StatusCreating {
+	case p.isForeign(o, o.live):
+		if pool, ok := o.desired.(*resource.Pool); ok && pool.Implicit && o.record.Status == state.StatusCreating {
 			o.fate, o.cause = fateForget, "the host's own pool is used"
 			return
 		}
 		p.refuseStranger(o, o.live)
-	case o.rec.Status == state.StatusDeleting:
+	case o.record.Status == state.StatusDeleting:
 		o.fate, o.cause = fateReplace, lost
-	case o.rec.Status == state.StatusCreating && o.stored():
+	case o.record.Status == state.StatusCreating && o.stored():
 		o.fate, o.cause = fateReplace, lost
 	case slices.ContainsFunc(p.in.Replace, func(a resource.Addr) bool { return a.Contains(o.addr) }):
 		o.fate, o.cause = fateReplace, "asked to replace"
-	case o.at.host != o.goal.host:
-		o.fate, o.cause = fateReplace, fmt.Sprintf("moves from host %q to host %q", o.at.host, o.goal.host)
-	case o.at != o.goal && o.kind != resource.KindVM: // a vm can be renamed, if its host can do that
+	case o.location.host != o.destination.host:
+		o.fate, o.cause = fateReplace, fmt.Sprintf("moves from host %q to host %q", o.location.host, o.destination.host)
+	case o.location != o.destination && o.kind != resource.KindVM: // a vm can be renamed, if its host can do that
 		o.fate, o.cause = fateReplace, p.whyMoved(o)
-	case o.rec.Status == state.StatusReleased:
-		o.take(o.live, "was released, and is wanted again")
+	case o.record.Status == state.StatusReleased:
+		o.adoptLive(o.live, "was released, and is wanted again")
 	default:
 		o.fate = fateKeep
-		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr && o.from.IsZero()) {
+		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr && o.movedFrom.IsZero()) {
 			o.adopt, o.cause = true, "its mark says otherwise"
 		}
 	}
@@ -123,21 +123,21 @@ func (p *planner) decideRecorded(o *object) {
 	}
 }
 
-// unseen tells whether the object is recorded in a pool that its host does not know, so that nobody can tell whether its bits
+// poolIsUndefined tells whether the object is recorded in a pool that its host does not know, so that nobody can tell whether its bits
 // are still in the pool's folder.
-func (p *planner) unseen(o *object) bool {
-	if o.rec == nil || o.live != nil || !o.stored() {
+func (p *planner) poolIsUndefined(o *object) bool {
+	if o.record == nil || o.live != nil || !o.stored() {
 		return false
 	}
-	pool, _, _ := strings.Cut(resource.VolumeID(o.was), "/")
-	at := place{o.at.host, string(resource.KindPool) + "/" + pool}
-	return p.atPlace[at] != nil && p.liveAt(at) == nil // it was looked for, and is not there
+	pool, _, _ := strings.Cut(resource.VolumeID(o.recorded), "/")
+	at := location{o.location.host, string(resource.KindPool) + "/" + pool}
+	return p.byLocation[at] != nil && p.liveAt(at) == nil // it was looked for, and is not there
 }
 
 func (p *planner) whyMoved(o *object) string {
-	switch want := o.want.(type) {
+	switch want := o.desired.(type) {
 	case *resource.Image:
-		return whyRebuilt(o.was.(*resource.Image), want)
+		return whyRebuilt(o.recorded.(*resource.Image), want)
 	case *resource.Seed:
 		return "its content changed"
 	}

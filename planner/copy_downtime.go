@@ -1,0 +1,229 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// copyDowntime is what a vm has to do with what the plan copies from its disks: volumes and images.
+type copyDowntime struct {
+	copiedBy []*object // what is copied: its guest is off meanwhile
+	// secondDowntimeFor is an image for which its guest is shut down once more: it comes up in this plan, and only then has on its disk what the
+	// files want.
+	secondDowntimeFor *object
+	secondStop        *step // it is off for that
+	secondStart       *step // and started again
+	// copySteps are the steps that copy from its disks while it is off.
+	copySteps []*step
+}
+
+// copySource is what the plan copies a volume or an image from.
+type copySource struct {
+	key   string // of the volume that is copied
+	what  string // that volume, for people
+	path  string // the field that asks for the copy
+	cause string // why guests are off for it
+}
+
+// copiesFrom gives what the plan copies the object from; ok tells whether it does.
+func (o *object) copiesFrom() (l copySource, ok bool) {
+	if o.fate != fateCreate && o.fate != fateReplace {
+		return copySource{}, false
+	}
+	switch want := o.desired.(type) {
+	case *resource.Volume:
+		return copySource{
+			key: volumeKey(cmp.Or(want.Backing, want.CopyOf)), what: want.Clone.String(), path: "clone",
+			cause: fmt.Sprintf("is off while %s is copied to %s", want.Clone, o.addr),
+		}, !want.Clone.IsZero()
+	case *resource.Image:
+		return copySource{
+			key: volumeKey(want.Origin), what: fmt.Sprintf("what %s is made from", o.addr), path: "from",
+			cause: fmt.Sprintf("%s is made from its disk", o.addr),
+		}, !want.From.IsZero() && want.From.Kind != resource.KindImage
+	}
+	return copySource{}, false
+}
+
+func volumeKey(id string) string { return string(resource.KindVolume) + "/" + id }
+
+// findCopyDowntimes finds the vms whose guests write to what is copied. Those that run are off meanwhile, if their files allow that.
+func (p *planner) findCopyDowntimes() {
+	var vms []*object
+	for _, o := range p.sorted {
+		if o.kind == resource.KindVM {
+			vms = append(vms, o)
+		}
+	}
+	for _, o := range p.sorted {
+		l, ok := o.copiesFrom()
+		if !ok {
+			continue
+		}
+		for _, u := range vms {
+			if u.writesTo(o.destination.host, l.key) {
+				u.copiedBy = append(u.copiedBy, o)
+				p.scheduleDowntime(u, o, l)
+			}
+		}
+	}
+}
+
+// scheduleDowntime has the guest of u off while o is copied from its disk.
+func (p *planner) scheduleDowntime(u, o *object, l copySource) {
+	switch why := p.whyNoDowntime(u); {
+	case !u.isOn() || u.fate == fateDelete || u.fate == fateReplace:
+	case why != "":
+		p.refuseAt(o, l.path, "what is to be copied is in use", fmt.Sprintf(
+			"%s runs and writes to %s, so a copy of it would be torn, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, l.what, why, u.addr))
+	case u.restartReason == "" && (o.kind != resource.KindImage || !u.neverSeenReady()):
+		u.restartReason = l.cause
+	}
+}
+
+// writesTo tells whether the vm, as it is wanted or as it is, has the disk and may write to it.
+func (o *object) writesTo(host, key string) bool {
+	return o.desired != nil && o.destination.host == host && writes(o.desired, key) ||
+		o.live != nil && o.location.host == host && (writes(o.live.Resource, key) || writes(o.live.Running, key))
+}
+
+// writes tells whether the vm may write to the volume with that key.
+func writes(r resource.Resource, key string) bool {
+	vm, ok := r.(*resource.VM)
+	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool {
+		return volumeKey(d.Source) == key && (d.ReadOnly == nil || !*d.ReadOnly)
+	})
+}
+
+// whyNoDowntime says why the plan must not shut the guest down for a while; empty when it may.
+func (p *planner) whyNoDowntime(u *object) string {
+	switch {
+	case u.fate == fateNone && !u.managed():
+		return "it is not managed"
+	case u.fate == fateNone:
+		return "it does not take part in this plan"
+	case u.fate == fateRelease:
+		return "it is released"
+	case u.fate == fateKeep && p.stagesChanges(u):
+		return `it has update = "stage"`
+	}
+	return ""
+}
+
+// neverSeenReady tells whether the vm has not been seen ready since it was made.
+func (o *object) neverSeenReady() bool { return o.recordedPower() == state.PowerStarting }
+
+// decideSecondDowntime settles which guests come up before they are shut down for an image, once their power is decided.
+func (o *object) decideSecondDowntime() {
+	i := slices.IndexFunc(o.copiedBy, func(l *object) bool { return l.kind == resource.KindImage })
+	if i < 0 {
+		return
+	}
+	made := o.fate == fateCreate || o.fate == fateReplace
+	if made && o.start || o.fate == fateKeep && o.neverSeenReady() && (o.start || o.isOn() && !o.stop) {
+		o.secondDowntimeFor = o.copiedBy[i]
+	}
+}
+
+// emitSecondDowntime shuts a vm that has just come up down once more, so that an image can be made from its disk, and starts it again.
+func (p *planner) emitSecondDowntime(o *object) {
+	if o.secondDowntimeFor == nil {
+		return
+	}
+	record, vm := o.desired, o.desired.(*resource.VM)
+	if o.fate == fateKeep {
+		record, vm = o.toRecord, o.after.(*resource.VM)
+	}
+	off := p.step(o, drivers.NewStop(vm, false), o.destination.host, drivers.ImpactLive)
+	off.Record = o.newRecord(record, state.StatusReady, state.PowerStarting)
+	intent := *off.Record // that it is to come back must not be lost
+	off.Intent = &intent
+	off.Cause = fmt.Sprintf("%s is made from its disk", o.secondDowntimeFor.addr)
+	first := len(o.steps)
+	p.emitUp(o, vm, record, true)
+	o.secondStop, o.secondStart = off, o.steps[first]
+	for _, s := range o.steps[first:] {
+		s.Cause = off.Cause
+	}
+}
+
+// linkCopies lets copies be made while the guests that have the disk are off.
+func (p *planner) linkCopies(u *object) {
+	off, on := u.downtime()
+	for _, o := range u.copiedBy {
+		if o.copied == nil {
+			continue
+		}
+		o.copied.after(u.disksRestored)
+		if u.stopped != nil || u.secondDowntimeFor != nil {
+			o.copied.after(off)
+		} else {
+			o.copied.preferAfter(off) // it may be what the vm is changed for
+		}
+		on.after(o.copied)
+		if on != nil {
+			u.copySteps = append(u.copySteps, o.copied)
+		}
+	}
+}
+
+// startAfterFailedCopy starts a guest that was shut down for copies also when one of them fails: it waits for nothing else of theirs.
+func (p *planner) startAfterFailedCopy(u *object) {
+	if len(u.copySteps) == 0 {
+		return
+	}
+	off, on := u.downtime()
+	first, last := slices.Index(u.steps, off)+1, slices.Index(u.steps, on)
+	s := p.step(u, on.Op.Op, on.Host, drivers.ImpactLive)
+	u.steps = u.steps[:len(u.steps)-1] // nothing of the vm waits for it
+	s.Cause = "what it was off for has failed"
+	if changes := u.steps[first:last]; len(u.protectedSteps) == 0 && slices.ContainsFunc(changes, func(c *step) bool { return c.waitsFor(u.copySteps) }) {
+		// The vm is changed for what is copied: without that, it comes up as it was.
+		s.deps, s.rescues, s.KeepRecord = nil, slices.Concat(u.copySteps, changes), true
+		s.after(off)
+		return
+	}
+	record := *on.Record
+	s.Record, s.deps, s.rescues = &record, nil, u.copySteps
+	if last > 0 {
+		s.after(u.steps[last-1])
+	}
+}
+
+// waitsFor tells whether s waits for one of the others. There may be circles yet.
+func (s *step) waitsFor(others []*step) bool {
+	seen := map[*step]bool{}
+	var visit func(*step) bool
+	visit = func(s *step) bool {
+		return slices.ContainsFunc(s.deps, func(d *step) bool {
+			if slices.Contains(others, d) {
+				return true
+			}
+			again := seen[d]
+			seen[d] = true
+			return !again && visit(d)
+		})
+	}
+	return visit(s)
+}
+
+// downtime gives the steps between which the vm is off, if it comes up in this plan; else the first is its last.
+func (o *object) downtime() (off, on *step) {
+	switch {
+	case o.secondDowntimeFor != nil:
+		return o.secondStop, o.secondStart
+	case o.stopped != nil:
+		return o.stopped, o.started
+	case o.started == nil:
+		return o.done(), nil
+	}
+	if i := slices.Index(o.steps, o.started); i > 0 {
+		off = o.steps[i-1]
+	}
+	return off, o.started
+}

@@ -1,0 +1,78 @@
+package planner
+
+import (
+	"fmt"
+
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/state"
+)
+
+// restoreUnfinished tells whether the disks of a vm were being brought back to the snapshot that protects it when that failed or was cut
+// short: the plan goes on with it, before anything else is done to the vm. What a guest has written that runs since would be lost.
+func (o *object) restoreUnfinished() bool {
+	return o.fate == fateKeep && !o.isOn() && o.record != nil && o.record.Restoring == protectSnapshot && o.hasProtectSnapshot()
+}
+
+// emitUnfinishedRestore brings the disks back. The definition stays what it is, as all that the plan does to it begins there.
+func (p *planner) emitUnfinishedRestore(o *object) {
+	if !o.restoreUnfinished() {
+		return
+	}
+	o.disksRestored = p.step(o, drivers.NewRestore(o.before.(*resource.VM), protectSnapshot, false), o.location.host, drivers.ImpactLive)
+	o.disksRestored.Record = o.recordNow()
+	o.disksRestored.Record.Restoring = ""
+}
+
+// linkDisks lets what is done to the disks of a vm wait until they are whole, and the snapshot that protects it until that is
+// done: a disk that is brought back to it keeps its size.
+func (o *object) linkDisks() {
+	for _, n := range o.requires {
+		if n.kind != resource.KindVolume || n.fate != fateKeep || len(n.steps) == 0 {
+			continue
+		}
+		n.steps[0].after(o.disksRestored)
+		if len(o.protectSteps) > 0 {
+			o.protectSteps[0].preferAfter(n.done())
+		}
+	}
+}
+
+// CheckWhole refuses a recorded vm of whose disks one may hold what was and another what is, and says how to go on.
+func CheckWhole(rec *state.Record) error {
+	if rec.Restoring == "" {
+		return nil
+	}
+	addr := rec.Object.Base().Addr
+	if rec.Restoring == protectSnapshot {
+		return fmt.Errorf("%s To go on with that: vmplan apply", describeUnfinishedRestore(addr, rec))
+	}
+	return fmt.Errorf("%s To go on with that: vmplan snapshot restore '%s' %s", describeUnfinishedRestore(addr, rec), addr, rec.Restoring)
+}
+
+func describeUnfinishedRestore(addr resource.Addr, rec *state.Record) string {
+	return fmt.Sprintf("%s was being brought back to its snapshot %s, and that was not finished: one of its disks may hold what was, and another what is.", addr, rec.Restoring)
+}
+
+// refuseUnfinishedRestore refuses to start a guest with such disks, where the plan does not go on to bring them back; and says so where
+// nobody can tell what they hold.
+func (p *planner) refuseUnfinishedRestore(o *object) {
+	if o.record == nil || o.record.Restoring == "" || o.restoreUnfinished() {
+		return
+	}
+	find := func(s Severity, detail string) {
+		p.addFinding(Finding{Severity: s, Addr: o.addr, Summary: "not all brought back to its snapshot", Detail: detail})
+	}
+	snap, detail := o.snapshot(o.record.Restoring), describeUnfinishedRestore(o.addr, o.record)
+	switch {
+	case o.fate == fateKeep && !o.isOn() && snap != nil:
+		find(SeverityError, CheckWhole(o.record).Error())
+	case o.fate == fateKeep && !o.isOn():
+		find(SeverityError, fmt.Sprintf("%s The snapshot is gone. Bring it back to another one: vmplan snapshot restore '%s' NAME. Or make it anew: vmplan apply --replace '%[2]s'. Or, if its disks are to stay as they are, start it with the host's own tools.", detail, o.addr))
+	case o.fate == fateKeep && snap != nil && snap.Memory: // its guest has gone on from there, which it cannot do half way
+	case o.fate == fateKeep:
+		find(SeverityWarning, fmt.Sprintf("%s Its guest runs, so they are left as they are. To bring it back all the same: vmplan snapshot restore '%s' NAME", detail, o.addr))
+	case o.start:
+		find(SeverityWarning, detail+" The plan starts its guest with those that are not made anew.")
+	}
+}
