@@ -54,6 +54,10 @@ func Open(host *resource.Host, env drivers.Env) (drivers.Driver, error) {
 		return nil, fmt.Errorf("uri %q: %w", host.URI, err)
 	}
 	d := &driver{host: host, env: env, uri: uri, connecting: make(chan struct{}, 1)}
+	if os.Geteuid() == 0 && d.isLocal() && uri.Path == "/session" && uri.Query().Get("socket") == "" {
+		return nil, fmt.Errorf("uri %q: %w: libvirt connects root to the system's daemon here; write qemu:///system, or run as the user whose session is meant",
+			host.URI, drivers.ErrUnsupported)
+	}
 	return d, nil
 }
 

@@ -43,7 +43,7 @@ func TestAnApplianceTravelsWithItsDisks(t *testing.T) {
 	if got.Location != first || !maps.EqualFunc(got.Files, parcel.Files, bytes.Equal) {
 		t.Errorf("came as %s with the files %q, want %s", got.Location, got.Files, first)
 	}
-	if names := slices.Sorted(maps.Keys(got.Disks)); !slices.Equal(names, []string{"data", "system"}) {
+	if names := slices.Sorted(maps.Keys(got.DiskLocations)); !slices.Equal(names, []string{"data", "system"}) {
 		t.Fatalf("the disks are %q", names)
 	}
 	u.mustGet(got.DiskLocations["system"], system)
