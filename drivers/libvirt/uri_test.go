@@ -14,7 +14,7 @@ import (
 
 // plain are URIs that run nothing of their own.
 var plain = []string{
-	"qemu:///system", "qemu:///session", "test:///default", "test:///tmp/host.xml",
+	"qemu:///system", "qemu+unix:///session?socket=/run/user/1000/libvirt/libvirt-sock", "test:///default", "test:///tmp/host.xml",
 	"qemu+unix:///system?socket=/tmp/x/sock/libvirt-sock", "qemu+ssh://lab/system", "qemu+ssh://root@lab:2222/session",
 	"qemu+ssh://user%40realm@lab.example/system?socket=/run/x&no_verify=1&no_tty=1&keyfile=/home/me/.ssh/id_ed25519",
 	"qemu+libssh2://root@lab/system?known_hosts_verify=auto&sshauth=agent,privkey", "qemu+ssh://root@lab/system?proxy=native&mode=direct",
