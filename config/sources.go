@@ -30,6 +30,18 @@ func (s *Sources) Range(a resource.Addr, path string) (r hcl.Range, ok bool) {
 	return nearest(ranges, path), true
 }
 
+// Locate is Range in the model's terms.
+func (s *Sources) Locate(a resource.Addr, path string) (r resource.Range, ok bool) {
+	found, ok := s.Range(a, path)
+	if !ok {
+		return resource.Range{}, false
+	}
+	position := func(p hcl.Pos) resource.Position {
+		return resource.Position{Line: p.Line, Column: p.Column, Byte: p.Byte}
+	}
+	return resource.Range{File: found.Filename, Start: position(found.Start), End: position(found.End)}, true
+}
+
 // nearest looks a path up, then what is around it; the empty path is the block itself.
 func nearest(ranges map[string]hcl.Range, path string) hcl.Range {
 	for {

@@ -85,9 +85,11 @@ func (s *story) section(f *txtar.File) {
 		if f.Name == "plan" {
 			s.world.apply(s.last, inOrder(s.last), nil)
 			s.opts.Replace = nil
-			if again := s.world.plan(s.set, s.opts); !again.Empty() {
+			again := s.world.plan(s.set, s.opts)
+			if !again.Empty() {
 				s.t.Errorf("after\n%s\nthere is left\n%s", s.last, again)
 			}
+			s.foretold(again)
 		}
 	case f.Name == "apply":
 		s.world.apply(s.last, inOrder(s.last), nil)
@@ -95,6 +97,36 @@ func (s *story) section(f *txtar.File) {
 		s.until(strings.TrimPrefix(f.Name, "until "))
 	default:
 		s.t.Fatalf("there is no section %q", f.Name)
+	}
+}
+
+// foretold checks that the objects are now as the last plan said they would be: what it left open is the host's choice.
+func (s *story) foretold(now *planner.Plan) {
+	s.t.Helper()
+	want := map[resource.Addr]resource.Resource{}
+	for _, c := range append(append([]planner.Change{}, s.last.Changes...), s.last.Unchanged...) {
+		if c.After.Resource != nil && c.Kind != resource.KindHost {
+			want[c.Addr] = c.After.Resource
+		}
+	}
+	for _, c := range now.Unchanged {
+		after, ok := want[c.Addr]
+		delete(want, c.Addr)
+		if !ok {
+			s.t.Errorf("%s was not foretold", c.Addr)
+			continue
+		}
+		for _, d := range resource.Diff(after, c.Before.Resource) {
+			if d.Old != nil {
+				s.t.Errorf("%s: %s was foretold as %s, and is %s", c.Addr, d.Path, resource.Format(d.Old), resource.Format(d.New))
+			}
+		}
+	}
+	for addr := range want {
+		if len(s.opts.Targets) > 0 { // an object that only its change brought into the plan
+			break
+		}
+		s.t.Errorf("%s was foretold, and is not there", addr)
 	}
 }
 

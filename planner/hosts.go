@@ -97,7 +97,7 @@ func (p *planner) emitHost(h *host) {
 		cause = "changed in the files"
 		c := Change{
 			Addr: want.Addr, Kind: resource.KindHost, Name: h.label, Host: h.label, Action: ActionUpdate, Impact: drivers.ImpactRecord,
-			Cause: cause,
+			Cause: cause, Before: resource.Encoded{Resource: h.record.Object}, After: resource.Encoded{Resource: want},
 		}
 		for _, f := range fields {
 			c.Fields = append(c.Fields, fieldChanges(f, drivers.ImpactRecord, "")...)

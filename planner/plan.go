@@ -60,12 +60,14 @@ type Plan struct {
 	// Variables are Input's.
 	Variables map[string]string `json:"variables,omitempty"`
 	Inputs    Inputs            `json:"inputs"`
-	Changes   []Change          `json:"changes"` // what differs, per object, in order of address; no-ops are left out
+	Changes   []Change          `json:"changes"` // what differs, per object, in order of address
 	Drift     []Change          `json:"drift"`   // recorded (Old) against live (New), for objects that somebody else changed
 	Pending   []Change          `json:"pending"` // what running guests (Old) take up of their definition (New) when they next start
 	Steps     []Step            `json:"steps"`   // the graph, in an order that could be executed one by one
 	Findings  []Finding         `json:"findings"`
 	Touched   []Touched         `json:"touched"` // the live objects that the steps are about, as the plan saw them
+	// Unchanged are the objects that the plan looked at and leaves as they are, in order of address.
+	Unchanged []Change `json:"unchanged"`
 }
 
 // Inputs are what the command line added to the files, so that applying a saved plan reads them the same way. Values of
@@ -106,6 +108,7 @@ const (
 	ActionRestore Action = "restore" // its disks are brought back to a snapshot
 	ActionFlatten Action = "flatten" // it is cut loose from what it stands on
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
+	ActionNone    Action = "no-op"   // left as it is
 )
 
 // Causes that say nothing beyond the plan itself.
@@ -132,15 +135,22 @@ type Change struct {
 	MovedFrom resource.Addr `json:"moved_from,omitzero"`
 	Loses     []string      `json:"loses,omitempty"` // what cannot be got back: "disk root (20 GiB)"
 	Keeps     []string      `json:"keeps,omitempty"` // what stays on the host on purpose
+	// Before is the whole object as it is, as far as vmplan knows it: nothing for one that is created, the record for one
+	// that is gone from its host. After is what the plan makes of it: nothing for one that goes or is no longer managed.
+	// Drift and Pending have neither.
+	Before resource.Encoded `json:"before,omitzero"`
+	After  resource.Encoded `json:"after,omitzero"`
+	Range  *resource.Range  `json:"range,omitempty"` // of its block in the files; see Locate
 }
 
 // FieldChange is one line of a Change: a field with its values, which are zero where it is not set.
 type FieldChange struct {
-	Path   string         `json:"path"`
-	Old    resource.Value `json:"old,omitzero"`
-	New    resource.Value `json:"new,omitzero"`
-	Impact drivers.Impact `json:"impact"`
-	Note   string         `json:"note,omitempty"`
+	Path   string          `json:"path"`
+	Old    resource.Value  `json:"old,omitzero"`
+	New    resource.Value  `json:"new,omitzero"`
+	Impact drivers.Impact  `json:"impact"`
+	Note   string          `json:"note,omitempty"`
+	Range  *resource.Range `json:"range,omitempty"` // of it in the files, or of what is around it; see Locate
 }
 
 // Sensitive tells whether the values must not be shown.
@@ -176,6 +186,8 @@ type Finding struct {
 	Detail   string        `json:"detail"`         // what is wrong, why, how to fix it
 	// Measured tells that Detail has figures of the host that change by themselves, such as how much memory is free.
 	Measured bool `json:"measured,omitempty"`
+	// Range is of what it is about in the files; see Locate.
+	Range *resource.Range `json:"range,omitempty"`
 }
 
 // Severity of a Finding.

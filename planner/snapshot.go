@@ -288,5 +288,9 @@ func (a *actionPlan) step(op drivers.Op, impact drivers.Impact) *Step {
 func (a *actionPlan) change(c Change) {
 	base := a.rec.Object.Base()
 	c.Addr, c.Kind, c.Name, c.Host = base.Addr, a.rec.Object.Kind(), nameOf(a.rec.Object), base.Host
+	c.Before.Resource, c.After.Resource = a.rec.Object, a.rec.Object
+	if last := a.plan.Steps[len(a.plan.Steps)-1]; last.Record != nil {
+		c.After.Resource = last.Record.Object
+	}
 	a.plan.Changes = append(a.plan.Changes, c)
 }

@@ -25,8 +25,14 @@ func (p *planner) finish() {
 				Action: ActionUpdate, Impact: drivers.ImpactNextBoot, Cause: "waits for the guest's next start", Fields: o.pending,
 			}))
 		}
-		if len(o.steps) > 0 && o.fate != fateNone {
+		switch {
+		case len(o.steps) > 0 && o.fate != fateNone:
 			p.plan.Changes = append(p.plan.Changes, p.summary(o))
+		case o.stays():
+			c := o.change(Change{Action: ActionNone, Impact: drivers.ImpactRecord})
+			c.Before.Resource = o.asItIs()
+			c.After = c.Before
+			p.plan.Unchanged = append(p.plan.Unchanged, c)
 		}
 	}
 	p.noteTouched()
@@ -59,9 +65,51 @@ func (p *planner) drift(o *object, c Change) {
 	p.plan.Drift = append(p.plan.Drift, o.change(c))
 }
 
+// stays tells whether the plan looked at the object and leaves it as it is: not when it is refused.
+func (o *object) stays() bool {
+	if o.live == nil || o.desired == nil || !o.selected {
+		return false
+	}
+	pool, ok := o.desired.(*resource.Pool)
+	return o.fate == fateKeep || o.fate == fateNone && (!o.managed() || ok && pool.Implicit)
+}
+
+// asItIs is the live object, with what only vmplan knows of it as recorded, or as the files say when nothing is; nil when it is
+// not on its host.
+func (o *object) asItIs() resource.Resource {
+	if o.before != nil || o.live == nil {
+		return o.before
+	}
+	known := o.recorded
+	if known == nil {
+		known = o.desired
+	}
+	before, _ := resource.Overlay(known, known, o.liveResource())
+	return before
+}
+
+// whole gives the object as it is and as the plan leaves it, as Change has it.
+func (o *object) whole() (before, after resource.Resource) {
+	before = o.asItIs()
+	switch o.fate {
+	case fateCreate, fateReplace:
+		after = o.desired
+	case fateKeep:
+		after = o.after
+	case fateRelease:
+		if o.desired != nil { // the files go on to refer to it
+			_, after = resource.Overlay(o.desired, nil, o.liveResource())
+		}
+	case fateForget:
+		before = o.recorded
+	}
+	return before, after
+}
+
 // summary is what the plan does to the object.
 func (p *planner) summary(o *object) Change {
 	c := o.change(Change{Cause: o.cause, MovedFrom: o.movedFrom})
+	c.Before.Resource, c.After.Resource = o.whole()
 	switch o.fate {
 	case fateCreate:
 		c.Action, c.Impact = ActionCreate, drivers.ImpactLive

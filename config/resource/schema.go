@@ -47,8 +47,9 @@ const (
 
 // Schema describes a struct type.
 type Schema struct {
-	Attrs []Attr // in the order of the struct, Meta's first
-	Label []int  // index of the label field, nil when there is none
+	Attrs     []Attr // in the order of the struct, Meta's first
+	Label     []int  // index of the label field, nil when there is none
+	LabelName string // what the label is called in JSON
 }
 
 // Attr gives the attribute or block called name, or nil.
@@ -74,7 +75,7 @@ func SchemaOf(t reflect.Type) *Schema {
 		}
 		attr, label := readTag(f)
 		if label {
-			s.Label = f.Index
+			s.Label, s.LabelName = f.Index, attr.Name
 			continue
 		}
 		s.Attrs = append(s.Attrs, attr)

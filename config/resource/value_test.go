@@ -117,3 +117,25 @@ func FuzzValue(f *testing.F) {
 		}
 	})
 }
+
+// A whole object as other programs get it: no text of a secret, and each secret named.
+func TestAPlainObjectNamesItsSecrets(t *testing.T) {
+	vm := &VM{Meta: Meta{Name: "web"}, Memory: GiB, ShutdownTimeout: Duration(time.Minute), Disks: []Disk{{Label: "root", Bus: "virtio"}}}
+	seed := &Seed{UserData: NewSecret(secretText, salt), File: "seed.iso"}
+	build := &Image{Build: &Build{Commands: []Command{{Number: "1", Secret: NewSecret(secretText, salt)}}}}
+	for _, c := range []struct {
+		r    Resource
+		want string
+	}{
+		{vm, `{"disk":[{"bus":"virtio","label":"root"}],"memory":1073741824,"name":"web","shutdown_timeout":60} []`},
+		{seed, `{"file":"seed.iso","user_data":null} ["user_data"]`},
+		{build, `{"build":{"command":[{"number":"1","secret":null}]}} ["build.command.1.secret"]`},
+	} {
+		object, sensitive := Plain(c.r)
+		text, err := json.Marshal(object)
+		paths, _ := json.Marshal(append([]string{}, sensitive...))
+		if got := string(text) + " " + string(paths); err != nil || got != c.want {
+			t.Errorf("got  %s\nwant %s (%v)", got, c.want, err)
+		}
+	}
+}
