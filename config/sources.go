@@ -36,10 +36,7 @@ func (s *Sources) Locate(a resource.Addr, path string) (r resource.Range, ok boo
 	if !ok {
 		return resource.Range{}, false
 	}
-	position := func(p hcl.Pos) resource.Position {
-		return resource.Position{Line: p.Line, Column: p.Column, Byte: p.Byte}
-	}
-	return resource.Range{File: found.Filename, Start: position(found.Start), End: position(found.End)}, true
+	return resource.Range{File: found.Filename, Start: resource.Position(found.Start), End: resource.Position(found.End)}, true
 }
 
 // nearest looks a path up, then what is around it; the empty path is the block itself.

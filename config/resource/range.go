@@ -4,7 +4,7 @@ import "fmt"
 
 // Range is a piece of one of the project's files.
 type Range struct {
-	File  string   `json:"file"` // relative to the project's folder
+	File  string   `json:"filename"` // relative to the project's folder
 	Start Position `json:"start"`
 	End   Position `json:"end"` // behind the last character
 }

@@ -87,6 +87,7 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 		findings = append(findings, s.newer(ctx, p, findings)...)
 	}
 	p.Findings = append(append(p.Findings, findings...), s.otherArch(p)...)
+	p.Locate(s.config.Sources.Locate)
 	v := a.printer().Plan(p, s.config.Sources, downloads)
 	switch format {
 	case "text":

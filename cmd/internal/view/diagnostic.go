@@ -16,10 +16,8 @@ import (
 	"vmplan.dev/vmplan/planner/apply"
 )
 
-// Sources knows where things were written, and the text of the files; *config.Sources is one.
+// Sources has the text of the files; *config.Sources is one.
 type Sources interface {
-	// Range gives the place where field path of the object at a was written, or the nearest thing around it.
-	Range(a resource.Addr, path string) (r hcl.Range, ok bool)
 	// Files gives the files by name.
 	Files() map[string]*hcl.File
 }
@@ -85,16 +83,16 @@ func (p *Printer) Warn(summary, detail string) {
 	p.message(message{severity: "Warning", summary: summary, detail: detail})
 }
 
-// FindingDiagnostics turns what a plan has to say into diagnostics with source ranges. src may be nil.
-func FindingDiagnostics(findings []planner.Finding, src Sources) hcl.Diagnostics {
+// FindingDiagnostics turns what a plan has to say into diagnostics with source ranges.
+func FindingDiagnostics(findings []planner.Finding) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, f := range findings {
 		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: sentence(f.Summary), Detail: f.Detail}
 		if f.Severity == planner.SeverityWarning {
 			d.Severity = hcl.DiagWarning
 		}
-		if r, ok := rangeOf(src, f.Addr, f.Path); ok {
-			d.Subject = &r
+		if f.Range != nil {
+			d.Subject = hclRange(*f.Range)
 		} else if !f.Addr.IsZero() && !strings.Contains(f.Summary+f.Detail, f.Addr.String()) {
 			d.Detail = fmt.Sprintf("%s: %s", f.Addr, f.Detail)
 		}
@@ -109,11 +107,8 @@ func sentence(text string) string {
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-func rangeOf(src Sources, a resource.Addr, path string) (hcl.Range, bool) {
-	if src == nil || a.IsZero() {
-		return hcl.Range{}, false
-	}
-	return src.Range(a, path)
+func hclRange(r resource.Range) *hcl.Range {
+	return &hcl.Range{Filename: r.File, Start: hcl.Pos(r.Start), End: hcl.Pos(r.End)}
 }
 
 // message is one diagnostic as it is printed.

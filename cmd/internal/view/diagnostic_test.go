@@ -8,17 +8,18 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner/apply"
 )
 
-func mistakes(src Sources) hcl.Diagnostics {
-	memory, _ := src.Range(addr("vm.db"), "memory")
-	description, _ := src.Range(addr("vm.web"), "description")
+func mistakes(src *files) hcl.Diagnostics {
+	memory, _ := src.Locate(addr("vm.db"), "memory")
+	description, _ := src.Locate(addr("vm.web"), "description")
 	nowhere := hcl.Range{Filename: "gone.hcl", Start: hcl.Pos{Line: 3, Column: 1, Byte: 20}, End: hcl.Pos{Line: 3, Column: 2, Byte: 21}}
 	return hcl.Diagnostics{
-		{Severity: hcl.DiagError, Summary: "Invalid size", Detail: "\"4GiBB\" is not a size: write a number and a unit, for example \"512MiB\" or \"20GiB\".", Subject: &memory},
-		{Severity: hcl.DiagWarning, Summary: "Long description", Detail: "Hosts cut it after 80 characters.", Subject: &description},
+		{Severity: hcl.DiagError, Summary: "Invalid size", Detail: "\"4GiBB\" is not a size: write a number and a unit, for example \"512MiB\" or \"20GiB\".", Subject: hclRange(memory)},
+		{Severity: hcl.DiagWarning, Summary: "Long description", Detail: "Hosts cut it after 80 characters.", Subject: hclRange(description)},
 		{Severity: hcl.DiagError, Summary: "Unreadable file", Subject: &nowhere},
 		{Severity: hcl.DiagError, Summary: "No host", Detail: "Declare one:\n\n  host \"lab\" {\n    uri = \"qemu:///system\"\n  }"},
 	}
@@ -50,7 +51,7 @@ func TestDiagnosticsAsJSON(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	first := got.Diagnostics[0]
-	if want := (posJSON{Line: 7, Column: 3, Byte: 71}); first.Range.Start != want {
+	if want := (resource.Position{Line: 7, Column: 3, Byte: 71}); first.Range.Start != want {
 		t.Errorf("range starts at %+v, want %+v", first.Range.Start, want)
 	}
 	if sn := first.Snippet; sn.Code[sn.Start:sn.End] != `memory  = "4GiB"` || sn.Code != `  memory  = "4GiB"` {

@@ -19,25 +19,13 @@ type diagnosticsJSON struct {
 }
 
 type diagnosticJSON struct {
-	Severity string       `json:"severity"` // error or warning
-	Summary  string       `json:"summary"`
-	Detail   string       `json:"detail"`
-	Addr     string       `json:"addr,omitempty"`
-	Path     string       `json:"path,omitempty"`
-	Range    *rangeJSON   `json:"range,omitempty"`
-	Snippet  *snippetJSON `json:"snippet,omitempty"`
-}
-
-type rangeJSON struct {
-	Filename string  `json:"filename"`
-	Start    posJSON `json:"start"`
-	End      posJSON `json:"end"`
-}
-
-type posJSON struct {
-	Line   int `json:"line"`
-	Column int `json:"column"`
-	Byte   int `json:"byte"`
+	Severity string          `json:"severity"` // error or warning
+	Summary  string          `json:"summary"`
+	Detail   string          `json:"detail"`
+	Addr     string          `json:"addr,omitempty"`
+	Path     string          `json:"path,omitempty"`
+	Range    *resource.Range `json:"range,omitempty"`
+	Snippet  *snippetJSON    `json:"snippet,omitempty"`
 }
 
 // snippetJSON is the source range's text, whole lines of it; the highlight counts bytes from its beginning.
@@ -78,9 +66,8 @@ func diagnosticList(diags hcl.Diagnostics, files map[string]*hcl.File) []diagnos
 	return out
 }
 
-func rangeForm(r hcl.Range) *rangeJSON {
-	pos := func(p hcl.Pos) posJSON { return posJSON{p.Line, p.Column, p.Byte} }
-	return &rangeJSON{Filename: r.Filename, Start: pos(r.Start), End: pos(r.End)}
+func rangeForm(r hcl.Range) *resource.Range {
+	return &resource.Range{File: r.Filename, Start: resource.Position(r.Start), End: resource.Position(r.End)}
 }
 
 func snippetForm(r hcl.Range, file *hcl.File) *snippetJSON {

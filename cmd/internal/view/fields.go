@@ -40,8 +40,8 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 	case c.Kind != resource.KindVM && f.Impact == drivers.ImpactLive:
 		l.impact = "in place"
 	}
-	if at := v.place(c, f.Path); at != v.place(c, "") {
-		l.place = at
+	if f.Range != nil && (c.Range == nil || f.Range.String() != c.Range.String()) {
+		l.place = f.Range.String()
 	}
 	return l
 }

@@ -137,8 +137,8 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 		if cause := tellingCause(c.Cause); cause != "" {
 			head.WriteString(": " + escapeMarkdown(cause))
 		}
-		if at := v.place(c, ""); at != "" {
-			head.WriteString(" (" + code(at) + ")")
+		if c.Range != nil {
+			head.WriteString(" (" + code(c.Range.String()) + ")")
 		}
 	}
 	var lost []string

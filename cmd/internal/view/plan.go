@@ -2,8 +2,9 @@ package view
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
@@ -13,7 +14,7 @@ import (
 type PlanView struct {
 	printer   *Printer
 	plan      *planner.Plan
-	src       Sources // nil when the files are not at hand
+	files     map[string]*hcl.File // nil when they are not at hand
 	downloads Downloads
 	groups    []*group
 	counts    counts
@@ -22,7 +23,10 @@ type PlanView struct {
 
 // Plan prepares p for printing. src may be nil.
 func (p *Printer) Plan(plan *planner.Plan, src Sources, d Downloads) *PlanView {
-	v := &PlanView{printer: p, plan: plan, src: src, downloads: d, groups: groups(plan.Changes)}
+	v := &PlanView{printer: p, plan: plan, downloads: d, groups: groups(plan.Changes)}
+	if src != nil {
+		v.files = src.Files()
+	}
 	v.counts = count(v.groups, d)
 	for _, c := range plan.Changes {
 		v.hosts = v.hosts || c.Host != plan.Changes[0].Host
@@ -52,16 +56,10 @@ func (v *PlanView) Text() error {
 }
 
 func (v *PlanView) findings() {
-	diags := FindingDiagnostics(v.plan.Findings, v.src)
-	if len(diags) == 0 {
-		return
+	if diags := FindingDiagnostics(v.plan.Findings); len(diags) > 0 {
+		fmt.Fprintln(v.printer.Err)
+		v.printer.Diagnostics(diags, v.files)
 	}
-	fmt.Fprintln(v.printer.Err)
-	if v.src == nil {
-		v.printer.Diagnostics(diags, nil)
-		return
-	}
-	v.printer.Diagnostics(diags, v.src.Files())
 }
 
 // headline is the line that the plan begins and ends with.
@@ -132,8 +130,8 @@ func (v *PlanView) writeChange(b *strings.Builder, c *planner.Change, s changeSt
 	st := v.printer.style
 	symbol, paint := v.symbol(c, s)
 	fmt.Fprintf(b, "%s%s %s  %s", s.indent, paint(pad(symbol, 3)), st.bold(clean(c.Addr.String())), v.what(c, s))
-	if at := v.place(c, ""); at != "" && !s.drift {
-		b.WriteString("  " + st.dim(at))
+	if c.Range != nil && !s.drift {
+		b.WriteString("  " + st.dim(c.Range.String()))
 	}
 	b.WriteString("\n")
 	in := s.indent + "      "
@@ -213,13 +211,4 @@ func (v *PlanView) symbol(c *planner.Change, s changeStyle) (string, func(string
 		return "  x", st.dim
 	}
 	return "  ~", st.yellow
-}
-
-// place is "main.hcl:12", or empty.
-func (v *PlanView) place(c *planner.Change, path string) string {
-	r, ok := rangeOf(v.src, c.Addr, path)
-	if !ok {
-		return ""
-	}
-	return r.Filename + ":" + strconv.Itoa(r.Start.Line)
 }

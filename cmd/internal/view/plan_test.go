@@ -18,7 +18,8 @@ func TestAPlanAsText(t *testing.T) {
 		"plan-color.txt":  {Color: true, Width: 120},
 	} {
 		s := newScreen(streams)
-		if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).Text(); err != nil {
+		src := parse(t, "main.hcl", mainHCL)
+		if err := s.Plan(src.located(bigPlan()), src, bigDownloads()).Text(); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, s.out.String()+"=== errors\n"+s.err.String())
@@ -37,7 +38,8 @@ func TestNothingToDo(t *testing.T) {
 
 func TestAPlanAsJSON(t *testing.T) {
 	s := newScreen(Streams{})
-	if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).JSON(); err != nil {
+	src := parse(t, "main.hcl", mainHCL)
+	if err := s.Plan(src.located(bigPlan()), src, bigDownloads()).JSON(); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(s.out.String(), "\n"); n != 1 {
@@ -56,7 +58,8 @@ func TestAPlanAsJSON(t *testing.T) {
 
 func TestAPlanAsMarkdown(t *testing.T) {
 	s := newScreen(Streams{Color: true, Width: 40})
-	if err := s.Plan(bigPlan(), parse(t, "main.hcl", mainHCL), bigDownloads()).Markdown(); err != nil {
+	src := parse(t, "main.hcl", mainHCL)
+	if err := s.Plan(src.located(bigPlan()), src, bigDownloads()).Markdown(); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "plan.md", s.out.String())

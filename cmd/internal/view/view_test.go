@@ -82,7 +82,7 @@ vm "web" {
 }
 `
 
-// files are Sources made of one parsed file, found by the block's labels and the attribute's name.
+// files are Sources made of one parsed file.
 type files struct {
 	name string
 	file *hcl.File
@@ -99,16 +99,24 @@ func parse(t *testing.T, name, src string) *files {
 
 func (s *files) Files() map[string]*hcl.File { return map[string]*hcl.File{s.name: s.file} }
 
-func (s *files) Range(a resource.Addr, path string) (hcl.Range, bool) {
+// Locate finds blocks by their labels, and attributes by name.
+func (s *files) Locate(a resource.Addr, path string) (resource.Range, bool) {
 	for _, b := range s.file.Body.(*hclsyntax.Body).Blocks {
 		if b.Type == string(a.Kind) && b.Labels[0] == a.Name {
+			r := b.DefRange()
 			if attr := b.Body.Attributes[path]; attr != nil {
-				return attr.SrcRange, true
+				r = attr.SrcRange
 			}
-			return b.DefRange(), true
+			return *rangeForm(r), true
 		}
 	}
-	return hcl.Range{}, false
+	return resource.Range{}, false
+}
+
+// located is the plan with the places in the files.
+func (s *files) located(p *planner.Plan) *planner.Plan {
+	p.Locate(s.Locate)
+	return p
 }
 
 // val is the value that is shown as the text; the zero value for none.
@@ -153,6 +161,8 @@ func bigPlan() *planner.Plan {
 	db.Power = "restart"
 	seed := change("vm.db.seed", "seed", planner.ActionReplace, drivers.ImpactReplace, "its content changes",
 		planner.FieldChange{Path: "user_data", Old: val("(sensitive)"), New: val("(sensitive)"), Impact: drivers.ImpactReplace})
+	seed.Before.Resource = &resource.Seed{File: "db-seed-11111111.iso", UserData: resource.NewSecret("hunter2", nil)}
+	seed.After.Resource = &resource.Seed{File: "db-seed-22222222.iso", UserData: resource.NewSecret("hunter3", nil)}
 	web := change(`vm.web["a"]`, "vm", planner.ActionCreate, drivers.ImpactLive, "not on the host",
 		set("memory", "4 GiB"), set("vcpus", "2"), set("description", `"the web\nservers\n"`), set("disk.root.source", `"default/web-a-root.qcow2"`), set("nic.lan.mac", `"52:54:00:aa:bb:cc"`))
 	web.Power = "start"
@@ -177,6 +187,10 @@ func bigPlan() *planner.Plan {
 			change("network.lan", "network", planner.ActionUpdate, drivers.ImpactLive, "", moved("domain", `"lab.example"`, `"a.example"`, drivers.ImpactLive)),
 			change("vm.lost", "vm", planner.ActionDelete, drivers.ImpactDestroy, ""),
 		},
+		Unchanged: []planner.Change{{
+			Addr: addr("pool.default"), Kind: "pool", Name: "default", Host: "lab", Action: planner.ActionNone,
+			Before: resource.Encoded{Resource: &resource.Pool{Path: "/srv"}}, After: resource.Encoded{Resource: &resource.Pool{Path: "/srv"}},
+		}},
 		Pending: []planner.Change{
 			change("vm.busy", "vm", planner.ActionUpdate, drivers.ImpactNextBoot, "waits for the guest's next start", moved("cpu", `"host-model"`, `"qemu64"`, drivers.ImpactNextBoot)),
 		},
