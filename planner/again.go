@@ -66,8 +66,10 @@ func differ[T any](what string, saved, again []T, name func(T) string, unequal f
 	return out
 }
 
-// unequalChange is unequal, and names the field of the object where that is what differs.
+// unequalChange is unequal, and names the field of the object where that is what differs. Where things are written in the
+// files does not count.
 func unequalChange(a, b Change) string {
+	a, b = a.unlocated(), b.unlocated()
 	for _, f := range a.Fields {
 		i := slices.IndexFunc(b.Fields, func(o FieldChange) bool { return o.Path == f.Path })
 		if i >= 0 && unequal(f, b.Fields[i]) != "" {

@@ -11,34 +11,34 @@ import (
 
 // Explanation is all that a plan and what it was made from tell of one object.
 type Explanation struct {
-	Addr     resource.Addr  `json:"addr"`
-	Kind     resource.Kind  `json:"kind"`
-	Name     string         `json:"name"` // on the host
-	Host     string         `json:"host"`
-	Desired  bool           `json:"desired"`            // it is in the files
-	Recorded state.Status   `json:"recorded,omitempty"` // empty when it is not
-	Live     bool           `json:"live"`               // it is on the host
-	Power    drivers.Power  `json:"power,omitempty"`
-	Change   *Change        `json:"change,omitempty"` // nil when there is nothing to do
-	Drift    *Change        `json:"drift,omitempty"`
-	Pending  *Change        `json:"pending,omitempty"`
-	Steps    []Step         `json:"-"` // those of the plan that are about it
-	Findings []Finding      `json:"findings,omitempty"`
-	Fields   []FieldExplain `json:"fields"`
+	Addr     resource.Addr
+	Kind     resource.Kind
+	Name     string // on the host
+	Host     string
+	Desired  bool         // it is in the files
+	Recorded state.Status // empty when it is not
+	Live     bool         // it is on the host
+	Power    drivers.Power
+	Change   *Change // nil when there is nothing to do
+	Drift    *Change
+	Pending  *Change
+	Steps    []Step // those of the plan that are about it
+	Findings []Finding
+	Fields   []FieldExplain
 }
 
 // FieldExplain is a field of the object in all its versions; zero where it is not set.
 type FieldExplain struct {
-	Path     string          `json:"path"`
-	Desired  resource.Value  `json:"desired,omitzero"`
-	Recorded resource.Value  `json:"recorded,omitzero"`
-	Defined  resource.Value  `json:"defined,omitzero"` // on the host, persistently
-	Running  resource.Value  `json:"running,omitzero"` // what a running guest has, where it can differ from its definition
-	Local    bool            `json:"local,omitempty"`  // vmplan's own affair: hosts have no place for it
-	Differs  bool            `json:"differs"`          // the plan, or the next start of the guest, changes it
-	Impact   *drivers.Impact `json:"impact,omitempty"` // of what differs
-	Note     string          `json:"note,omitempty"`
-	Call     string          `json:"call,omitempty"` // what is called on the host
+	Path     string
+	Desired  resource.Value
+	Recorded resource.Value
+	Defined  resource.Value  // on the host, persistently
+	Running  resource.Value  // what a running guest has, where it can differ from its definition
+	Local    bool            // vmplan's own affair: hosts have no place for it
+	Differs  bool            // the plan, or the next start of the guest, changes it
+	Impact   *drivers.Impact // of what differs
+	Note     string
+	Call     string // what is called on the host
 }
 
 // Explain tells of the object at a in the plan made from in: of its field path, or of the block path, or with the empty path

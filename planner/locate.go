@@ -1,6 +1,10 @@
 package planner
 
-import "vmplan.dev/vmplan/config/resource"
+import (
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+)
 
 // Locate notes where in the files everything was written that the plan is about. find gives the place of a field of an
 // object, or the nearest thing around it, and for the empty path of the object itself; ok is false when the files have
@@ -25,4 +29,13 @@ func (p *Plan) Locate(find func(a resource.Addr, path string) (r resource.Range,
 		f := &p.Findings[i]
 		f.Range = at(f.Addr, f.Path)
 	}
+}
+
+// unlocated is the change without what Locate noted.
+func (c Change) unlocated() Change {
+	c.Range, c.Fields = nil, slices.Clone(c.Fields)
+	for i := range c.Fields {
+		c.Fields[i].Range = nil
+	}
+	return c
 }

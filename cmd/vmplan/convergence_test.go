@@ -320,11 +320,14 @@ type printedPlan struct {
 	Refused bool
 	Pending []struct{ Addr string }
 	Drift   []struct {
-		Addr   string
-		Action string
-		Fields []struct{ Path string }
+		Addr    string
+		Actions []string
+		Fields  []struct{ Path string }
 	}
-	Changes []struct{ Kind, Name, Action, Power string }
+	Objects []struct {
+		Kind, Name string
+		Actions    []string
+	}
 }
 
 // anew is what a plan does to the power of a vm that it deletes or replaces.
@@ -332,13 +335,17 @@ const anew = "anew"
 
 // power is what the plan does to the power of the vm whose host calls it so; "" when its guest runs on.
 func (p *printedPlan) power(vm string) string {
-	for _, c := range p.Changes {
-		switch {
-		case c.Kind != "vm" || c.Name != vm:
-		case c.Action == "delete" || c.Action == "replace":
+	for _, o := range p.Objects {
+		if o.Kind != "vm" || o.Name != vm {
+			continue
+		}
+		if slices.Contains(o.Actions, "delete") || slices.Contains(o.Actions, "replace") {
 			return anew
-		default:
-			return c.Power
+		}
+		for _, power := range []string{"start", "stop", "restart"} {
+			if slices.Contains(o.Actions, power) {
+				return power
+			}
 		}
 	}
 	return ""
@@ -348,7 +355,7 @@ func (p *printedPlan) power(vm string) string {
 func (p *printedPlan) drift() string {
 	seen := map[string]bool{}
 	for _, c := range p.Drift {
-		if c.Action == "delete" {
+		if slices.Contains(c.Actions, "delete") {
 			seen[c.Addr+" delete"] = true
 		}
 		for _, f := range c.Fields {

@@ -281,7 +281,7 @@ func (p *example) edit(edits [][2]string) {
 
 // shownPlan is what tests look at of a plan's JSON.
 type shownPlan struct {
-	Changes []shownChange `json:"changes"`
+	Objects []shownChange `json:"objects"`
 	Pending []shownChange `json:"pending"`
 	Steps   []struct {
 		ID     string         `json:"id"`
@@ -321,7 +321,7 @@ func (s *shownPlan) pending(addr, path string) bool {
 func (p *example) planSays(row liveRow) {
 	p.t.Helper()
 	plan, said := p.plan(2), false
-	for _, c := range plan.Changes {
+	for _, c := range plan.Objects {
 		for _, f := range c.Fields {
 			addr := row.addr
 			if addr == "" {
@@ -333,7 +333,7 @@ func (p *example) planSays(row liveRow) {
 		}
 	}
 	if !said {
-		p.t.Errorf("the plan does not say %s of %s: %+v", row.impact, row.path, plan.Changes)
+		p.t.Errorf("the plan does not say %s of %s: %+v", row.impact, row.path, plan.Objects)
 	}
 	for _, s := range plan.Steps {
 		if s.Impact > row.impact && !strings.Contains(s.ID, "delete") {

@@ -85,7 +85,7 @@ func (s *session) writes(h *resource.Host) bool {
 
 // checkHosts finds hosts whose uri no driver of this build would open. Those that lack a driver only in this build are left out.
 func (a *App) checkHosts(dir string, cfg *config.Config) config.Diagnostics {
-	var findings []planner.Finding
+	var found planner.Plan
 	for h := range resource.Of[*resource.Host](cfg.Set) {
 		scheme, _, ok := strings.Cut(h.URI, ":")
 		base, _, _ := strings.Cut(scheme, "+")
@@ -97,8 +97,9 @@ func (a *App) checkHosts(dir string, cfg *config.Config) config.Diagnostics {
 			err = d.Close()
 		}
 		if err != nil {
-			findings = append(findings, planner.Finding{Severity: planner.SeverityError, Addr: h.Addr, Path: "uri", Summary: "the host cannot be opened", Detail: fmt.Sprintf("%s: %v", h.Addr, err)})
+			found.Findings = append(found.Findings, planner.Finding{Severity: planner.SeverityError, Addr: h.Addr, Path: "uri", Summary: "the host cannot be opened", Detail: fmt.Sprintf("%s: %v", h.Addr, err)})
 		}
 	}
-	return view.FindingDiagnostics(findings, cfg.Sources)
+	found.Locate(cfg.Sources.Locate)
+	return view.FindingDiagnostics(found.Findings)
 }

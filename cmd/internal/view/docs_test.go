@@ -25,7 +25,7 @@ func TestEveryKeyOfTheJSONIsDocumented(t *testing.T) {
 		seen[typ] = true
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			if !strings.Contains(string(text), "`"+name+"`") {
+			if name != "" && !strings.Contains(string(text), "`"+name+"`") {
 				t.Errorf("docs/json.md does not mention `%s` of %s", name, typ.Name())
 			}
 			check(typ.Field(i).Type)

@@ -55,11 +55,6 @@ func (v *ExplanationView) place() string {
 	return placeText(r)
 }
 
-type fieldExplainJSON struct {
-	planner.FieldExplain
-	Origin string `json:"origin,omitempty"`
-}
-
 // appliance says by which appliance the object is described, and for which instance of it.
 func (v *ExplanationView) appliance() string {
 	u, ok := v.config.Usage(v.e.Addr)
@@ -70,27 +65,6 @@ func (v *ExplanationView) appliance() string {
 		return fmt.Sprintf("%s %s, shared by its instances", u.Appliance, placeText(u.ApplianceAt))
 	}
 	return fmt.Sprintf("%s %s, for %s %s", u.Appliance, placeText(u.ApplianceAt), u.Instance, placeText(u.InstanceAt))
-}
-
-type explanationJSON struct {
-	FormatVersion string `json:"format_version"`
-	planner.Explanation
-	Place     string             `json:"place,omitempty"`
-	Appliance string             `json:"appliance,omitempty"`
-	Steps     []string           `json:"steps,omitempty"`
-	Fields    []fieldExplainJSON `json:"fields"`
-}
-
-// JSON prints it as one object.
-func (v *ExplanationView) JSON() error {
-	out := explanationJSON{FormatVersion: "1.0", Explanation: v.e, Place: v.place(), Appliance: v.appliance(), Fields: []fieldExplainJSON{}}
-	for _, s := range v.e.Steps {
-		out.Steps = append(out.Steps, s.ID)
-	}
-	for _, f := range v.e.Fields {
-		out.Fields = append(out.Fields, fieldExplainJSON{f, v.origin(f)})
-	}
-	return v.printer.JSON(out)
 }
 
 // Text prints it for people.
