@@ -33,6 +33,9 @@ type Options struct {
 	Schemes  []string          // of the URLs that images can come from; nil: not checked
 	// AnyValue lets variables of the root module lack a value: what depends on them is not checked.
 	AnyValue bool
+	// Confined keeps everything that is read, but for VarFiles, to the project's folder: for files that are not trusted. Links
+	// out of the folder are the caller's to refuse.
+	Confined bool
 	// Extra are files of the project's folder that are not written yet, by name.
 	Extra map[string][]byte
 }

@@ -287,8 +287,11 @@ func (sc *scope) check(r reference, repeat repetition) *hcl.Diagnostic {
 
 func (e *evaluator) functionsIn(m *module) map[string]ctyfunction.Function {
 	key, table := m.dir, function.Table
-	if m.closed() {
+	switch {
+	case m.closed():
 		key, table = "closed "+m.dir, function.Closed
+	case e.project.opts.Confined:
+		table = func(dir string) map[string]ctyfunction.Function { return function.Confined(e.project.dir, dir) }
 	}
 	if e.functions[key] == nil {
 		e.functions[key] = table(m.dir)

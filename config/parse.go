@@ -26,7 +26,16 @@ type fileSet struct {
 	dir    string // of the project
 	parsed map[string]*hcl.File
 	extra  map[string][]byte // not on disk yet: Options.Extra, by path
+
+	confined bool     // Options.Confined
+	given    []string // Options.VarFiles
 }
+
+// errOutside is for what a project that is confined to its folder does not read.
+var errOutside = errors.New("it is outside of the project's folder, and only what is in there is read")
+
+// isOutside tells whether the project is confined to its folder, and path is elsewhere.
+func (s *fileSet) isOutside(path string) bool { return s.confined && !filepath.IsLocal(s.within(path)) }
 
 func (s *fileSet) hash() string {
 	h := sha256.New()
@@ -64,6 +73,9 @@ func (s *fileSet) read(name string) (*hcl.File, *hcl.Diagnostic) {
 		return f, nil
 	}
 	at := start(name)
+	if s.isOutside(name) && !slices.Contains(s.given, name) {
+		return nil, mistake(at, "Cannot read file", "%s: %s.", name, errOutside)
+	}
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
@@ -174,6 +186,9 @@ type folder struct {
 }
 
 func (s *fileSet) list(dir string) (folder, error) {
+	if s.isOutside(dir) {
+		return folder{}, errOutside
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return folder{}, err

@@ -12,7 +12,7 @@ import (
 // be called on it also when there were errors, to find what else is wrong.
 func Open(dir string, opts Options) (*Project, Diagnostics) {
 	dir = fromHere(dir)
-	p := &Project{dir: dir, opts: opts, files: &fileSet{dir: dir, parsed: map[string]*hcl.File{}, extra: map[string][]byte{}}}
+	p := &Project{dir: dir, opts: opts, files: &fileSet{dir: dir, parsed: map[string]*hcl.File{}, extra: map[string][]byte{}, confined: opts.Confined, given: opts.VarFiles}}
 	for name, src := range opts.Extra {
 		p.files.extra[filepath.Join(dir, name)] = src
 	}

@@ -97,6 +97,8 @@ func (l *loader) state(b *hclsyntax.Block, s *StateSettings) {
 			l.rep.add(unknownAttribute(attr, "state", known))
 		case !ok || text == "":
 			l.rep.add(mistake(attr.Expr.Range(), "Not a plain text", "The state is found before anything is evaluated, so its path is a plain text such as \"lab.vmstate\"."))
+		case l.files.confined && !filepath.IsLocal(filepath.FromSlash(text)):
+			l.rep.add(mistake(attr.Expr.Range(), "State outside of the project", "%s: %s.", text, errOutside))
 		default:
 			s.Path = filepath.FromSlash(text)
 		}

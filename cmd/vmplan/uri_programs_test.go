@@ -86,6 +86,7 @@ func TestNoProgramOfAURIRuns(t *testing.T) {
 			for _, args := range [][]string{{"plan"}, {"validate"}, {"apply", "--auto-approve"}} {
 				refused(file, "file", args)
 			}
+			refused(file, "file", []string{"plan", "--untrusted", "--allow-host", strings.ReplaceAll(uri, "DIR", file.dir)})
 
 			record := project("sim:lab.json")
 			record.must(0, "apply", "--auto-approve")

@@ -22,8 +22,16 @@ const maxFile = 16 << 20
 // dir is the folder that relative paths start from.
 type dir struct {
 	path   string
-	closed bool // nothing outside of it can be read
+	limits limits
 }
+
+// limits keep reading to a folder. The zero value sets none.
+type limits struct {
+	root  string // the folder; empty: everything can be read
+	whose string // what messages call it
+}
+
+func (l limits) closed() bool { return l.root != "" }
 
 func files(d dir) map[string]function.Function {
 	table := sync.OnceValue(func() map[string]function.Function { return templateTable(d) })
@@ -39,9 +47,9 @@ func files(d dir) map[string]function.Function {
 		"templatefile":   templateFunc("Renders the file at path as a template with the variables of vars. A template cannot render another one.", "path", d.template, table),
 		"templatestring": templateFunc("Renders a text as a template with the variables of vars.", "template", inlineTemplate, table),
 	}
-	if d.closed {
+	if d.limits.closed() {
 		for _, name := range []string{"abspath", "pathexpand"} {
-			out[name] = refuse(name + "() tells of the machine, and is not for an appliance in a folder of its own")
+			out[name] = refuse(fmt.Sprintf("%s() tells of the machine, and only files of %s are read", name, d.limits.whose))
 		}
 	}
 	for _, h := range digests {
@@ -65,7 +73,7 @@ func expandHome(path string) (string, error) {
 }
 
 func (d dir) resolve(path string) (string, error) {
-	if d.closed {
+	if d.limits.closed() {
 		return d.within(path)
 	}
 	path, err := expandHome(path)
@@ -79,29 +87,42 @@ func (d dir) resolve(path string) (string, error) {
 }
 
 // Within gives the full path of a file of a folder, links followed; one that lies elsewhere is an error.
-func Within(folder, path string) (string, error) { return dir{folder, true}.within(path) }
+func Within(folder, path string) (string, error) { return dir{folder, appliance(folder)}.within(path) }
 
 // within is resolve for a folder that keeps to itself, links included.
 func (d dir) within(path string) (string, error) {
-	outside := fmt.Errorf("%s is outside of the appliance's folder, and an appliance reads only what is in its own", path)
-	if !filepath.IsLocal(path) || strings.HasPrefix(path, "~") {
+	outside := fmt.Errorf("%s is outside of %s, and only what is in there is read", path, d.limits.whose)
+	if filepath.IsAbs(path) || path == "" || strings.HasPrefix(path, "~") {
 		return "", outside
 	}
-	root, err := filepath.EvalSymlinks(d.path)
+	root, err := filepath.EvalSymlinks(d.limits.root)
 	if err != nil {
-		return "", fmt.Errorf("the appliance's folder: %w", err)
+		return "", fmt.Errorf("%s: %w", d.limits.whose, err)
 	}
-	full, err := filepath.EvalSymlinks(filepath.Join(root, path))
+	base, err := filepath.EvalSymlinks(d.path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", d.limits.whose, err)
+	}
+	full := filepath.Join(base, path)
+	if !isBelow(root, full) {
+		return "", outside
+	}
+	real, err := filepath.EvalSymlinks(full)
 	if errors.Is(err, fs.ErrNotExist) {
-		return filepath.Join(root, path), nil
+		return full, nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("look for a file: %w", err)
 	}
-	if rel, err := filepath.Rel(root, full); err != nil || !filepath.IsLocal(rel) {
+	if !isBelow(root, real) {
 		return "", outside
 	}
-	return full, nil
+	return real, nil
+}
+
+func isBelow(root, path string) bool {
+	rel, err := filepath.Rel(root, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // read gives the content of the file at path.

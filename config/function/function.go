@@ -26,7 +26,17 @@ func Table(baseDir string) map[string]function.Function { return table(dir{path:
 
 // Closed is Table for files that may come from anybody: its functions read nothing outside of baseDir, and tell nothing of
 // where that is.
-func Closed(baseDir string) map[string]function.Function { return table(dir{baseDir, true}) }
+func Closed(baseDir string) map[string]function.Function {
+	return table(dir{baseDir, appliance(baseDir)})
+}
+
+func appliance(folder string) limits { return limits{folder, "the appliance's folder"} }
+
+// Confined is Table for the module in baseDir of a project that is not trusted: its functions read nothing outside of the
+// project's folder.
+func Confined(project, baseDir string) map[string]function.Function {
+	return table(dir{baseDir, limits{project, "the project's folder"}})
+}
 
 func table(d dir) map[string]function.Function {
 	table := map[string]function.Function{}

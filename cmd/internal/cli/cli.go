@@ -159,7 +159,12 @@ func (a *App) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "print no colours")
 	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log to standard error what is done on hosts")
 	a.trust.addTo(root.PersistentFlags())
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin(g) }
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := a.trust.fromEnvironment(a.Environ); err != nil {
+			return err
+		}
+		return errors.Join(a.trust.check(c), a.begin(g))
+	}
 	root.AddGroup(
 		&cobra.Group{ID: "main", Title: "Main commands:"},
 		&cobra.Group{ID: "look", Title: "Looking:"},
@@ -191,9 +196,6 @@ func (a *App) root() *cobra.Command {
 
 // begin carries out the global flags before any command.
 func (a *App) begin(g globalOptions) error {
-	if err := a.trust.fromEnvironment(a.Environ); err != nil {
-		return err
-	}
 	if g.chdir != "" {
 		if err := os.Chdir(g.chdir); err != nil {
 			return fmt.Errorf("--chdir: %w", err)

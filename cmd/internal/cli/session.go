@@ -134,6 +134,9 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.trust.checkLinks(dir); err != nil {
+		return nil, err
+	}
 	vars := make(map[string]string, len(o.vars))
 	for _, v := range o.vars {
 		name, value, ok := strings.Cut(v, "=")
@@ -142,7 +145,7 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 		}
 		vars[name] = value
 	}
-	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes, AnyValue: o.anyValue})
+	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes, AnyValue: o.anyValue, Confined: a.trust.untrusted})
 	return &session{app: a, dir: dir, vars: vars, project: project, parsed: diags}, nil
 }
 
@@ -231,7 +234,7 @@ func (s *session) prior() config.Prior {
 // connect makes the drivers of all hosts that the files or the state name. The files' word on a host counts.
 func (s *session) connect() error {
 	s.drivers = map[string]drivers.Driver{}
-	images, err := s.app.Images(ImageSettings{Dir: s.dir, Named: s.named})
+	images, err := s.app.openImages(ImageSettings{Dir: s.dir, Named: s.named})
 	if err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
@@ -248,7 +251,7 @@ func (s *session) connect() error {
 		}
 	}
 	for label, h := range hosts {
-		d, err := s.app.openHost(h, s.writes(h), drivers.Env{Dir: s.dir, Images: images, Log: slog.Default()})
+		d, err := s.app.openHost(h, s.writes(h), drivers.Env{Dir: s.dir, Trust: drivers.Trust{Hosts: s.app.trust.hosts}, Images: images, Log: slog.Default()})
 		if err != nil {
 			return fmt.Errorf("host.%s: %w", label, err)
 		}
