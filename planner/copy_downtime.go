@@ -195,23 +195,6 @@ func (p *planner) startAfterFailedCopy(u *object) {
 	}
 }
 
-// waitsFor tells whether s waits for one of the others. There may be circles yet.
-func (s *step) waitsFor(others []*step) bool {
-	seen := map[*step]bool{}
-	var visit func(*step) bool
-	visit = func(s *step) bool {
-		return slices.ContainsFunc(s.deps, func(d *step) bool {
-			if slices.Contains(others, d) {
-				return true
-			}
-			again := seen[d]
-			seen[d] = true
-			return !again && visit(d)
-		})
-	}
-	return visit(s)
-}
-
 // downtime gives the steps between which the vm is off, if it comes up in this plan; else the first is its last.
 func (o *object) downtime() (off, on *step) {
 	switch {

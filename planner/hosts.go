@@ -109,11 +109,5 @@ func (p *planner) emitHost(h *host) {
 }
 
 func (p *planner) hostStep(h *host, op drivers.Op, cause string) *step {
-	addr := op.Target().Base().Addr
-	s := &step{Step: Step{
-		ID: op.Verb() + " " + addr.String(), Op: drivers.Encoded{Op: op}, Addr: addr, Host: h.label, Cause: cause, Group: addr,
-		Impact: drivers.ImpactRecord,
-	}}
-	p.steps = append(p.steps, s)
-	return s
+	return p.add(subject{addr: op.Target().Base().Addr, host: h.label, cause: cause}, op, drivers.ImpactRecord)
 }

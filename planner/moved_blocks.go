@@ -56,39 +56,29 @@ func (p *planner) emitMove(o *object) {
 		return
 	}
 	if o.fate == fateForget { // there is nothing to go on with
-		o.oldRecordForgotten = p.step(o, drivers.NewForget(p.oldRecord(o)), o.location.host, drivers.ImpactRecord)
-		p.moveToOldAddress(o, o.oldRecordForgotten)
+		p.emitForgetOld(o, o.cause)
+		o.steps = append(o.steps, o.oldRecordForgotten)
 		return
 	}
 	s := p.step(o, drivers.NewRecord(o.recorded), o.location.host, drivers.ImpactRecord)
 	rec := *o.record
 	s.Record = &rec
 	o.preamble = len(o.steps)
-	p.emitForgetOld(o)
+	p.emitForgetOld(o, fmt.Sprintf("moved to %s", o.addr))
 }
 
 // emitForgetOld forgets the record at the address that the object has moved from, once there is the new one. Nothing else
 // waits for that.
-func (p *planner) emitForgetOld(o *object) {
-	s := &step{Step: Step{
-		Op: drivers.Encoded{Op: drivers.NewForget(p.oldRecord(o))}, Host: o.location.host, Cause: fmt.Sprintf("moved to %s", o.addr),
-		Group: o.addr.Owner(), Impact: drivers.ImpactRecord,
-	}}
-	s.after(o.steps[len(o.steps)-1])
-	p.moveToOldAddress(o, s)
-	p.steps = append(p.steps, s)
-	o.oldRecordForgotten = s
+func (p *planner) emitForgetOld(o *object, cause string) {
+	about := subject{addr: o.movedFrom, owner: o.addr.Owner(), host: o.location.host, cause: cause}
+	o.oldRecordForgotten = p.add(about, drivers.NewForget(p.oldRecord(o)), drivers.ImpactRecord)
+	if n := len(o.steps); n > 0 {
+		o.oldRecordForgotten.after(o.steps[n-1])
+	}
 }
 
 func (p *planner) oldRecord(o *object) resource.Resource {
 	return p.in.State.Records[o.movedFrom].Object
-}
-
-// moveToOldAddress makes s about the record at the old address.
-func (p *planner) moveToOldAddress(o *object, s *step) {
-	delete(p.ids, s.ID)
-	s.ID, s.Addr = s.Op.Verb()+" "+o.movedFrom.String(), o.movedFrom
-	p.ids[s.ID] = true
 }
 
 // linkMove has a block recorded at its new address only after all its parts are, and the old ones forgotten only after that:

@@ -25,7 +25,6 @@ func New(in Input) (*Plan, error) {
 		objects:    map[resource.Addr]*object{},
 		hosts:      map[string]*host{},
 		byLocation: map[location]*object{},
-		ids:        map[string]bool{},
 		byBlock:    map[resource.Addr][]*object{},
 		moves:      map[resource.Addr]resource.Addr{},
 		imports:    map[resource.Addr]resource.Import{},
@@ -61,6 +60,8 @@ func planOf(in Input) *Plan {
 
 // planner is one run of New.
 type planner struct {
+	graph
+
 	in         Input
 	plan       *Plan
 	objects    map[resource.Addr]*object
@@ -71,8 +72,6 @@ type planner struct {
 	leftovers  []*object                         // what deferred replacements leave behind
 	moves      map[resource.Addr]resource.Addr   // blocks that are recorded under another address
 	imports    map[resource.Addr]resource.Import // by To
-	steps      []*step
-	ids        map[string]bool
 }
 
 // location is where an object is: its resource.Key on a host.
@@ -164,16 +163,6 @@ type keySteps struct {
 	started            *step   // started
 	ready              *step
 	unprotected        *step // the snapshot that protects its change is no longer needed
-}
-
-// step is a Step whose dependencies are pointers still.
-type step struct {
-	Step
-	deps     []*step
-	rescues  []*step        // Rescue
-	optional map[*step]bool // those of deps that are better waited for, but need not be
-	last     bool           // comes behind all else on its host
-	visit    uint8
 }
 
 // host is one host block, desired or recorded.

@@ -208,24 +208,6 @@ func (o *object) done() *step {
 	return nil
 }
 
-func (s *step) after(dep *step) {
-	if s != nil && dep != nil && dep != s {
-		s.deps = append(s.deps, dep)
-	}
-}
-
-// preferAfter is after, unless the two would wait for each other then.
-func (s *step) preferAfter(dep *step) {
-	if s == nil || dep == nil || dep == s || slices.Contains(s.deps, dep) {
-		return
-	}
-	if s.optional == nil {
-		s.optional = map[*step]bool{}
-	}
-	s.optional[dep] = true
-	s.after(dep)
-}
-
 // linkHosts puts the record of a host before all else on it, and its removal behind.
 func (p *planner) linkHosts() {
 	needed := map[*step]bool{}
@@ -252,90 +234,21 @@ func (p *planner) linkHosts() {
 
 // order writes the steps into the plan, each behind all it depends on.
 func (p *planner) order() {
-	place := make(map[*step]int, len(p.steps))
-	for i, s := range p.steps {
-		place[s] = i
+	steps, cycle := p.graph.order()
+	if cycle != nil {
+		p.refuseCycle(cycle)
 	}
-	for _, s := range p.steps {
-		slices.SortFunc(s.deps, func(a, b *step) int { return place[a] - place[b] })
-		s.deps = slices.Compact(s.deps)
-	}
-	circle := p.walk()
-	for circle != nil && dropOptional(circle) {
-		circle = p.walk()
-	}
-	if circle != nil {
-		p.refuseCircle(circle)
-	}
+	p.plan.Steps = steps
 }
 
-// walk visits the steps depth first. When some wait for each other, it gives them, the first one again at the end.
-func (p *planner) walk() (circle []*step) {
-	p.plan.Steps = make([]Step, 0, len(p.steps))
-	for _, s := range p.steps {
-		s.visit, s.DependsOn, s.Rescue = 0, nil, nil
-	}
-	var path []*step
-	var visit func(*step) bool
-	visit = func(s *step) bool {
-		if s.visit == visited {
-			return true
-		}
-		path = append(path, s)
-		if s.visit == visiting {
-			return false
-		}
-		s.visit = visiting
-		for _, d := range s.deps {
-			if !visit(d) {
-				return false
-			}
-			s.DependsOn = append(s.DependsOn, d.ID)
-		}
-		for _, d := range s.rescues {
-			if !visit(d) {
-				return false
-			}
-			s.Rescue = append(s.Rescue, d.ID)
-		}
-		s.visit = visited
-		path = path[:len(path)-1]
-		p.plan.Steps = append(p.plan.Steps, s.Step)
-		return true
-	}
-	for _, s := range p.steps {
-		if !visit(s) {
-			return path[slices.Index(path, path[len(path)-1]):]
-		}
-	}
-	return nil
-}
-
-const (
-	visiting = 1
-	visited  = 2
-)
-
-// dropOptional drops what need not be waited for from a circle, and tells whether there was any.
-func dropOptional(circle []*step) bool {
-	for i, s := range circle[:len(circle)-1] {
-		if d := circle[i+1]; s.optional[d] {
-			s.deps = slices.DeleteFunc(s.deps, func(x *step) bool { return x == d })
-			return true
-		}
-	}
-	return false
-}
-
-// refuseCircle reports steps that wait for each other.
-func (p *planner) refuseCircle(circle []*step) {
-	ids := make([]string, len(circle))
-	for i, s := range circle {
+// refuseCycle reports steps that wait for each other.
+func (p *planner) refuseCycle(cycle []*step) {
+	ids := make([]string, len(cycle))
+	for i, s := range cycle {
 		ids[i] = s.ID
 	}
-	p.plan.Steps = nil
 	p.addFinding(Finding{
-		Severity: SeverityError, Addr: circle[0].Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
+		Severity: SeverityError, Addr: cycle[0].Addr, Summary: "there is no order to do this in", Detail: fmt.Sprintf(
 			"Each of these waits for the next: %s. Apply the change in two parts, for example with --target.", strings.Join(ids, " → ")),
 	})
 }

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -84,35 +85,33 @@ func (o *Orphan) divide(h Host, vm *resource.VM) {
 
 // DeleteOrphans makes the plan that deletes the orphans: a running guest is shut down first, and what is its own goes last.
 func DeleteOrphans(in Input, orphans []Orphan) *Plan {
-	p := planOf(in)
+	a := newActionPlan(in)
 	for i := range orphans {
-		o := &orphans[i]
-		var before []string
-		step := func(op drivers.Op) *Step {
-			r := op.Target()
-			p.Steps = append(p.Steps, Step{
-				ID: op.Verb() + " " + string(r.Kind()) + " " + nameOf(r) + " on " + o.Host, Op: drivers.Encoded{Op: op}, Addr: r.Base().Addr, Host: o.Host,
-				Cause: "orphan", DependsOn: before, Group: o.Addr, Impact: drivers.ImpactDestroy,
-			})
-			s := &p.Steps[len(p.Steps)-1]
-			before = []string{s.ID}
-			return s
-		}
-		if vm, ok := o.object.(*resource.VM); ok && o.Power != drivers.PowerOff {
-			step(drivers.NewStop(vm, false)).KeepRecord = true
-		}
-		// Nothing but the vm leads to its disks: once it is gone, a run that is cut short would leave them behind for ever.
-		for _, part := range o.owned {
-			if o.mayRecord(in, part) {
-				step(drivers.NewRecord(part)).Record = &state.Record{Object: part, Status: state.StatusDeleting}
-			}
-		}
-		step(drivers.NewDelete(o.object)).KeepRecord = o.record == nil
-		for _, part := range o.owned {
-			step(drivers.NewDelete(part)).KeepRecord = !o.mayRecord(in, part)
+		a.deleteOrphan(in, &orphans[i])
+	}
+	return a.finish()
+}
+
+func (a *actionPlan) deleteOrphan(in Input, o *Orphan) {
+	delete(a.last, o.Addr) // of several objects with one mark, each goes by itself
+	step := func(op drivers.Op) *step {
+		r := op.Target()
+		name := fmt.Sprintf("%s %s on %s", r.Kind(), nameOf(r), o.Host)
+		return a.step(subject{addr: r.Base().Addr, name: name, owner: o.Addr, host: o.Host, cause: "orphan"}, op, drivers.ImpactDestroy)
+	}
+	if vm, ok := o.object.(*resource.VM); ok && o.Power != drivers.PowerOff {
+		step(drivers.NewStop(vm, false)).KeepRecord = true
+	}
+	// Nothing but the vm leads to its disks: once it is gone, a run that is cut short would leave them behind for ever.
+	for _, part := range o.owned {
+		if o.mayRecord(in, part) {
+			step(drivers.NewRecord(part)).Record = &state.Record{Object: part, Status: state.StatusDeleting}
 		}
 	}
-	return p
+	step(drivers.NewDelete(o.object)).KeepRecord = o.record == nil
+	for _, part := range o.owned {
+		step(drivers.NewDelete(part)).KeepRecord = !o.mayRecord(in, part)
+	}
 }
 
 // mayRecord tells whether the address of an orphan's disk is the orphan's to record: that of a copy is another object's.

@@ -101,7 +101,7 @@ func (u *ImageUse) Unused() bool {
 
 // PruneImages makes the plan that deletes those of the images that are Unused.
 func PruneImages(in Input, uses []ImageUse) *Plan {
-	p := planOf(in)
+	a := newActionPlan(in)
 	for i := range uses {
 		u := &uses[i]
 		if !u.Unused() {
@@ -109,11 +109,8 @@ func PruneImages(in Input, uses []ImageUse) *Plan {
 		}
 		intent := *u.record
 		intent.Status = state.StatusDeleting
-		addr := u.Image.Addr
-		p.Steps = append(p.Steps, Step{
-			ID: "delete " + addr.String(), Op: drivers.Encoded{Op: drivers.NewDelete(u.Image)}, Addr: addr, Host: u.Host,
-			Cause: "nothing uses it", Group: addr.Owner(), Impact: drivers.ImpactDestroy, Intent: &intent,
-		})
+		a.step(subject{addr: u.Image.Addr, host: u.Host, cause: "nothing uses it"}, drivers.NewDelete(u.Image), drivers.ImpactDestroy).Intent = &intent
+		delete(a.last, u.Image.Addr.Owner()) // images do not wait for each other
 	}
-	return p
+	return a.finish()
 }

@@ -39,21 +39,13 @@ func (p *planner) emit(o *object) {
 	}
 }
 
-// step adds a step to the object's chain. It removes the record unless the caller says otherwise.
+// step adds a step to the object's chain: it runs after the steps that are there.
 func (p *planner) step(o *object, op drivers.Op, host string, impact drivers.Impact) *step {
-	id := op.Verb() + " " + o.addr.String()
-	for n := 2; p.ids[id]; n++ {
-		id = fmt.Sprintf("%s %s #%d", op.Verb(), o.addr, n)
-	}
-	p.ids[id] = true
-	s := &step{Step: Step{
-		ID: id, Op: drivers.Encoded{Op: op}, Addr: o.addr, Host: host, Cause: o.cause, Group: o.addr.Owner(), Impact: impact,
-	}}
+	s := p.add(subject{addr: o.addr, host: host, cause: o.cause}, op, impact)
 	if n := len(o.steps); n > 0 {
-		s.deps = append(s.deps, o.steps[n-1])
+		s.after(o.steps[n-1])
 	}
 	o.steps = append(o.steps, s)
-	p.steps = append(p.steps, s)
 	return s
 }
 

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -15,7 +16,7 @@ func (p *planner) emitKeep(o *object) {
 		p.emitAdopt(o, updates)
 	}
 	if !o.movedFrom.IsZero() {
-		p.emitForgetOld(o)
+		p.emitForgetOld(o, fmt.Sprintf("moved to %s", o.addr))
 	}
 	p.emitUnfinishedRestore(o)
 	guarded := updates && p.needsProtection(o)
