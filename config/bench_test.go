@@ -36,7 +36,7 @@ output "addresses" { value = { for k, v in vm.web : k => v.address } }
 
 func loadFleet(tb testing.TB, n int, recorded map[resource.Addr]resource.Resource) *Config {
 	tb.Helper()
-	p, diags := Open(".", Options{})
+	p, diags := Open(".", Options{Defaults: testDefaults})
 	c, more := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt"), Objects: recorded})
 	if diags = append(diags, more...); diags.HasErrors() {
 		tb.Fatal(diags)

@@ -33,6 +33,11 @@ type Options struct {
 	Schemes  []string          // of the URLs that images can come from; nil: not checked
 	// AnyValue lets variables of the root module lack a value: what depends on them is not checked.
 	AnyValue bool
+	// Defaults gives what the host behind a URI decides where the files say nothing; of an empty or unknown URI, what most hosts do.
+	// It does no I/O. nil: nothing is decided.
+	Defaults func(uri string) resource.HostDefaults
+	// ExampleURI is a host's, for messages.
+	ExampleURI string
 	// Confined keeps everything that is read, but for VarFiles, to the project's folder: for files that are not trusted. Links
 	// out of the folder are the caller's to refuse.
 	Confined bool

@@ -74,7 +74,7 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 		o.fail("path")
 	default:
 		p.Path = filepath.ToSlash(filepath.Clean(p.Path))
-		if systemFolder(p.Path) {
+		if systemFolder(p.Path) || slices.Contains(e.defaultsOf(o).OwnFolders, p.Path) {
 			e.rep.addFirst(mistake(o.at("path"), "Bad path", "%s belongs to the host's system: every file in a pool's folder counts as a volume. Choose a folder of the pool's own, such as /srv/%s.", p.Path, o.addr.Name))
 			o.fail("path")
 		}
@@ -82,7 +82,7 @@ func (e *evaluator) completePool(o *object, p *resource.Pool) {
 }
 
 // systemFolders are none of a pool's, though what is below them may be; in the last three nothing is.
-var systemFolders = strings.Fields("/ /bin /boot /etc /home /lib /lib32 /lib64 /root /run /sbin /tmp /usr /var /var/lib /var/lib/libvirt /var/tmp /dev /proc /sys")
+var systemFolders = strings.Fields("/ /bin /boot /etc /home /lib /lib32 /lib64 /root /run /sbin /tmp /usr /var /var/lib /var/tmp /dev /proc /sys")
 
 func systemFolder(path string) bool {
 	inKernels := slices.ContainsFunc([]string{"/dev/", "/proc/", "/sys/"}, func(p string) bool { return strings.HasPrefix(path, p) })
@@ -161,7 +161,7 @@ func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
 	if !v.IsManaged() {
 		return
 	}
-	orElse(&v.Format, "qcow2")
+	orElse(&v.Format, e.defaultsOf(o).DiskFormat)
 	orElse(&v.OnDelete, "delete")
 	e.checkRoom(o, "size", v.Image, &v.Size)
 	e.checkClone(o, "", disk{v.Clone, v.CloneMode, v.Image, v.Format})
@@ -254,7 +254,7 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 			orElse(&d.Image, vm.Image)
 		}
 		e.checkRoom(o, path+".size", d.Image, &d.Size)
-		orElse(&d.Format, "qcow2")
+		orElse(&d.Format, e.defaultsOf(o).DiskFormat)
 		orElse(&d.OnDelete, "delete")
 		e.checkClone(o, path+".", disk{d.Clone, d.CloneMode, d.Image, d.Format})
 		switch {
@@ -286,7 +286,7 @@ func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
 	case isTrue(n.User) && (!n.Network.IsZero() || n.Bridge != ""):
 		e.rep.addFirst(mistake(o.at(path+".user"), "User mode on a network", "nic %q has user = true, which is a network of its own, and is on another too. Keep one of the two.", n.Label))
 	case isTrue(n.User) && n.Address != "":
-		e.rep.addFirst(mistake(o.at(path+".address"), "Address in user mode", "nic %q has user = true: QEMU gives the guest its address there, and nobody reaches it by that. Take address out, and lead ports of the host to the guest by port_forward blocks.", n.Label))
+		e.rep.addFirst(mistake(o.at(path+".address"), "Address in user mode", "nic %q has user = true: its host gives the guest its address there, and nobody reaches it by that. Take address out, and lead ports of the host to the guest by port_forward blocks.", n.Label))
 		o.fail(path + ".address")
 	case isTrue(n.User):
 	case n.Network.IsZero() && n.Bridge == "":
@@ -310,7 +310,7 @@ func (e *evaluator) completeForwards(o *object, path string, n *resource.NIC) {
 		a, err := netip.ParseAddr(f.Address)
 		switch {
 		case !isTrue(n.User) && !o.bad[path+".user"]:
-			e.rep.addFirst(mistake(o.at(at), "Port forward without user mode", "libvirt leads no ports to guests on networks and bridges: reach nic %q by the guest's own address. port_forward needs a nic with user = true.", n.Label))
+			e.rep.addFirst(mistake(o.at(at), "Port forward without user mode", "No ports lead to guests on networks and bridges: reach nic %q by the guest's own address. port_forward needs a nic with user = true.", n.Label))
 		case err != nil || !a.Is4():
 			e.rep.addFirst(mistake(o.at(at+".address"), "Bad address", "%q is not an IPv4 address of the host. Write \"127.0.0.1\", which only the host itself reaches, or \"0.0.0.0\" for all.", f.Address))
 		case f.HostPort > maxPort || f.GuestPort > maxPort:

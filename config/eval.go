@@ -32,6 +32,7 @@ type evaluator struct {
 	byID      map[string]*object
 	instances int
 	functions map[string]map[string]ctyfunction.Function // by folder, and whether it is closed
+	decided   map[string]resource.HostDefaults           // by label of the host
 	namespace identity
 	nics      nicDecisions
 	renames   renames
@@ -73,7 +74,7 @@ type node struct {
 func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
 	e := &evaluator{
 		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics, wrong: map[hcl.Range]bool{},
-		functions: map[string]map[string]ctyfunction.Function{}, namespace: newIdentity(prior.Lineage),
+		functions: map[string]map[string]ctyfunction.Function{}, decided: map[string]resource.HostDefaults{}, namespace: newIdentity(prior.Lineage),
 	}
 	e.addBuiltins()
 	e.newScope(&scope{mod: p.root})
@@ -92,6 +93,7 @@ func (e *evaluator) newScope(sc *scope) *scope {
 // run evaluates everything that objects are made of.
 func (e *evaluator) run() {
 	e.findImports()
+	e.decodeHosts()
 	for i := 0; i < len(e.scopes); i++ {
 		sc := e.scopes[i]
 		sc.checkWith()
@@ -109,6 +111,16 @@ func (e *evaluator) run() {
 		}
 		for _, name := range sc.mod.variables.order {
 			sc.validate(sc.mod.variables.byName[name])
+		}
+	}
+}
+
+// decodeHosts evaluates the hosts before all else: they decide where the files say nothing.
+func (e *evaluator) decodeHosts() {
+	root := e.scopes[0]
+	for _, name := range root.mod.blocks.order {
+		if b := root.mod.blocks.byName[name]; b.kind == resource.KindHost {
+			root.decodeBlock(b, b.header)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func TestExamplesLoad(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			p, diags := Open(dir, Options{Vars: map[string]string{"ssh_key": "ssh-ed25519 AAAA me"}, Version: "0.1.0"})
+			p, diags := Open(dir, Options{Defaults: testDefaults, Vars: map[string]string{"ssh_key": "ssh-ed25519 AAAA me"}, Version: "0.1.0"})
 			c, more := p.Load(Prior{Lineage: "6ba7b811-9dad-11d1-80b4-00c04fd430c8", Salt: []byte("salt")})
 			for _, d := range append(diags, more...) {
 				t.Errorf("%s", d.Error())

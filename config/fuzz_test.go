@@ -37,7 +37,7 @@ func FuzzLoad(f *testing.F) {
 				continue // a name that is a folder already, or too long
 			}
 		}
-		p, diags := Open(dir, Options{Version: "0.1.0", Environ: []string{"VMPLAN_VAR_v=[1]"}})
+		p, diags := Open(dir, Options{Defaults: testDefaults, Version: "0.1.0", Environ: []string{"VMPLAN_VAR_v=[1]"}})
 		c, more := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt")})
 		diags = append(diags, more...)
 		for _, d := range diags {

@@ -83,7 +83,7 @@ func (p *placement) built(o *object, img *resource.Image) {
 	if img.Builds() {
 		img.Builder = p.builder(o, img)
 	}
-	orElse(&img.Format, "qcow2")
+	orElse(&img.Format, p.defaultsOf(o).DiskFormat)
 	content, err := json.Marshal(bitsOf(img))
 	if err != nil {
 		panic("config: an image cannot be written as JSON: " + err.Error())

@@ -46,7 +46,7 @@ func (sc *scope) importID(a *adoption) *imported {
 	}
 	v, _ = v.Unmark()
 	if v.IsNull() || !v.IsKnown() || v.Type() != cty.String || v.AsString() == "" {
-		sc.eval.rep.add(mistake(rng, "Wrong type", "id is the name of the object on its host, such as \"web\", or \"default/web.qcow2\" for a volume."))
+		sc.eval.rep.add(mistake(rng, "Wrong type", "id is the name of the object on its host, such as \"web\", or \"POOL/FILE\" for a volume."))
 		return in
 	}
 	text := v.AsString()

@@ -76,7 +76,7 @@ func TestLoad(t *testing.T) {
 func loadArchive(t *testing.T, archive *txtar.Archive) string {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	a := arguments{prior: Prior{Lineage: testLineage, Salt: []byte("salt")}, opts: Options{Version: "0.1.0", Schemes: []string{"file", "http", "https"}}}
+	a := arguments{prior: Prior{Lineage: testLineage, Salt: []byte("salt")}, opts: Options{Defaults: testDefaults, ExampleURI: "qemu:///system", Version: "0.1.0", Schemes: []string{"file", "http", "https"}}}
 	before := false
 	for _, f := range archive.Files {
 		switch f.Name {

@@ -25,7 +25,7 @@ var (
 // project opens and loads files; those recorded are as an earlier load left them.
 func project(t *testing.T, dir string, recorded map[resource.Addr]resource.Resource) (*Project, *Config) {
 	t.Helper()
-	p, diags := Open(dir, Options{})
+	p, diags := Open(dir, Options{Defaults: testDefaults})
 	c, more := p.Load(Prior{Lineage: testLineage, Salt: []byte("salt"), Objects: recorded})
 	if diags = append(diags, more...); diags.HasErrors() {
 		t.Fatal(diags)
@@ -170,7 +170,7 @@ image "held" {
   checksum = "https://img.example/SHA256SUMS"
 }
 `})
-	p, diags := Open(dir, Options{})
+	p, diags := Open(dir, Options{Defaults: testDefaults})
 	c, more := p.Load(Prior{Lineage: testLineage})
 	for img := range resource.Of[*resource.Image](c.Set) {
 		if got, want := p.Lock().Holds(img), img.Addr.Name == "held"; got != want {

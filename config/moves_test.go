@@ -22,7 +22,7 @@ moved {
 func loadWith(t *testing.T, text string, recorded ...resource.Resource) (*Config, Diagnostics) {
 	t.Helper()
 	write(t, map[string]string{"main.hcl": text})
-	p, diags := Open(".", Options{})
+	p, diags := Open(".", Options{Defaults: testDefaults})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -80,7 +80,7 @@ func (p *placement) onHost(o *object) {
 		p.rep.addFirst(mistake(o.block.header, "Host not named", "There are %d hosts, so %s must say on which it lives: host = host.%s. Or mark one host with default = true.", len(p.hosts), o.addr, p.hosts[0].Addr.Name))
 	case len(p.hosts) == 0 && !p.guess:
 		first := slices.MinFunc(p.objects, func(a, b *object) int { return resource.Compare(a.addr, b.addr) })
-		p.rep.addFirst(mistake(first.block.header, "No host", "Nothing says where %s should live. Declare a host: host \"lab\" { uri = \"qemu:///system\" }.", first.addr))
+		p.rep.addFirst(mistake(first.block.header, "No host", "Nothing says where %s should live. Declare a host: host \"lab\" { uri = %q }.", first.addr, p.project.opts.ExampleURI))
 		p.guess = true
 	}
 }
@@ -175,22 +175,17 @@ func (p *placement) defaultPool(o *object, host string) *resource.Pool {
 	return p.implicitPool(host)
 }
 
-// Where libvirt keeps its storage unless told otherwise.
-const (
-	implicitPoolName = "default"
-	implicitPoolPath = "/var/lib/libvirt/images"
-)
-
-// implicitPool is the pool "default" that no file declares.
+// implicitPool is the pool that no file declares, and that the host has or is given where it keeps its storage by default.
 func (p *placement) implicitPool(host string) *resource.Pool {
-	at := poolKey{host, implicitPoolName}
+	defaults := p.hostDefaults(host)
+	at := poolKey{host, defaults.PoolName}
 	if pool := p.poolsByName()[at]; pool != nil {
 		return pool
 	}
 	addr := p.implicitPoolAddr(host)
 	pool := &resource.Pool{
-		Meta: resource.Meta{Addr: addr, Host: host, Name: implicitPoolName},
-		Type: "dir", Path: implicitPoolPath, Implicit: true,
+		Meta: resource.Meta{Addr: addr, Host: host, Name: defaults.PoolName},
+		Type: "dir", Path: defaults.PoolPath, Implicit: true,
 	}
 	orTrue(&pool.Autostart)
 	p.implicit = append(p.implicit, pool)
@@ -198,9 +193,9 @@ func (p *placement) implicitPool(host string) *resource.Pool {
 	return pool
 }
 
-// implicitPoolAddr is pool.default, with a key where there are several hosts, unless it is recorded the other way.
+// implicitPoolAddr is pool.NAME, with a key where there are several hosts, unless it is recorded the other way.
 func (p *placement) implicitPoolAddr(host string) resource.Addr {
-	plain := resource.Addr{Kind: resource.KindPool, Name: implicitPoolName}
+	plain := resource.Addr{Kind: resource.KindPool, Name: p.hostDefaults(host).PoolName}
 	keyed := plain
 	keyed.Key = resource.StringKey(host)
 	for _, a := range []resource.Addr{plain, keyed} {
@@ -208,7 +203,7 @@ func (p *placement) implicitPoolAddr(host string) resource.Addr {
 			return a
 		}
 		for _, r := range p.prior.Objects { // a pool that the host had has no record, but what lies in it does
-			if name, in := poolOf(r); in == a && name == implicitPoolName && r.Base().Host == host {
+			if name, in := poolOf(r); in == a && name == plain.Name && r.Base().Host == host {
 				return a
 			}
 		}
@@ -236,7 +231,7 @@ func (p *placement) image(o *object, img *resource.Image) {
 	}
 	format := img.Format
 	if format == "" {
-		format = "qcow2"
+		format = p.defaultsOf(o).DiskFormat
 		location := img.Source
 		if build, err := p.project.catalogue.Find(location); catalogue.IsName(location) && err == nil {
 			location = build.URL

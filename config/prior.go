@@ -157,7 +157,7 @@ func poolOf(r resource.Resource) (name string, addr resource.Addr) {
 
 // undeclaredPool stands for a pool of the host that no file declares and no record names, and that recorded objects lie in.
 func (p *placement) undeclaredPool(addr resource.Addr, host, name string) *resource.Pool {
-	if name == implicitPoolName {
+	if name == p.hostDefaults(host).PoolName {
 		return p.implicitPool(host)
 	}
 	pool := &resource.Pool{Meta: resource.Meta{Addr: addr, Host: host, Name: name, Managed: new(bool)}, Type: "dir"}

@@ -26,7 +26,7 @@ func write(t *testing.T, files map[string]string) {
 
 func mustLoad(t *testing.T, prior Prior) *Config {
 	t.Helper()
-	p, diags := Open(".", Options{})
+	p, diags := Open(".", Options{Defaults: testDefaults})
 	c, more := p.Load(prior)
 	if diags = append(diags, more...); diags.HasErrors() {
 		t.Fatal(diags)
@@ -54,7 +54,7 @@ func TestStatePlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{".": "vmplan.vmstate", "sub": "sub/x/lab.vmstate"} {
-		p, _ := Open(dir, Options{})
+		p, _ := Open(dir, Options{Defaults: testDefaults})
 		if got := p.State(); got != (StateSettings{Type: "local", Path: filepath.Join(cwd, want)}) {
 			t.Errorf("%s: %+v", dir, got)
 		}
@@ -69,7 +69,7 @@ func TestHash(t *testing.T) {
 	})
 	hashes := map[string][]string{}
 	for _, dir := range []string{"a", "b", "c", "d", "e"} {
-		p, _ := Open(dir, Options{})
+		p, _ := Open(dir, Options{Defaults: testDefaults})
 		hashes[p.Hash()] = append(hashes[p.Hash()], dir)
 	}
 	if len(hashes) != 4 {
@@ -193,7 +193,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			write(t, c.files)
-			p, diags := Open(".", Options{})
+			p, diags := Open(".", Options{Defaults: testDefaults})
 			_, more := p.Load(Prior{})
 			for _, d := range append(diags, more...) {
 				if d.Summary == c.want && d.Subject != nil {
@@ -249,7 +249,7 @@ vm "d" {
 output "o" { value = var.s }
 output "p" { value = "${tonumber(var.s)}" }
 `})
-	p, diags := Open(".", Options{Vars: map[string]string{}})
+	p, diags := Open(".", Options{Defaults: testDefaults, Vars: map[string]string{}})
 	_, more := p.Load(Prior{})
 	diags = append(diags, more...)
 	if len(diags) < 12 {

@@ -230,3 +230,13 @@ func (reg Registry) Open(host *resource.Host, env Env) (Driver, error) {
 	}
 	return open(host, env)
 }
+
+// Defaults asks the driver for a host's URI what such a host decides where the files say nothing. ok is false when no driver
+// takes the URI.
+func (reg Registry) Defaults(uri string) (d Defaults, ok bool) {
+	driver, err := reg.Open(&resource.Host{URI: uri}, Env{Log: slog.New(slog.DiscardHandler), Trust: Trust{Written: true, Programs: true}})
+	if err != nil {
+		return Defaults{}, false
+	}
+	return driver.Defaults(), driver.Close() == nil
+}

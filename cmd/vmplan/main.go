@@ -48,6 +48,8 @@ func run() int {
 		Version:  version,
 		Drivers:  registry,
 		Absent:   absent,
+		Defaults: sim.Defaults().HostDefaults,
+		Example:  "qemu:///system",
 		Backends: backends,
 		Images:   images,
 		Schemes:  slices.Sorted(maps.Keys(sources("."))),

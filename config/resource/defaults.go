@@ -6,6 +6,5 @@ type HostDefaults struct {
 	PoolName   string   // of the pool for what names none, when the files have no pool block
 	PoolPath   string   // the folder of that pool, absolute
 	DiskFormat string   // of disks, volumes and images
-	Formats    []string // that disks can have; DiskFormat is one of them
 	OwnFolders []string // of the host's software: no pool's, though what is below them may be
 }

@@ -34,7 +34,7 @@ func (d *driver) Defaults() drivers.Defaults {
 	return drivers.Defaults{
 		HostDefaults: resource.HostDefaults{
 			PoolName: "default", PoolPath: "/var/lib/libvirt/images",
-			DiskFormat: "qcow2", Formats: []string{"qcow2", "raw"},
+			DiskFormat: "qcow2",
 			OwnFolders: []string{"/var/lib/libvirt"},
 		},
 		SnapshotFormats: []string{"qcow2"},

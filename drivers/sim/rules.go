@@ -12,12 +12,15 @@ var lacks = drivers.Lacks{
 // Can implements drivers.Rules.
 func (rules) Can(a drivers.Ability) error { return lacks.Can(a) }
 
-// Defaults implements drivers.Rules. Pools and disks are as libvirt has them: what is planned here fits there.
-func (rules) Defaults() drivers.Defaults {
+// Defaults implements drivers.Rules.
+func (rules) Defaults() drivers.Defaults { return Defaults() }
+
+// Defaults is what a simulated host decides. Pools and disks are as libvirt has them: what is planned here fits there.
+func Defaults() drivers.Defaults {
 	return drivers.Defaults{
 		HostDefaults: resource.HostDefaults{
 			PoolName: "default", PoolPath: "/var/lib/libvirt/images",
-			DiskFormat: "qcow2", Formats: []string{"qcow2", "raw"},
+			DiskFormat: "qcow2",
 			OwnFolders: []string{"/var/lib/libvirt"},
 		},
 		SnapshotFormats: []string{"qcow2"},

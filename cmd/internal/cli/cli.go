@@ -36,6 +36,8 @@ type App struct {
 	Version  string
 	Drivers  drivers.Registry
 	Absent   map[string]string                                            // why a build lacks the driver for a scheme
+	Defaults resource.HostDefaults                                        // of hosts that no driver is for, and where no host is known
+	Example  string                                                       // URI of a host, for messages
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
 	Images   func(ImageSettings) (ImageStore, error)
 	Schemes  []string // of the URLs that images can come from

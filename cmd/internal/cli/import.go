@@ -102,7 +102,7 @@ func (s *session) refine(in planner.Input, w *importWriter, o importOptions) ([]
 	for range maxRefinements {
 		text := config.WriteBlocks(w.all())
 		p, diags := config.Open(s.dir, config.Options{
-			VarFiles: o.varFiles, Vars: s.vars, Environ: s.app.Environ, Version: s.app.Version, Extra: map[string][]byte{filepath.Base(o.write): text},
+			VarFiles: o.varFiles, Vars: s.vars, Environ: s.app.Environ, Version: s.app.Version, Defaults: s.app.hostDefaults, Extra: map[string][]byte{filepath.Base(o.write): text},
 		})
 		cfg, more := p.Load(s.prior())
 		if diags = append(diags, more...); diags.HasErrors() {

@@ -89,14 +89,16 @@ func (w *importWriter) findOn(label string, kind resource.Kind, glob string) (ma
 // notePools remembers that disks of the vm are in other pools than the one that is used when none is declared.
 func (w *importWriter) notePools(vm *resource.VM, host string) {
 	for _, d := range vm.Disks {
-		if pool, _, ok := strings.Cut(d.Source, "/"); ok && pool != "" && pool != implicitPool {
+		if pool, _, ok := strings.Cut(d.Source, "/"); ok && pool != "" && pool != w.usualPool(host) {
 			w.pools[host] = true
 		}
 	}
 }
 
-// implicitPool is the pool that is used when none is declared.
-const implicitPool = "default"
+// usualPool is the pool of the host that is used when none is declared.
+func (w *importWriter) usualPool(host string) string {
+	return w.in.Hosts[host].Rules.Defaults().PoolName
+}
 
 // address makes an address for the object, by which nothing else is known.
 func (w *importWriter) address(kind resource.Kind, id string) resource.Addr {
@@ -273,7 +275,7 @@ func (w *importWriter) refer(r resource.Resource) resource.Addr {
 	case *resource.Volume:
 		w.pool(b, "pool", base.Host, r.PoolName)
 	case *resource.Pool:
-		set(b, "default", base.Name == implicitPool && ok)
+		set(b, "default", base.Name == w.usualPool(base.Host) && ok)
 	}
 	w.others = append(w.others, b)
 	return addr

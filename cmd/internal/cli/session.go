@@ -145,7 +145,7 @@ func (a *App) parse(dir string, o projectOptions) (*session, error) {
 		}
 		vars[name] = value
 	}
-	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes, AnyValue: o.anyValue, Confined: a.trust.untrusted})
+	project, diags := config.Open(dir, config.Options{VarFiles: o.varFiles, Vars: vars, Environ: a.Environ, Version: a.Version, Schemes: a.Schemes, AnyValue: o.anyValue, Confined: a.trust.untrusted, Defaults: a.hostDefaults, ExampleURI: a.Example})
 	return &session{app: a, dir: dir, vars: vars, project: project, parsed: diags}, nil
 }
 

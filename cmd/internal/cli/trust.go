@@ -179,3 +179,11 @@ func (a *App) checkHosts(dir string, cfg *config.Config) config.Diagnostics {
 	found.Locate(cfg.Sources.Locate)
 	return view.FindingDiagnostics(found.Findings)
 }
+
+// hostDefaults gives what the host behind a URI decides where the files say nothing.
+func (a *App) hostDefaults(uri string) resource.HostDefaults {
+	if d, ok := a.Drivers.Defaults(uri); ok {
+		return d.HostDefaults
+	}
+	return a.Defaults
+}

@@ -101,7 +101,9 @@ func TestTheExamplesAreOneProjectThatLoads(t *testing.T) {
 			writeFile(t, filepath.Join(dir, p.beside), p.besideText)
 		}
 	}
-	p, diags := config.Open(dir, config.Options{Version: "0.1.0"})
+	p, diags := config.Open(dir, config.Options{Version: "0.1.0", Defaults: func(string) resource.HostDefaults {
+		return resource.HostDefaults{PoolName: "default", PoolPath: "/srv/vms", DiskFormat: "qcow2"}
+	}})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
