@@ -57,7 +57,7 @@ func (p *planner) collectDesired(r resource.Resource) error {
 	if err != nil {
 		return err
 	}
-	o := &object{addr: base.Addr, kind: r.Kind(), declared: r}
+	o := newObject(facts{addr: base.Addr, kind: r.Kind(), declared: r})
 	p.objects[o.addr] = o
 	p.sorted = append(p.sorted, o)
 	if p.in.Destroy {
@@ -87,7 +87,7 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 	h.hasObjects = true
 	o := p.objects[base.Addr]
 	if o == nil {
-		o = &object{addr: base.Addr, kind: rec.Object.Kind()}
+		o = newObject(facts{addr: base.Addr, kind: rec.Object.Kind()})
 		p.objects[o.addr] = o
 		p.sorted = append(p.sorted, o)
 	}

@@ -35,7 +35,7 @@ func (p *planner) compare(o *object) {
 	p.compareActive(o)
 	switch {
 	case o.impact == drivers.ImpactReplace:
-		o.fate, o.cause = fateReplace, worstCause(o.fields)
+		o.action, o.cause = ActionReplace, worstCause(o.fields)
 	case o.cause != "":
 	case o.restoreUnfinished():
 		o.cause = "bringing it back to what it was before a change was not finished"

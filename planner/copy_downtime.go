@@ -32,7 +32,7 @@ type copySource struct {
 
 // copiesFrom gives what the plan copies the object from; ok tells whether it does.
 func (o *object) copiesFrom() (l copySource, ok bool) {
-	if o.fate != fateCreate && o.fate != fateReplace {
+	if o.action != ActionCreate && o.action != ActionReplace {
 		return copySource{}, false
 	}
 	switch want := o.desired.(type) {
@@ -77,7 +77,7 @@ func (p *planner) findCopyDowntimes() {
 // scheduleDowntime has the guest of u off while o is copied from its disk.
 func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 	switch why := p.whyNoDowntime(u); {
-	case !u.isOn() || u.fate == fateDelete || u.fate == fateReplace:
+	case !u.isOn() || u.action == ActionDelete || u.action == ActionReplace:
 	case why != "":
 		p.refuseAt(o, l.path, "what is to be copied is in use", fmt.Sprintf(
 			"%s runs and writes to %s, so a copy of it would be torn, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, l.what, why, u.addr))
@@ -103,13 +103,13 @@ func writes(r resource.Resource, key string) bool {
 // whyNoDowntime says why the plan must not shut the guest down for a while; empty when it may.
 func (p *planner) whyNoDowntime(u *object) string {
 	switch {
-	case u.fate == fateNone && !u.managed():
+	case u.action == ActionNone && !u.managed():
 		return "it is not managed"
-	case u.fate == fateNone:
+	case u.action == ActionNone:
 		return "it does not take part in this plan"
-	case u.fate == fateRelease:
+	case u.action == ActionRelease:
 		return "it is released"
-	case u.fate == fateKeep && p.stagesChanges(u):
+	case u.action == ActionUpdate && p.stagesChanges(u):
 		return `it has update = "stage"`
 	}
 	return ""
@@ -124,8 +124,8 @@ func (o *object) decideSecondDowntime() {
 	if i < 0 {
 		return
 	}
-	made := o.fate == fateCreate || o.fate == fateReplace
-	if made && o.start || o.fate == fateKeep && o.neverSeenReady() && (o.start || o.isOn() && !o.stop) {
+	made := o.action == ActionCreate || o.action == ActionReplace
+	if made && o.start || o.action == ActionUpdate && o.neverSeenReady() && (o.start || o.isOn() && !o.stop) {
 		o.secondDowntimeFor = o.copiedBy[i]
 	}
 }
@@ -136,7 +136,7 @@ func (p *planner) emitSecondDowntime(o *object) {
 		return
 	}
 	record, vm := o.desired, o.desired.(*resource.VM)
-	if o.fate == fateKeep {
+	if o.action == ActionUpdate {
 		record, vm = o.toRecord, o.after.(*resource.VM)
 	}
 	off := p.step(o, drivers.NewStop(vm, false), o.destination.host, drivers.ImpactLive)

@@ -10,9 +10,9 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// decide chooses the object's fate as far as it depends on the object alone.
+// decide chooses what happens to the object, as far as that depends on the object alone.
 func (p *planner) decide(o *object) {
-	if !o.selected || o.fate != fateNone {
+	if !o.selected || o.action != ActionNone {
 		return
 	}
 	switch {
@@ -26,7 +26,7 @@ func (p *planner) decide(o *object) {
 	default:
 		p.decideRecorded(o)
 	}
-	if o.fate == fateKeep {
+	if o.action == ActionUpdate {
 		p.compare(o)
 	}
 }
@@ -40,7 +40,7 @@ func (p *planner) decideUnmanaged(o *object) {
 		return
 	}
 	if o.record != nil {
-		o.fate, o.cause = fateRelease, "managed = false in the files"
+		o.action, o.cause = ActionRelease, "managed = false in the files"
 	}
 }
 
@@ -52,11 +52,11 @@ func (p *planner) decideNew(o *object) {
 	case isImport && (live == nil || p.byLocation[o.destination] == o):
 		p.decideImport(o, imported.ID)
 	case live == nil && pool != nil && pool.Implicit:
-		o.fate, o.cause = fateCreate, "no pool is declared, and the host has none"
+		o.action, o.cause = ActionCreate, "no pool is declared, and the host has none"
 	case live == nil:
-		o.fate, o.cause = fateCreate, CauseAbsent
+		o.action, o.cause = ActionCreate, CauseAbsent
 	case p.byLocation[o.destination] != o:
-		o.fate, o.cause = fateCreate, fmt.Sprintf("takes the place of %s", p.byLocation[o.destination].addr)
+		o.action, o.cause = ActionCreate, fmt.Sprintf("takes the place of %s", p.byLocation[o.destination].addr)
 	case p.isOurs(o, live):
 		o.adoptLive(live, "bears this project's mark, but was not recorded")
 	case p.attachedToAdopted(o):
@@ -71,7 +71,7 @@ func (p *planner) decideNew(o *object) {
 
 // adoptLive adopts what is live at the object's goal.
 func (o *object) adoptLive(live *drivers.Object, cause string) {
-	o.fate, o.adopt, o.cause = fateKeep, true, cause
+	o.action, o.adopt, o.cause = ActionUpdate, true, cause
 	o.live, o.location = live, o.destination
 }
 
@@ -91,34 +91,34 @@ func (p *planner) decideRecorded(o *object) {
 	switch {
 	case p.decideRestorePredecessor(o):
 	case o.live == nil:
-		if o.fate, o.cause = fateCreate, lost; o.record.Status == state.StatusReady {
+		if o.action, o.cause = ActionCreate, lost; o.record.Status == state.StatusReady {
 			p.drift(o, Change{Action: ActionDelete, Cause: lost})
 		}
 	case p.isForeign(o, o.live):
 		if pool, ok := o.desired.(*resource.Pool); ok && pool.Implicit && o.record.Status == state.StatusCreating {
-			o.fate, o.cause = fateForget, "the host's own pool is used"
+			o.action, o.cause = ActionForget, "the host's own pool is used"
 			return
 		}
 		p.refuseStranger(o, o.live)
 	case o.record.Status == state.StatusDeleting:
-		o.fate, o.cause = fateReplace, lost
+		o.action, o.cause = ActionReplace, lost
 	case o.record.Status == state.StatusCreating && o.stored():
-		o.fate, o.cause = fateReplace, lost
+		o.action, o.cause = ActionReplace, lost
 	case slices.ContainsFunc(p.in.Replace, func(a resource.Addr) bool { return a.Contains(o.addr) }):
-		o.fate, o.cause = fateReplace, "asked to replace"
+		o.action, o.cause = ActionReplace, "asked to replace"
 	case o.location.host != o.destination.host:
-		o.fate, o.cause = fateReplace, fmt.Sprintf("moves from host %q to host %q", o.location.host, o.destination.host)
+		o.action, o.cause = ActionReplace, fmt.Sprintf("moves from host %q to host %q", o.location.host, o.destination.host)
 	case o.location != o.destination && o.kind != resource.KindVM: // a vm can be renamed, if its host can do that
-		o.fate, o.cause = fateReplace, p.whyMoved(o)
+		o.action, o.cause = ActionReplace, p.whyMoved(o)
 	case o.record.Status == state.StatusReleased:
 		o.adoptLive(o.live, "was released, and is wanted again")
 	default:
-		o.fate = fateKeep
+		o.action = ActionUpdate
 		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr && o.movedFrom.IsZero()) {
 			o.adopt, o.cause = true, "its mark says otherwise"
 		}
 	}
-	if o.fate == fateReplace {
+	if o.action == ActionReplace {
 		p.compareReplaced(o)
 	}
 }

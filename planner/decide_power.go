@@ -22,23 +22,23 @@ func (p *planner) decidePower(o *object) {
 	if o.kind != resource.KindVM {
 		return
 	}
-	switch o.fate {
-	case fateDelete:
+	switch o.action {
+	case ActionDelete:
 		o.stop = o.isOn()
-	case fateCreate:
+	case ActionCreate:
 		running := o.desired.(*resource.VM).Running
 		keptOff := running == nil && o.recordedPower() == state.PowerOff &&
 			(o.record.Status == state.StatusDeleting || o.record.Status == state.StatusCreating)
 		o.start = !isFalse(running) && !keptOff
-	case fateReplace:
+	case ActionReplace:
 		o.stop = o.isOn()
 		running := o.desired.(*resource.VM).Running
 		o.start = running != nil && *running || running == nil && (o.isOn() || o.recordedPower() == state.PowerStarting)
-	case fateKeep:
+	case ActionUpdate:
 		p.decideKeptPower(o)
 	}
 	if vm, ok := o.desired.(*resource.VM); ok && vm.Ready != nil {
-		unready := o.fate == fateKeep && o.isOn() && !o.stop && o.recordedPower() == state.PowerStarting
+		unready := o.action == ActionUpdate && o.isOn() && !o.stop && o.recordedPower() == state.PowerStarting
 		o.wait = o.start || unready
 		if unready {
 			o.powerCause, o.powerUnrecorded = "was started, but not seen ready", false

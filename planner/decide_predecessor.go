@@ -25,7 +25,7 @@ func (p *planner) decideRestorePredecessor(o *object) bool {
 	o.recorded.Base().Addr = o.addr
 	o.record = &state.Record{Object: o.recorded, Status: state.StatusReady, DependsOn: former.record.DependsOn}
 	o.adoptLive(live, "the former one is wanted again")
-	former.fate, former.cause = fateForget, "the former one is wanted again"
+	former.action, former.cause = ActionForget, "the former one is wanted again"
 	return true
 }
 

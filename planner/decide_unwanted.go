@@ -12,19 +12,19 @@ func (p *planner) decideUnwanted(o *object) {
 	switch claimant := p.byLocation[o.location]; {
 	case o.record.Status == state.StatusReleased && o.live != nil:
 	case o.live == nil:
-		if o.fate, o.cause = fateForget, "gone from the host already"; p.poolIsUndefined(o) {
+		if o.action, o.cause = ActionForget, "gone from the host already"; p.poolIsUndefined(o) {
 			o.cause = "its pool is not defined on the host"
 		}
 	case claimant != o && claimant != nil:
-		o.fate, o.cause = fateForget, fmt.Sprintf("what was here is %s now", claimant.addr)
+		o.action, o.cause = ActionForget, fmt.Sprintf("what was here is %s now", claimant.addr)
 	case p.isForeign(o, o.live):
-		o.fate, o.cause = fateForget, "something else has taken its place on the host, which is left alone"
+		o.action, o.cause = ActionForget, "something else has taken its place on the host, which is left alone"
 	case o.record.Status != state.StatusDeleting && !isLeftBehind(o.addr) && p.releasesOnRemoval(o):
-		o.fate, o.cause = fateRelease, p.whyGone(o)
+		o.action, o.cause = ActionRelease, p.whyGone(o)
 	case o.record.Status == state.StatusReady && p.isRetained(o):
-		o.fate, o.cause, o.retain = fateRelease, p.whyGone(o), true
+		o.action, o.cause, o.retain = ActionRelease, p.whyGone(o), true
 	default:
-		o.fate, o.cause = fateDelete, p.whyGone(o)
+		o.action, o.cause = ActionDelete, p.whyGone(o)
 	}
 }
 

@@ -61,14 +61,14 @@ func orUnknown(s string) string {
 func (p *planner) emitHosts() {
 	lives := map[string]bool{}
 	for _, o := range p.sorted {
-		switch o.fate {
-		case fateCreate, fateKeep, fateReplace:
+		switch o.action {
+		case ActionCreate, ActionUpdate, ActionReplace:
 			lives[o.destination.host] = true
-		case fateRelease:
+		case ActionRelease:
 			if o.desired == nil && !o.retain {
 				lives[o.location.host] = true
 			}
-		case fateNone:
+		case ActionNone:
 			if o.record != nil {
 				lives[o.location.host] = true
 			}

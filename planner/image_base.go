@@ -39,10 +39,10 @@ func (p *planner) keepsUsingBase(u, o *object) bool {
 	if o.kind != resource.KindImage {
 		return false
 	}
-	switch u.fate {
-	case fateKeep:
+	switch u.action {
+	case ActionUpdate:
 		return uses(u.after, o.location.key)
-	case fateNone, fateRelease:
+	case ActionNone, ActionRelease:
 		v, ok := u.current().(*resource.Volume)
 		return isLeftBehind(o.addr) || ok && staysOnOldBase(v)
 	}
@@ -76,7 +76,7 @@ func (p *planner) successor(o *object) *object {
 // not go on with the new one.
 func (p *planner) outlivesSuccessor(o *object) bool {
 	s := p.successor(o)
-	return s != nil && s.fate == fateNone && s.desired != nil && s.record != nil && mayBeHalf(s.record)
+	return s != nil && s.action == ActionNone && s.desired != nil && s.record != nil && mayBeHalf(s.record)
 }
 
 // mayBeHalf tells whether what is recorded may be on its host in part.

@@ -52,10 +52,10 @@ func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
 // emitMove records an object that goes on under another address there before anything else happens to it. What is kept is
 // marked in the same step (see emitAdopt).
 func (p *planner) emitMove(o *object) {
-	if o.movedFrom.IsZero() || o.fate == fateNone || o.fate == fateKeep {
+	if o.movedFrom.IsZero() || o.action == ActionNone || o.action == ActionUpdate {
 		return
 	}
-	if o.fate == fateForget { // there is nothing to go on with
+	if o.action == ActionForget { // there is nothing to go on with
 		p.emitForgetOld(o, o.cause)
 		o.steps = append(o.steps, o.oldRecordForgotten)
 		return
@@ -88,7 +88,7 @@ func (p *planner) linkMove(o *object) {
 	if o.oldRecordForgotten == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {
 		return
 	}
-	if o.fate != fateForget {
+	if o.action != ActionForget {
 		owner.steps[0].after(o.steps[0])
 	}
 	o.oldRecordForgotten.after(owner.steps[0])

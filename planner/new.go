@@ -77,62 +77,55 @@ type planner struct {
 // location is where an object is: its resource.Key on a host.
 type location struct{ host, key string }
 
-// fate is what becomes of an object.
-type fate uint8
-
-const (
-	fateNone    fate = iota // it is left alone: not managed, not chosen, refused
-	fateCreate              // it is not there
-	fateKeep                // it is there: compare, and update if need be
-	fateReplace             // it is there, but must be made anew
-	fateDelete
-	fateRelease // left on the host, no longer managed
-	fateForget  // not there and not wanted
-)
-
-// object is one object on its way through the planner.
+// object is one object on its way through the planner: the facts that were collected, and what each phase decides.
 type object struct {
-	addr resource.Addr
-	kind resource.Kind
-
-	declared           resource.Resource // what the files say, also with Options.Destroy
-	desired            resource.Resource // desired, normalised; nil when it is not to be there
-	desiredAfterRename resource.Resource // what want was, when a guest must keep its name until it is off
-	record             *state.Record     // under the address that the object has now
-	recorded           resource.Resource // recorded, normalised
-	movedFrom          resource.Addr     // where it is recorded, when that is another address
-	// stale: the record refers to others by addresses that they have moved from.
-	staleRefs   bool
-	live        *drivers.Object // of this object; nil when it is not on the host
-	location    location        // where it is, or was recorded
-	destination location        // where want belongs
-
-	requires   []*object // what it stands on, as desired
-	dependents []*object // what leans on it, as desired or recorded
-	// derivedImages are images that are made of it: they wait for it, and then have no need of it any more.
-	derivedImages    []*object
-	selected         bool
-	fate             fate
-	cause            string
-	trigger          *object // what triggers its replacement
-	adopt            bool    // with fateKeep: take it back
-	replaceForbidden bool    // it is imported, or attached to what is: it must not be replaced by that
-	retain           bool    // with fateRelease: because of on_delete = "retain"
-	// deferred: with fateReplace, the new one is made before the old one is deleted, which old then stands for.
-	createBeforeDelete bool
-	deletePostponed    bool // the old one stays until the guest that runs with it stops
-	predecessor        *object
-	displaced          *object // with fateKeep: what had taken the place of this, and goes
-	restoredFrom       *object // the one that this takes over from, left behind by a replacement that was cut short
-	occupant           *object // who has the goal now, and goes
-	protectSteps       []*step // the steps that take the snapshot which protects it
-	protectedSteps     []*step // the steps that are taken back when one fails
-	dependsOnReplaced  tristate
-
+	facts
+	selected bool // it takes part: see select.go
+	decision
 	comparison
 	powerDecision
 	copyDowntime
 	keySteps
+	protectSteps      []*step // the steps that take the snapshot which protects it
+	protectedSteps    []*step // the steps that are taken back when one fails
+	dependsOnReplaced tristate
+}
+
+// facts are what the files, the state and the host say of an object. Phases after collect and relate only read them.
+type facts struct {
+	addr resource.Addr
+	kind resource.Kind
+
+	declared           resource.Resource // what the files say, also with Options.Destroy
+	desired            resource.Resource // declared, normalised; nil when it is not to be there
+	desiredAfterRename resource.Resource // what desired was, when a guest must keep its name until it is off
+	record             *state.Record     // under the address that the object has now
+	recorded           resource.Resource // of record, normalised
+	movedFrom          resource.Addr     // where it is recorded, when that is another address
+	staleRefs          bool              // the record refers to others by addresses that they have moved from
+	live               *drivers.Object   // nil when it is not on the host
+	location           location          // where it is, or was recorded
+	destination        location          // where desired belongs
+
+	requires      []*object // what it depends on, as desired
+	dependents    []*object // what depends on it, as desired or recorded
+	derivedImages []*object // images that are made from it: they wait for it, and do not need it afterwards
+}
+
+// decision is what happens to an object. decide and the rules of propagate make it.
+type decision struct {
+	action             Action
+	cause              string
+	trigger            *object // with replace_triggered_by: what changes
+	adopt              bool    // it is taken over, or taken back
+	replaceForbidden   bool    // it is imported, or attached to what is: a difference must not replace it
+	retain             bool    // with ActionRelease: because of on_delete = "retain"
+	createBeforeDelete bool    // with ActionReplace: predecessor is deleted after the new one is made
+	deletePostponed    bool    // the old one stays until the guest that runs with it stops
+	predecessor        *object // with createBeforeDelete: the old one, under an address of its own
+	displaced          *object // with ActionUpdate: what had taken the place of this, and goes
+	restoredFrom       *object // the leftover of a replacement that was cut short, which is what this was before
+	occupant           *object // who has the destination now, and goes
 }
 
 // comparison is what compare.go finds out about an object that is kept or replaced.
@@ -174,6 +167,8 @@ type host struct {
 	hasObjects bool // objects are recorded on it
 	recordStep *step
 }
+
+func newObject(f facts) *object { return &object{facts: f, decision: decision{action: ActionNone}} }
 
 // managed tells whether the object is wanted as one of ours.
 func (o *object) managed() bool { return o.desired != nil && o.desired.Base().IsManaged() }

@@ -43,7 +43,7 @@ func (p *planner) link() {
 // linkForward lets what brings the object up wait for all it stands on.
 func (p *planner) linkForward(o *object) {
 	ups := o.bringUp()
-	if len(ups) == 0 || o.fate == fateRelease {
+	if len(ups) == 0 || o.action == ActionRelease {
 		return
 	}
 	first := ups[0]
@@ -51,9 +51,9 @@ func (p *planner) linkForward(o *object) {
 	for _, n := range o.requires {
 		switch {
 		case slices.Contains(n.copiedBy, o): // see linkLent
-		case o.fate == fateKeep && !uses(o.desired, n.destination.key):
+		case o.action == ActionUpdate && !uses(o.desired, n.destination.key):
 			first.preferAfter(n.done()) // depends_on, of one that is there already
-		case marks && (!o.adopt || n.fate == fateReplace && n.record != nil):
+		case marks && (!o.adopt || n.action == ActionReplace && n.record != nil):
 			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced. Only
 			// what is taken over by being attached must be recorded before.
 			if len(ups) > 1 {
@@ -83,17 +83,17 @@ func (p *planner) linkBack(o *object) {
 		return
 	}
 	head := o.steps[o.preamble]
-	if o.fate == fateRelease && o.record != nil {
+	if o.action == ActionRelease && o.record != nil {
 		// What it stands on first: otherwise a run that is cut short could find that used by nobody it knows.
 		for _, a := range o.record.DependsOn {
-			if n := p.objects[a]; n != nil && n.fate == fateRelease && len(n.steps) > 0 {
+			if n := p.objects[a]; n != nil && n.action == ActionRelease && len(n.steps) > 0 {
 				head.after(n.steps[len(n.steps)-1])
 			}
 		}
 		return
 	}
 	switch {
-	case o.fate == fateDelete, o.fate == fateReplace && !o.createBeforeDelete:
+	case o.action == ActionDelete, o.action == ActionReplace && !o.createBeforeDelete:
 		p.linkUsers(head, o, o.dependents)
 	case o.stopped == nil:
 		return
@@ -105,7 +105,7 @@ func (p *planner) linkBack(o *object) {
 	}
 	for _, n := range o.requires {
 		p.linkEarly(head, n)
-		if n.fate == fateReplace && !n.createBeforeDelete {
+		if n.action == ActionReplace && !n.createBeforeDelete {
 			for _, nn := range n.requires {
 				p.linkEarly(head, nn)
 			}
@@ -114,7 +114,7 @@ func (p *planner) linkBack(o *object) {
 }
 
 func (p *planner) linkEarly(head *step, n *object) {
-	again := n.fate == fateReplace && !n.createBeforeDelete
+	again := n.action == ActionReplace && !n.createBeforeDelete
 	if !again && !p.willDependOnReplaced(n) {
 		head.preferAfter(n.done())
 	}
@@ -132,19 +132,19 @@ func (p *planner) linkUsers(s *step, o *object, leans []*object) {
 
 // leaves is the step after which u no longer uses what o was; nil when there is none to wait for.
 func (p *planner) leaves(u, o *object) *step {
-	switch u.fate {
-	case fateDelete:
+	switch u.action {
+	case ActionDelete:
 		return u.deleted
-	case fateCreate:
+	case ActionCreate:
 		if u.halfBuiltOn(o) {
 			return u.created
 		}
-	case fateReplace:
+	case ActionReplace:
 		if u.predecessor == o {
 			return nil
 		}
 		return u.departs()
-	case fateKeep:
+	case ActionUpdate:
 		switch {
 		case u.live == nil || u.location.host != o.location.host:
 			return nil
@@ -185,7 +185,7 @@ func (o *object) arrives() *step {
 }
 
 // renamed tells whether the object is kept under another name.
-func (o *object) renamed() bool { return o.fate == fateKeep && o.location != o.destination }
+func (o *object) renamed() bool { return o.action == ActionUpdate && o.location != o.destination }
 
 // renames is the first of the updates, which gives the object its new name.
 func (o *object) renames() *step {
@@ -199,8 +199,8 @@ func (o *object) renames() *step {
 
 // done is the last step that brings the object to what is wanted.
 func (o *object) done() *step {
-	switch o.fate {
-	case fateCreate, fateKeep, fateReplace:
+	switch o.action {
+	case ActionCreate, ActionUpdate, ActionReplace:
 		if len(o.steps) > 0 {
 			return o.steps[len(o.steps)-1]
 		}

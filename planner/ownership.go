@@ -111,7 +111,7 @@ func (p *planner) importable(o *object, live *drivers.Object) bool {
 
 // refuseReplacingImport refuses to replace what has just been taken over.
 func (p *planner) refuseReplacingImport(o *object) {
-	if !o.replaceForbidden || o.fate != fateReplace || slices.ContainsFunc(o.requires, func(n *object) bool { return n.replaceForbidden && n.fate == fateReplace }) {
+	if !o.replaceForbidden || o.action != ActionReplace || slices.ContainsFunc(o.requires, func(n *object) bool { return n.replaceForbidden && n.action == ActionReplace }) {
 		return
 	}
 	var differs []string

@@ -67,10 +67,10 @@ func (f *preflightCheck) check(o *object) {
 
 // creates tells whether the plan makes the object, or changes the field of it or a field in it.
 func (o *object) creates(path string) bool {
-	if o.fate == fateCreate || o.fate == fateReplace {
+	if o.action == ActionCreate || o.action == ActionReplace {
 		return true
 	}
-	return o.fate == fateKeep && slices.ContainsFunc(o.changes, func(c resource.Change) bool {
+	return o.action == ActionUpdate && slices.ContainsFunc(o.changes, func(c resource.Change) bool {
 		return c.Path == path || strings.HasPrefix(c.Path, path+".")
 	})
 }
@@ -206,8 +206,8 @@ func (f *preflightCheck) checkMemory() {
 func (f *preflightCheck) addPoolUse(o *object, vol *resource.Volume) {
 	size := vol.Size
 	switch was, _ := o.before.(*resource.Volume); {
-	case o.fate == fateCreate, o.fate == fateReplace && (o.createBeforeDelete || was == nil):
-	case was != nil && size > was.Size && (o.fate == fateReplace || o.fate == fateKeep):
+	case o.action == ActionCreate, o.action == ActionReplace && (o.createBeforeDelete || was == nil):
+	case was != nil && size > was.Size && (o.action == ActionReplace || o.action == ActionUpdate):
 		size -= was.Size
 	default:
 		return

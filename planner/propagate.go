@@ -10,28 +10,28 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// propagate lets the fates of objects act on those around them: what lies in a pool or upon an image goes with it, what a
+// propagate lets what happens to objects act on those around them: what lies in a pool or upon an image goes with it, what a
 // released vm stands on stays with it, guests are off while what they use is made anew.
 func (p *planner) propagate() {
 	for _, o := range p.sorted {
-		if o.fate == fateReplace {
+		if o.action == ActionReplace {
 			p.propagateReplace(o)
 		}
 		p.keepPoolUsedByOthers(o)
 	}
 	for _, o := range p.sorted {
-		released := o.fate == fateNone && o.record != nil && o.record.Status == state.StatusReleased
-		if o.desired == nil && o.live != nil && (o.fate == fateRelease || released) {
+		released := o.action == ActionNone && o.record != nil && o.record.Status == state.StatusReleased
+		if o.desired == nil && o.live != nil && (o.action == ActionRelease || released) {
 			p.propagateRelease(o, o)
 		}
 	}
 	for _, o := range p.sorted {
-		if o.fate == fateReplace && o.stored() && o.location != o.destination {
+		if o.action == ActionReplace && o.stored() && o.location != o.destination {
 			o.createBeforeDelete = !p.willDependOnReplaced(o)
 		}
 	}
 	for _, o := range p.sorted {
-		if o.fate == fateReplace && !o.createBeforeDelete || o.fate == fateDelete && o.kind == resource.KindVolume {
+		if o.action == ActionReplace && !o.createBeforeDelete || o.action == ActionDelete && o.kind == resource.KindVolume {
 			p.spreadRestart(o)
 		}
 	}
@@ -50,12 +50,12 @@ func (p *planner) propagate() {
 // that the files declare is refused to be deleted then, as all is that others use.
 func (p *planner) keepPoolUsedByOthers(o *object) {
 	pool, ok := o.recorded.(*resource.Pool)
-	if !ok || !pool.Implicit || o.fate != fateDelete {
+	if !ok || !pool.Implicit || o.action != ActionDelete {
 		return
 	}
 	for _, user := range o.live.Users {
 		if p.byLocation[location{o.location.host, user}] == nil {
-			o.fate, o.retain = fateRelease, true
+			o.action, o.retain = ActionRelease, true
 			o.cause = fmt.Sprintf("%s uses it, which is not of this project", strings.Replace(user, "/", " ", 1))
 			return
 		}
@@ -69,7 +69,7 @@ func (p *planner) propagateReplace(o *object) {
 		return
 	}
 	for _, l := range o.dependents {
-		if l.fate == fateKeep && l.stored() && uses(l.current(), o.location.key) && l.location.host == o.location.host {
+		if l.action == ActionUpdate && l.stored() && uses(l.current(), o.location.key) && l.location.host == o.location.host {
 			p.replaceWith(l, o)
 			p.propagateReplace(l)
 		}
@@ -78,7 +78,7 @@ func (p *planner) propagateReplace(o *object) {
 
 // replaceWith replaces l, as o that it stands on is.
 func (p *planner) replaceWith(l, o *object) {
-	l.fate, l.cause = fateReplace, fmt.Sprintf("%s is replaced", o.addr)
+	l.action, l.cause = ActionReplace, fmt.Sprintf("%s is replaced", o.addr)
 	l.fields, l.guestChanges, l.pending = nil, nil, nil
 	if l.desiredAfterRename != nil {
 		l.desired, l.destination = l.desiredAfterRename, location{l.destination.host, resource.Key(l.desiredAfterRename)}
@@ -101,8 +101,8 @@ func (p *planner) propagateRelease(o, stays *object) {
 	}
 	for _, a := range o.record.DependsOn {
 		n := p.objects[a]
-		if n != nil && n.fate == fateDelete {
-			n.fate = fateRelease
+		if n != nil && n.action == ActionDelete {
+			n.action = ActionRelease
 			n.cause = fmt.Sprintf("%s is left as it is, and stands on it", stays.addr)
 			p.propagateRelease(n, stays)
 		}
@@ -126,7 +126,7 @@ func (p *planner) willDependOnReplaced(o *object) bool {
 			if o.madeFrom(n) {
 				continue
 			}
-			if n.fate == fateReplace && !(n.stored() && n.location != n.destination) || p.willDependOnReplaced(n) {
+			if n.action == ActionReplace && !(n.stored() && n.location != n.destination) || p.willDependOnReplaced(n) {
 				o.dependsOnReplaced = yes
 			}
 		}
@@ -139,17 +139,17 @@ func (p *planner) willDependOnReplaced(o *object) bool {
 // that the guest would let go of only when it next starts.
 func (p *planner) spreadRestart(o *object) {
 	for _, u := range p.users(o) {
-		if u.kind != resource.KindVM || u.fate != fateKeep {
+		if u.kind != resource.KindVM || u.action != ActionUpdate {
 			continue
 		}
 		still := uses(u.after, o.location.key)
 		switch {
-		case still && o.fate == fateReplace && o.stored():
+		case still && o.action == ActionReplace && o.stored():
 			p.replaceWith(u, o)
 		case u.restartReason != "" || !u.isOn():
-		case !still && o.fate == fateDelete && p.stagesChanges(u) && u.keepsUntilStop(o.location.key):
-			o.fate, o.deletePostponed = fateNone, true
-		case still && o.fate == fateReplace:
+		case !still && o.action == ActionDelete && p.stagesChanges(u) && u.keepsUntilStop(o.location.key):
+			o.action, o.deletePostponed = ActionNone, true
+		case still && o.action == ActionReplace:
 			u.restartReason = fmt.Sprintf("%s is replaced", o.addr)
 		case !still && u.keepsUntilStop(o.location.key):
 			u.restartReason = fmt.Sprintf("%s is deleted", o.addr)
@@ -185,12 +185,12 @@ func (p *planner) postpone(o *object) {
 		o.deletePostponed = slices.ContainsFunc(p.users(o.displaced), func(u *object) bool { return p.keepsUsing(u, o.displaced) })
 		return
 	}
-	if o.kind == resource.KindVolume || !o.stored() || o.fate != fateDelete && !o.createBeforeDelete {
+	if o.kind == resource.KindVolume || !o.stored() || o.action != ActionDelete && !o.createBeforeDelete {
 		return
 	}
 	held := func(u *object) bool { return p.keepsUsing(u, o) }
-	if o.deletePostponed = p.outlivesSuccessor(o) || slices.ContainsFunc(p.users(o), held); o.deletePostponed && o.fate == fateDelete {
-		o.fate = fateNone
+	if o.deletePostponed = p.outlivesSuccessor(o) || slices.ContainsFunc(p.users(o), held); o.deletePostponed && o.action == ActionDelete {
+		o.action = ActionNone
 	}
 }
 
@@ -198,11 +198,11 @@ func (p *planner) postpone(o *object) {
 func (p *planner) keepsUsing(u, o *object) bool {
 	switch u.kind {
 	case resource.KindVM:
-		return (u.fate == fateKeep || u.fate == fateNone) && u.live != nil && u.keepsUntilStop(o.location.key)
+		return (u.action == ActionUpdate || u.action == ActionNone) && u.live != nil && u.keepsUntilStop(o.location.key)
 	case resource.KindVolume:
 		return p.keepsUsingBase(u, o)
 	case resource.KindImage: // its half build, which this plan does not go on with
-		return u.fate == fateNone
+		return u.action == ActionNone
 	}
 	return false
 }

@@ -12,13 +12,13 @@ import (
 // refuse finds what must not be done, and leaves those objects alone.
 func (p *planner) refuse() {
 	for _, o := range p.sorted {
-		if o.fate == fateDelete || o.fate == fateReplace {
+		if o.action == ActionDelete || o.action == ActionReplace {
 			p.refuseProtected(o)
 			if !o.deletePostponed {
 				p.refuseInUse(o)
 			}
 		}
-		if o.fate == fateCreate || o.fate == fateReplace || o.renamed() {
+		if o.action == ActionCreate || o.action == ActionReplace || o.renamed() {
 			p.refuseOccupied(o)
 		}
 		p.refuseReplacingImport(o)
@@ -43,7 +43,7 @@ func (p *planner) refuseProtected(o *object) {
 		return
 	}
 	does := "delete"
-	if o.fate == fateReplace {
+	if o.action == ActionReplace {
 		does = "replace"
 	}
 	p.refuseAt(o, "lifecycle.prevent_destroy", "protected from deletion", fmt.Sprintf(
@@ -78,14 +78,14 @@ func (p *planner) refuseInUse(o *object) {
 
 // stopsUsing tells whether user u no longer needs what o is now by the time that is deleted.
 func (p *planner) stopsUsing(u, o *object) bool {
-	switch u.fate {
-	case fateDelete, fateReplace:
+	switch u.action {
+	case ActionDelete, ActionReplace:
 		return true
-	case fateCreate:
+	case ActionCreate:
 		return u.halfBuiltOn(o)
-	case fateKeep:
-		return !uses(u.after, o.location.key) || o.fate == fateReplace && !o.createBeforeDelete && u.kind == resource.KindVM
-	case fateNone:
+	case ActionUpdate:
+		return !uses(u.after, o.location.key) || o.action == ActionReplace && !o.createBeforeDelete && u.kind == resource.KindVM
+	case ActionNone:
 		// A vm whose definition no longer mentions it, but whose guest has it still.
 		return u.kind == resource.KindVM && u.live != nil && !uses(u.live.Resource, o.location.key) && o.kind != resource.KindVolume
 	}
@@ -94,19 +94,19 @@ func (p *planner) stopsUsing(u, o *object) bool {
 
 // refuseOccupied refuses to make what another object has the place of, and finds whom it must wait for.
 func (p *planner) refuseOccupied(o *object) {
-	if o.fate == fateReplace && o.location == o.destination {
+	if o.action == ActionReplace && o.location == o.destination {
 		return
 	}
 	live := p.liveAt(o.destination)
 	occupant := p.byLocation[o.destination]
 	switch {
 	case live == nil:
-		if occupant != nil && occupant.fate == fateDelete {
+		if occupant != nil && occupant.action == ActionDelete {
 			o.occupant = occupant // what a dead run left beside it goes before that is begun once more
 		}
 	case occupant == nil || occupant == o:
 		p.refuseStranger(o, live)
-	case occupant.fate == fateDelete || occupant.fate == fateReplace && occupant.destination != occupant.location || occupant.renamed():
+	case occupant.action == ActionDelete || occupant.action == ActionReplace && occupant.destination != occupant.location || occupant.renamed():
 		o.occupant = occupant
 	default:
 		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(

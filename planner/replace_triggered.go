@@ -14,7 +14,7 @@ import (
 func (p *planner) trigger() {
 	var waiting []*object
 	for _, o := range p.sorted {
-		if o.fate == fateKeep && !o.adopt && len(p.triggersOf(o)) > 0 {
+		if o.action == ActionUpdate && !o.adopt && len(p.triggersOf(o)) > 0 {
 			waiting = append(waiting, o)
 		}
 	}
@@ -73,9 +73,9 @@ func (p *planner) changedByTrigger(t string) *object {
 // repairs and what only the record differs in does not count.
 func (o *object) changesIn(field string) bool {
 	switch {
-	case o.fate == fateReplace && field == "":
+	case o.action == ActionReplace && field == "":
 		return true
-	case o.fate != fateReplace && o.fate != fateKeep || o.recorded == nil || o.toRecord == nil:
+	case o.action != ActionReplace && o.action != ActionUpdate || o.recorded == nil || o.toRecord == nil:
 		return false
 	}
 	return slices.ContainsFunc(resource.Diff(o.recorded, o.toRecord), func(c resource.Change) bool {
@@ -89,7 +89,7 @@ func (o *object) changesIn(field string) bool {
 // emitTriggered records that the object is about to go before what triggers that changes: afterwards nothing would tell a run
 // that follows one that was cut short.
 func (p *planner) emitTriggered(o *object) {
-	if o.trigger == nil || o.fate != fateReplace {
+	if o.trigger == nil || o.action != ActionReplace {
 		return
 	}
 	s := p.step(o, drivers.NewRecord(o.recorded), o.location.host, drivers.ImpactRecord)

@@ -9,30 +9,30 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// emit turns the object's fate into steps. Steps of one object run one after the other, in the order they are emitted in.
+// emit turns what is decided of the object into steps. Steps of one object run one after the other, in the order they are emitted in.
 func (p *planner) emit(o *object) {
 	p.emitMove(o)
 	p.emitTriggered(o)
 	if o.displaced != nil {
 		p.deleteLeftover(o, o.displaced)
 	}
-	switch o.fate {
-	case fateCreate:
+	switch o.action {
+	case ActionCreate:
 		p.emitCreate(o)
-	case fateKeep:
+	case ActionUpdate:
 		p.emitKeep(o)
-	case fateReplace:
+	case ActionReplace:
 		if o.createBeforeDelete {
 			p.deleteLeftover(o, p.newLeftover(o))
 		} else {
 			p.emitDelete(o)
 		}
 		p.emitCreate(o)
-	case fateDelete:
+	case ActionDelete:
 		p.emitDelete(o)
-	case fateRelease:
+	case ActionRelease:
 		p.emitRelease(o)
-	case fateForget:
+	case ActionForget:
 		if o.deleted = o.oldRecordForgotten; o.deleted == nil {
 			o.deleted = p.step(o, drivers.NewForget(o.recorded), o.location.host, drivers.ImpactRecord)
 		}
@@ -69,7 +69,7 @@ func (o *object) newRecord(r resource.Resource, status state.Status, power strin
 
 func (p *planner) emitCreate(o *object) {
 	impact := drivers.ImpactLive
-	if o.fate == fateReplace {
+	if o.action == ActionReplace {
 		impact = o.replaceImpact()
 	}
 	var mark *drivers.Mark
@@ -126,7 +126,7 @@ func (p *planner) emitUp(o *object, vm *resource.VM, record resource.Resource, s
 
 func (p *planner) emitDelete(o *object) {
 	impact := drivers.ImpactDestroy
-	if o.fate == fateReplace {
+	if o.action == ActionReplace {
 		impact = drivers.ImpactReplace
 	}
 	if o.isReplacedLeftover() {
@@ -142,7 +142,7 @@ func (p *planner) emitDelete(o *object) {
 		s.Intent.Status = state.StatusDeleting
 	}
 	s.Loses = o.lossesOf()
-	if o.fate == fateReplace {
+	if o.action == ActionReplace {
 		// Until the new one begins, the record of the old one holds what the vm's power is to be.
 		s.KeepRecord = true
 		if o.kind == resource.KindVM {
@@ -165,7 +165,7 @@ func (p *planner) emitStop(o *object, vm *resource.VM, rec *state.Record, impact
 		s.Intent = &intent
 	}
 	o.stopped = s
-	if o.fate == fateKeep {
+	if o.action == ActionUpdate {
 		p.causeOfPower(o, s)
 	}
 }
@@ -179,7 +179,7 @@ func (o *object) nextPower() string {
 }
 
 func (p *planner) causeOfPower(o *object, s *step) {
-	if o.fate == fateKeep && o.powerCause != "" {
+	if o.action == ActionUpdate && o.powerCause != "" {
 		s.Cause = o.powerCause
 	}
 }
@@ -227,7 +227,7 @@ func (p *planner) newLeftover(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {
 		if done := p.objects[addr]; done.record != nil && done.isLeftoverOf(o) && done.location == o.location {
-			done.selected, done.fate, done.cause = false, fateNone, o.cause
+			done.selected, done.action, done.cause = false, ActionNone, o.cause
 			return done
 		}
 		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
@@ -235,10 +235,11 @@ func (p *planner) newLeftover(o *object) *object {
 	}
 	was := resource.Clone(o.current())
 	was.Base().Addr = addr
-	old := &object{
-		addr: addr, kind: o.kind, recorded: was, live: o.live, location: o.location, dependents: o.dependents, fate: fateDelete, cause: o.cause,
+	old := newObject(facts{
+		addr: addr, kind: o.kind, recorded: was, live: o.live, location: o.location, dependents: o.dependents,
 		record: &state.Record{Object: was, Status: state.StatusDeleting},
-	}
+	})
+	old.action, old.cause = ActionDelete, o.cause
 	if o.record != nil {
 		old.record.DependsOn = o.record.DependsOn
 		if o.record.Status == state.StatusCreating {

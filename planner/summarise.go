@@ -26,7 +26,7 @@ func (p *planner) finish() {
 			}))
 		}
 		switch {
-		case len(o.steps) > 0 && o.fate != fateNone:
+		case len(o.steps) > 0 && o.action != ActionNone:
 			p.plan.Changes = append(p.plan.Changes, p.summary(o))
 		case o.stays():
 			c := o.change(Change{Action: ActionNone, Impact: drivers.ImpactRecord})
@@ -71,7 +71,7 @@ func (o *object) stays() bool {
 		return false
 	}
 	pool, ok := o.desired.(*resource.Pool)
-	return o.fate == fateKeep || o.fate == fateNone && (!o.managed() || ok && pool.Implicit)
+	return o.action == ActionUpdate || o.action == ActionNone && (!o.managed() || ok && pool.Implicit)
 }
 
 // asItIs is the live object, with what only vmplan knows of it as recorded, or as the files say when nothing is; nil when it is
@@ -91,16 +91,16 @@ func (o *object) asItIs() resource.Resource {
 // whole gives the object as it is and as the plan leaves it, as Change has it.
 func (o *object) whole() (before, after resource.Resource) {
 	before = o.asItIs()
-	switch o.fate {
-	case fateCreate, fateReplace:
+	switch o.action {
+	case ActionCreate, ActionReplace:
 		after = o.desired
-	case fateKeep:
+	case ActionUpdate:
 		after = o.after
-	case fateRelease:
+	case ActionRelease:
 		if o.desired != nil { // the files go on to refer to it
 			_, after = resource.Overlay(o.desired, nil, o.liveResource())
 		}
-	case fateForget:
+	case ActionForget:
 		before = o.recorded
 	}
 	return before, after
@@ -108,14 +108,14 @@ func (o *object) whole() (before, after resource.Resource) {
 
 // summary is what the plan does to the object.
 func (p *planner) summary(o *object) Change {
-	c := o.change(Change{Cause: o.cause, MovedFrom: o.movedFrom})
+	c := o.change(Change{Action: o.action, Cause: o.cause, MovedFrom: o.movedFrom})
 	c.Before.Resource, c.After.Resource = o.whole()
-	switch o.fate {
-	case fateCreate:
-		c.Action, c.Impact = ActionCreate, drivers.ImpactLive
+	switch o.action {
+	case ActionCreate:
+		c.Impact = drivers.ImpactLive
 		c.Fields = allFields(o.desired, drivers.ImpactLive, false)
-	case fateReplace:
-		c.Action, c.Impact, c.Fields = ActionReplace, o.replaceImpact(), o.fields
+	case ActionReplace:
+		c.Impact, c.Fields = o.replaceImpact(), o.fields
 		if o.kind == resource.KindSeed && o.createBeforeDelete {
 			c.Action = ActionUpdate
 		}
@@ -123,19 +123,19 @@ func (p *planner) summary(o *object) Change {
 			c.Fields[i].Impact = min(c.Fields[i].Impact, c.Impact)
 		}
 		c.Loses, c.Keeps = o.lossesOf(), append(p.keptBase(o), p.foreignVolumesIn(o)...)
-	case fateDelete:
-		c.Action, c.Impact = ActionDelete, drivers.ImpactDestroy
+	case ActionDelete:
+		c.Impact = drivers.ImpactDestroy
 		if o.isReplacedLeftover() {
 			c.Impact = drivers.ImpactLive
 		}
 		c.Fields = allFields(o.recorded, drivers.ImpactDestroy, true)
 		c.Loses, c.Keeps = o.lossesOf(), p.foreignVolumesIn(o)
-	case fateRelease:
-		c.Action, c.Impact = ActionRelease, drivers.ImpactRecord
+	case ActionRelease:
+		c.Impact = drivers.ImpactRecord
 		c.Keeps = o.keptOnHost()
-	case fateForget:
-		c.Action, c.Impact = ActionForget, drivers.ImpactRecord
-	case fateKeep:
+	case ActionForget:
+		c.Impact = drivers.ImpactRecord
+	case ActionUpdate:
 		o.summariseKept(&c)
 	}
 	if moved := fmt.Sprintf("moved from %s", o.movedFrom); !o.movedFrom.IsZero() && c.Cause != moved {
@@ -153,7 +153,7 @@ func (p *planner) summary(o *object) Change {
 }
 
 func (o *object) summariseKept(c *Change) {
-	c.Action, c.Impact, c.Fields = ActionUpdate, o.impact, o.fields
+	c.Impact, c.Fields = o.impact, o.fields
 	if o.kind == resource.KindVM {
 		o.softenImpact(c)
 	}

@@ -11,7 +11,7 @@ import (
 // restoreUnfinished tells whether the disks of a vm were being brought back to the snapshot that protects it when that failed or was cut
 // short: the plan goes on with it, before anything else is done to the vm. What a guest has written that runs since would be lost.
 func (o *object) restoreUnfinished() bool {
-	return o.fate == fateKeep && !o.isOn() && o.record != nil && o.record.Restoring == protectSnapshot && o.hasProtectSnapshot()
+	return o.action == ActionUpdate && !o.isOn() && o.record != nil && o.record.Restoring == protectSnapshot && o.hasProtectSnapshot()
 }
 
 // emitUnfinishedRestore brings the disks back. The definition stays what it is, as all that the plan does to it begins there.
@@ -28,7 +28,7 @@ func (p *planner) emitUnfinishedRestore(o *object) {
 // done: a disk that is brought back to it keeps its size.
 func (o *object) linkDisks() {
 	for _, n := range o.requires {
-		if n.kind != resource.KindVolume || n.fate != fateKeep || len(n.steps) == 0 {
+		if n.kind != resource.KindVolume || n.action != ActionUpdate || len(n.steps) == 0 {
 			continue
 		}
 		n.steps[0].after(o.disksRestored)
@@ -65,12 +65,12 @@ func (p *planner) refuseUnfinishedRestore(o *object) {
 	}
 	snap, detail := o.snapshot(o.record.Restoring), describeUnfinishedRestore(o.addr, o.record)
 	switch {
-	case o.fate == fateKeep && !o.isOn() && snap != nil:
+	case o.action == ActionUpdate && !o.isOn() && snap != nil:
 		find(SeverityError, CheckWhole(o.record).Error())
-	case o.fate == fateKeep && !o.isOn():
+	case o.action == ActionUpdate && !o.isOn():
 		find(SeverityError, fmt.Sprintf("%s The snapshot is gone. Bring it back to another one: vmplan snapshot restore '%s' NAME. Or make it anew: vmplan apply --replace '%[2]s'. Or, if its disks are to stay as they are, start it with the host's own tools.", detail, o.addr))
-	case o.fate == fateKeep && snap != nil && snap.Memory: // its guest has gone on from there, which it cannot do half way
-	case o.fate == fateKeep:
+	case o.action == ActionUpdate && snap != nil && snap.Memory: // its guest has gone on from there, which it cannot do half way
+	case o.action == ActionUpdate:
 		find(SeverityWarning, fmt.Sprintf("%s Its guest runs, so they are left as they are. To bring it back all the same: vmplan snapshot restore '%s' NAME", detail, o.addr))
 	case o.start:
 		find(SeverityWarning, detail+" The plan starts its guest with those that are not made anew.")

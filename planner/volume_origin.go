@@ -59,7 +59,7 @@ func (p *planner) warnOrigin(o *object, path, detail string) {
 // originOf is the volume that o is or becomes an overlay or a copy of; nil when it is neither, or that is not known.
 func (p *planner) originOf(o *object) *object {
 	v, ok := o.desired.(*resource.Volume)
-	if !ok || o.fate == fateNone {
+	if !ok || o.action == ActionNone {
 		return nil
 	}
 	id := v.CopyOf
@@ -88,12 +88,12 @@ func (p *planner) vmsOn(o *object) []*object {
 // holds under the feet of its own guest, which ruins its file system.
 func (p *planner) refuseMovingBase(o *object) {
 	base := p.originOf(o)
-	if v, ok := o.desired.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.fate == fateDelete || o.fate == fateRelease {
+	if v, ok := o.desired.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.action == ActionDelete || o.action == ActionRelease {
 		return
 	}
 	for _, u := range p.vmsOn(base) {
 		want, ok := u.desired.(*resource.VM)
-		if !ok || u.fate == fateDelete || isFalse(want.Running) || !writes(want, base.destination.key) {
+		if !ok || u.action == ActionDelete || isFalse(want.Running) || !writes(want, base.destination.key) {
 			continue
 		}
 		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
