@@ -9,7 +9,7 @@ import (
 	"vmplan.dev/vmplan/planner"
 )
 
-// Widths beyond which a column of fields is no longer aligned.
+// Widths beyond which columns of fields are no longer aligned.
 const (
 	widestPath  = 36
 	widestValue = 60
@@ -20,7 +20,8 @@ const (
 type fieldLine struct {
 	path   string
 	block  bool
-	value  string
+	old    string // empty: only new counts
+	new    string
 	diff   []string
 	impact string
 	note   string
@@ -29,7 +30,10 @@ type fieldLine struct {
 
 func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s changeStyle) fieldLine {
 	l := fieldLine{path: clean(f.Path), note: clean(f.Note)}
-	l.value, l.diff = changeText(f)
+	l.old, l.new, l.diff = changeText(f)
+	if c.Kind == resource.KindVM && c.Action == planner.ActionUpdate && f.Path == seedSource {
+		l.path, l.old, l.new = "cloud_init", "", "new seed"
+	}
 	if s.drift || c.Action == planner.ActionCreate {
 		return l
 	}
@@ -46,23 +50,24 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 	return l
 }
 
-// changeText writes what becomes of a field: "new" or "old → new"; for texts of several lines the text, or how it differs.
-func changeText(f *planner.FieldChange) (value string, diff []string) {
+// seedSource is the field of a vm by which it gets another seed; the seed's own change says what is new in it.
+const seedSource = "disk.seed.source"
+
+// changeText writes what becomes of a field: from old to what is new; for texts of several lines the text, or how it differs.
+func changeText(f *planner.FieldChange) (before, after string, diff []string) {
 	if f.Sensitive() {
-		return sensitiveText(f), nil
+		before, after = sensitiveText(f)
+		return before, after, nil
 	}
 	oldText, _ := f.Old.Text()
 	newText, _ := f.New.Text()
 	if strings.Contains(oldText+newText, "\n") {
-		return "", textLines(f, oldText, newText)
+		return "", "", textLines(f, oldText, newText)
 	}
-	switch {
-	case f.Old.IsZero():
-		return clean(f.New.String()), nil
-	case f.New.IsZero():
-		return clean(f.Old.String()) + " → (not set)", nil
+	if f.Old.IsZero() {
+		return "", clean(f.New.String()), nil
 	}
-	return clean(f.Old.String()) + " → " + clean(f.New.String()), nil
+	return clean(f.Old.String()), clean(f.New.String()), nil
 }
 
 func textLines(f *planner.FieldChange, oldText, newText string) []string {
@@ -75,14 +80,14 @@ func textLines(f *planner.FieldChange, oldText, newText string) []string {
 	return unified(oldText, newText, 3, "")
 }
 
-func sensitiveText(f *planner.FieldChange) string {
+func sensitiveText(f *planner.FieldChange) (before, after string) {
 	switch {
 	case f.Old.IsZero():
-		return "(sensitive)"
+		return "", f.New.String()
 	case f.New.IsZero():
-		return "(sensitive) → (not set)"
+		return f.Old.String(), f.New.String()
 	}
-	return "(sensitive) → (sensitive, changed)"
+	return f.Old.String(), "(sensitive, changed)"
 }
 
 // set is the value of a field that comes or goes.
@@ -102,7 +107,7 @@ func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
 			n = max(n, 1)
 			l := v.blockLine(c, fields[i:i+n], s)
 			if k := len(lines) - 1; l.impact == "" && k >= 0 && lines[k].block && lines[k].path == l.path {
-				lines[k].value += ", " + l.value
+				lines[k].new += ", " + l.new
 			} else {
 				lines = append(lines, l)
 			}
@@ -159,69 +164,107 @@ func (v *PlanView) blockLine(c *planner.Change, fields []planner.FieldChange, s 
 		}
 		values = append(values, value)
 	}
-	l.value = strings.Join(values, ", ")
-	if fields[0].New.IsZero() {
-		l.value = strings.TrimSpace(l.value + " → (not set)")
-	} else if l.value == "" {
-		l.value = "(new)"
+	all := strings.Join(values, ", ")
+	switch {
+	case fields[0].New.IsZero():
+		l.old, l.new = all, resource.ValueOf(nil).String()
+	case all == "":
+		l.old, l.new = "", "(new)"
+	default:
+		l.old, l.new = "", all
 	}
 	return l
 }
 
 func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string, s changeStyle) {
 	lines := v.fieldLines(c, s)
-	pathWidth, valueWidth, tailWidth := 0, 0, 0
+	var col fieldColumns
+	col.in, col.limit = in, v.printer.Width
 	for _, l := range lines {
-		pathWidth = max(pathWidth, min(width(l.path), widestPath))
-		valueWidth = max(valueWidth, min(width(l.value), widestValue))
-		tailWidth = max(tailWidth, width(l.tail(style{})))
-	}
-	limit := 0
-	if w := v.printer.Width; w > 0 {
-		limit = max(w-len(in)-pathWidth-2-tailWidth-2, 20)
-		valueWidth = min(valueWidth, limit)
+		col.path = max(col.path, min(width(l.path), widestPath))
 	}
 	for _, l := range lines {
-		l.write(b, v.printer.style, fieldColumns{in, pathWidth, valueWidth, limit})
+		if l.diff == nil && l.fits(col) {
+			col.value = max(col.value, min(width(l.value()), widestValue))
+		}
+	}
+	for _, l := range lines {
+		l.write(b, v.printer.style, col)
 	}
 }
 
-// fieldColumns are where the columns of an object's fields stand. limit is the widest a value may be; 0 means no limit.
+// fieldColumns are where the columns of an object's fields stand. limit is the width of the terminal; 0 means no limit.
 type fieldColumns struct {
-	in                 string
-	path, value, limit int
+	in          string
+	path, value int
+	limit       int
 }
 
+// under is where what belongs to a field begins when it does not fit beside its path.
+func (col fieldColumns) under() string { return col.in + "    " }
+
+// fits tells whether the field with all that follows its value has room in one line.
+func (l fieldLine) fits(col fieldColumns) bool {
+	need := len(col.in) + max(width(l.path), col.path) + 2 + width(l.value())
+	if tail := l.tail(); tail != "" {
+		need += 2 + width(tail)
+	}
+	return col.limit <= 0 || need <= col.limit
+}
+
+// write sets the field: in one line; or, where that has no room, old and new in lines of their own under path, impact and
+// place, and lists of a block's attributes broken between them.
 func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
-	line, under := col.in+pad(l.path, col.path)+"  ", col.in+pad("", col.path)+"  "
-	switch {
+	tail := []span{{text: l.impact, paint: l.paint(st)}, {text: l.place, paint: st.dim, whole: true}}
+	beside := col.in + pad(l.path, col.path) + "  "
+	switch under := col.under(); {
 	case l.diff != nil:
-		line += l.tail(st)
-	case l.block && l.tail(style{}) == "":
-		line += strings.Join(wrap(l.value, col.limit), "\n"+under)
+		b.WriteString(flow(col.limit, col.in, under, append([]span{{text: l.path, whole: true}}, tail...)...))
+		for _, d := range l.diff {
+			fmt.Fprintf(b, "%s%s\n", under[:len(under)-2], paintDiff(st, clean(d)))
+		}
+	case l.fits(col):
+		value := l.value()
+		if l.tail() != "" && width(value) < col.value && (col.limit <= 0 || width(beside)+col.value+2+width(l.tail()) <= col.limit) {
+			value = pad(value, col.value)
+		}
+		b.WriteString(flow(0, beside, "", append([]span{{text: value, whole: true}}, tail...)...))
+	case l.old == "" && len(col.in)+col.path+2 <= col.limit/2:
+		hang := strings.Repeat(" ", width(beside))
+		b.WriteString(flow(col.limit, beside, hang, append([]span{{text: l.new}}, tail...)...))
 	default:
-		line += pad(cut(l.value, col.limit), col.value) + "  " + l.tail(st)
+		b.WriteString(flow(col.limit, col.in, under, append([]span{{text: l.path, whole: true}}, tail...)...))
+		if l.old != "" {
+			b.WriteString(flow(col.limit, under+"  ", under+"    ", span{text: l.old}))
+			b.WriteString(flow(col.limit, under+"→ ", under+"    ", span{text: l.new}))
+		} else {
+			b.WriteString(flow(col.limit, under, under+"  ", span{text: l.new}))
+		}
 	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
 	if l.note != "" {
-		fmt.Fprintf(b, "%s%s\n", under, st.dim("("+l.note+")"))
+		b.WriteString(flow(col.limit, col.under(), col.under()+" ", span{text: "(" + l.note + ")", paint: st.dim}))
 	}
-	for _, d := range l.diff {
-		fmt.Fprintf(b, "%s  %s\n", col.in, paintDiff(st, clean(d)))
+}
+
+// value is old and new in one line.
+func (l fieldLine) value() string {
+	if l.old == "" {
+		return l.new
 	}
+	return l.old + " → " + l.new
+}
+
+func (l fieldLine) paint(st style) func(string) string {
+	switch l.impact {
+	case "restart", "replace", "destroy":
+		return st.red
+	case "at next boot":
+		return st.yellow
+	}
+	return nil
 }
 
 // tail is what follows the value: impact and place.
-func (l fieldLine) tail(st style) string {
-	text := l.impact
-	switch l.impact {
-	case "restart", "replace", "destroy":
-		text = st.red(text)
-	case "at next boot":
-		text = st.yellow(text)
-	}
-	if l.place == "" {
-		return text
-	}
-	return strings.TrimLeft(text+"  "+st.dim(l.place), " ")
+func (l fieldLine) tail() string {
+	return strings.TrimSpace(l.impact + "  " + l.place)
 }

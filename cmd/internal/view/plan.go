@@ -127,19 +127,21 @@ type changeStyle struct {
 
 // writeChange writes the line of an object and what belongs to it.
 func (v *PlanView) writeChange(b *strings.Builder, c *planner.Change, s changeStyle) {
-	st := v.printer.style
+	st, limit := v.printer.style, v.printer.Width
 	symbol, paint := v.symbol(c, s)
-	fmt.Fprintf(b, "%s%s %s  %s", s.indent, paint(pad(symbol, 3)), st.bold(clean(c.Addr.String())), v.what(c, s))
-	if c.Range != nil && !s.drift {
-		b.WriteString("  " + st.dim(c.Range.String()))
-	}
-	b.WriteString("\n")
 	in := s.indent + "      "
+	place := ""
+	if c.Range != nil && !s.drift {
+		place = c.Range.String()
+	}
+	b.WriteString(flow(limit, s.indent, in, span{text: pad(symbol, 3), paint: paint, whole: true},
+		span{text: clean(c.Addr.String()), paint: st.bold, whole: true, near: true}, span{text: v.what(c, s)},
+		span{text: place, paint: st.dim, whole: true}))
 	for _, l := range c.Loses {
-		fmt.Fprintf(b, "%s%s %s\n", in, st.red("loses"), clean(l))
+		b.WriteString(flow(limit, in, in+"  ", span{text: "loses", paint: st.red}, span{text: clean(l), near: true}))
 	}
 	for _, k := range c.Keeps {
-		fmt.Fprintf(b, "%s%s %s\n", in, st.green("keeps"), clean(k))
+		b.WriteString(flow(limit, in, in+"  ", span{text: "keeps", paint: st.green}, span{text: clean(k), near: true}))
 	}
 	if n, ok := v.downloads.bytes[c.Addr]; ok && n > 0 && !s.drift {
 		fmt.Fprintf(b, "%sdownloads %s\n", in, bytesText(n))
