@@ -108,7 +108,7 @@ func TestACloneIsAGuestOfItsOwn(t *testing.T) {
 		t.Error("the guest was restarted to cut its disk loose")
 	}
 	p.edit(edit("# more", `vm "copy" { clone = vm.web }`))
-	p.contains(p.vmplan(0, "plan"), "1 restart (vm.web)", "is off while vm.web.disk.root is copied to vm.copy.disk.root")
+	p.contains(p.vmplan(0, "plan"), "1 with a restart (vm.web)", "is off while vm.web.disk.root is copied to vm.copy.disk.root")
 	p.vmplan(0, "apply", "--auto-approve")
 	p.noted("vm.copy", "from-web")
 	p.note("vm.copy", "from-copy")

@@ -125,7 +125,7 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 		return err
 	}
 	defer s.Close()
-	if err := a.showPlan(ctx, s, p, applyFormat(o)); err != nil {
+	if err := a.showPlan(ctx, s, p, applyFormat(o), o.full); err != nil {
 		return err
 	}
 	if p.Refused() {

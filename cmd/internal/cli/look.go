@@ -39,14 +39,14 @@ func (a *App) listCommand() *cobra.Command {
 
 // showCommand shows objects, recorded and live.
 func (a *App) showCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, full bool
 	c := &cobra.Command{
 		Use:   "show [ADDR | PLANFILE]",
 		Short: "Show what is recorded and live, or what a saved plan holds",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 && isFile(args[0]) {
-				return a.showPlanFile(args[0], asJSON)
+				return a.showPlanFile(args[0], asJSON, full)
 			}
 			sel, err := parseAddrs("ADDR", args)
 			if err != nil {
@@ -60,16 +60,18 @@ func (a *App) showCommand() *cobra.Command {
 			return a.printer().Objects(objects, asJSON)
 		},
 	}
+	c.Flags().BoolVar(&full, "full", false, "of a plan: show each instance of a block, also those to which the same happens")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func (a *App) showPlanFile(path string, asJSON bool) error {
+func (a *App) showPlanFile(path string, asJSON, full bool) error {
 	p, err := loadPlan(path)
 	if err != nil {
 		return err
 	}
 	v := a.printer().Plan(p, nil, view.Downloads{})
+	v.Full = full
 	if asJSON {
 		return v.JSON()
 	}

@@ -29,6 +29,7 @@ type planOptions struct {
 	destroy bool
 	orphan  bool
 	restart bool
+	full    bool
 	limit   limitOptions
 }
 
@@ -37,6 +38,7 @@ func (o *planOptions) addTo(f *pflag.FlagSet) {
 	o.lock.addTo(f)
 	f.StringArrayVar(&o.targets, "target", nil, "plan only for `ADDR` and what it depends on (may be repeated)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave `ADDR` out, and what depends on it (may be repeated)")
+	f.BoolVar(&o.full, "full", false, "show each instance of a block, also those to which the same happens")
 }
 
 func (o *planOptions) parse() (opts planner.Options, err error) {

@@ -27,9 +27,12 @@ func (a *App) planCommand() *cobra.Command {
 		Use:   "plan [DIR]",
 		Short: "Show what apply would do",
 		Long: `Compares the files with the recorded state and with the hosts, and shows what apply would do: per object and field,
-with what it means for a running guest. Of new objects it shows what is not usual; --json shows all. Nothing is changed.`,
+with what it means for a running guest. Of new objects it shows what is not usual; --json shows all. Instances to which the same happens are shown once; --full shows each.
+Nothing is changed.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.runPlan(c.Context(), dirArg(args), o) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runPlan(c.Context(), dirArg(args), o, applyCommandLine(args, c.LocalFlags()))
+		},
 	}
 	f := c.Flags()
 	o.planOptions.addTo(f)
@@ -50,7 +53,7 @@ func dirArg(args []string) string {
 	return args[0]
 }
 
-func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) error {
+func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions, apply string) error {
 	if o.json {
 		o.format = "json"
 	}
@@ -60,7 +63,7 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 		return err
 	}
 	defer s.Close()
-	if err := a.showPlan(ctx, s, p, o.format); err != nil {
+	if err := a.showPlan(ctx, s, p, o.format, o.full); err != nil {
 		return err
 	}
 	if p.Refused() {
@@ -75,13 +78,16 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions) err
 		}
 		a.printer().Aside(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
 	}
+	if o.format == "text" && o.out == "" && !p.Empty() {
+		a.printer().Note("To carry this out: " + apply)
+	}
 	if o.detailedExitCode && !p.Empty() {
 		return exitError{ExitChanges}
 	}
 	return nil
 }
 
-func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string) error {
+func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string, full bool) error {
 	downloads, findings := s.downloads(ctx, p)
 	if !p.Options.Destroy {
 		findings = append(findings, s.newer(ctx, p, findings)...)
@@ -89,6 +95,7 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 	p.Findings = append(append(p.Findings, findings...), s.otherArch(p)...)
 	p.Locate(s.config.Sources.Locate)
 	v := a.printer().Plan(p, s.config.Sources, downloads)
+	v.Full = full
 	switch format {
 	case "text":
 		return v.Text()

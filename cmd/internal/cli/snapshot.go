@@ -254,7 +254,7 @@ func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make fun
 	if err != nil {
 		return err
 	}
-	if err := a.showPlan(ctx, s, p, "text"); err != nil || p.Empty() {
+	if err := a.showPlan(ctx, s, p, "text", true); err != nil || p.Empty() {
 		return err
 	}
 	if !o.autoApprove {
@@ -281,7 +281,7 @@ func (s *session) settle(ctx context.Context, addr resource.Addr) error {
 	if err != nil || p.Empty() {
 		return err
 	}
-	if err := s.app.showPlan(ctx, s, p, "text"); err != nil {
+	if err := s.app.showPlan(ctx, s, p, "text", true); err != nil {
 		return err
 	}
 	if p.Refused() {

@@ -139,11 +139,12 @@ func (g *group) add(c *planner.Change) {
 
 // counts is what the head and the foot of a plan say.
 type counts struct {
-	actions  map[planner.Action]int // blocks; those with a restart are not among the updates
-	impacts  map[drivers.Impact]int // of the updates without a restart
-	restarts []resource.Addr
-	lost     int // disks and volumes
-	download string
+	actions   map[planner.Action]int // blocks
+	impacts   map[drivers.Impact]int // of the updates without a restart
+	restarts  []resource.Addr
+	restarted int // how many of restarts are updates
+	lost      int // disks and volumes
+	download  string
 }
 
 func count(gs []*group, d Downloads) counts {
@@ -152,12 +153,13 @@ func count(gs []*group, d Downloads) counts {
 		c.lost += g.lost()
 		if g.restarts() {
 			c.restarts = append(c.restarts, g.addr)
-			if g.action == planner.ActionUpdate {
-				continue
-			}
 		}
 		c.actions[g.action]++
-		if g.action == planner.ActionUpdate {
+		switch {
+		case g.action != planner.ActionUpdate:
+		case g.restarts():
+			c.restarted++
+		default:
 			c.impacts[g.impact]++
 		}
 	}
@@ -185,10 +187,11 @@ var countedActions = []planner.Action{
 	planner.ActionRelease, planner.ActionForget, planner.ActionRestore, planner.ActionFlatten, planner.ActionStart, planner.ActionStop,
 }
 
-// String is "2 to create, 1 to change (1 live), 1 restart (vm.db), 0 disks lost, 1.2 GiB to download".
+// String is "2 to create, 0 disks lost, 1.2 GiB to download"; with changes "2 to create; 3 to change: 1 live, 2 with a restart
+// (vm.db, vm.web); 0 disks lost".
 func (c counts) String() string {
 	var parts []string
-	harmless := true
+	between, harmless := ", ", true
 	for _, a := range countedActions {
 		n := c.actions[a]
 		if n == 0 {
@@ -196,12 +199,12 @@ func (c counts) String() string {
 		}
 		text := fmt.Sprintf("%d to %s", n, wordOf(a))
 		if a == planner.ActionUpdate {
-			text += " (" + c.impactText() + ")"
+			text, between = text+": "+c.impactText(), "; "
 		}
 		parts = append(parts, text)
 		harmless = harmless && a == planner.ActionCreate
 	}
-	if n := len(c.restarts); n > 0 {
+	if n := len(c.restarts); n > c.restarted {
 		parts = append(parts, fmt.Sprintf("%s (%s)", plural(n, "restart"), nameSome(c.restarts)))
 		harmless = false
 	}
@@ -211,7 +214,7 @@ func (c counts) String() string {
 	if c.download != "" {
 		parts = append(parts, c.download+" to download")
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, between)
 }
 
 var pastTense = map[planner.Action]string{
@@ -224,7 +227,11 @@ var pastTense = map[planner.Action]string{
 func (c counts) past() string {
 	var parts []string
 	for _, a := range countedActions {
-		if n := c.actions[a]; n > 0 {
+		n := c.actions[a]
+		if a == planner.ActionUpdate {
+			n -= c.restarted
+		}
+		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, pastTense[a]))
 		}
 	}
@@ -234,8 +241,16 @@ func (c counts) past() string {
 	return strings.Join(parts, ", ")
 }
 
+// impactText is "1 live, 2 with a restart (vm.db, vm.web)".
 func (c counts) impactText() string {
 	var parts []string
+	if c.restarted > 0 {
+		text := fmt.Sprintf("%d with a restart", c.restarted)
+		if c.restarted == len(c.restarts) { // else they are named on their own
+			text += " (" + nameSome(c.restarts) + ")"
+		}
+		parts = append(parts, text)
+	}
 	for i := drivers.ImpactDestroy + 1; i > 0; i-- {
 		if n := c.impacts[i-1]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, impactText(i-1)))

@@ -229,7 +229,7 @@ func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
 			value = pad(value, col.value)
 		}
 		b.WriteString(flow(0, beside, "", append([]span{{text: value, whole: true}}, tail...)...))
-	case l.old == "" && len(col.in)+col.path+2 <= col.limit/2:
+	case l.old == "" && width(beside)+widestWord(l.new) <= col.limit:
 		hang := strings.Repeat(" ", width(beside))
 		b.WriteString(flow(col.limit, beside, hang, append([]span{{text: l.new}}, tail...)...))
 	default:
@@ -244,6 +244,14 @@ func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
 	if l.note != "" {
 		b.WriteString(flow(col.limit, col.under(), col.under()+" ", span{text: "(" + l.note + ")", paint: st.dim}))
 	}
+}
+
+func widestWord(text string) int {
+	widest := 0
+	for word := range strings.SplitSeq(text, " ") {
+		widest = max(widest, width(word))
+	}
+	return widest
 }
 
 // value is old and new in one line.

@@ -14,6 +14,9 @@ const markdownLimit = 60 << 10
 // markdownReserve is room for the line that says how many objects are left out.
 const markdownReserve = 80
 
+// markdownOpen is how many lines a detail has at most that is shown without unfolding it.
+const markdownOpen = 12
+
 // markdownPart is a piece of the document whose detail can be left out.
 type markdownPart struct {
 	head   string
@@ -85,15 +88,39 @@ func (p markdownPart) String() string {
 	for strings.Contains(p.detail, fence) {
 		fence += "`"
 	}
-	return fmt.Sprintf("%s\n%sdiff\n%s%s\n\n", p.head, fence, p.detail, fence)
+	block := fmt.Sprintf("%sdiff\n%s%s\n\n", fence, p.detail, fence)
+	if n := strings.Count(p.detail, "\n"); n > markdownOpen {
+		block = fmt.Sprintf("<details><summary>%s</summary>\n\n%s</details>\n\n", plural(n, "line"), block)
+	}
+	return p.head + "\n" + block
 }
 
 func (v *PlanView) markdownParts() []markdownPart {
 	head := "### Plan: " + escapeMarkdown(v.counts.String()) + "\n\n"
-	if v.plan.Empty() && len(v.groups) == 0 {
+	switch {
+	case v.plan.Refused():
+		head = "### Plan refused\n\n" + escapeMarkdown(v.refusal()) + "\n\n"
+	case v.plan.Empty() && len(v.groups) == 0:
 		head = "### Plan: no changes\n\n"
 	}
-	parts := []markdownPart{{head: head}}
+	parts := append([]markdownPart{{head: head}}, v.markdownFindings()...)
+	if v.plan.Refused() {
+		return parts
+	}
+	parts = append(parts, v.markdownDrift()...)
+	list := v.fold()
+	for i, g := range list {
+		title := ""
+		if s := g.section(); i == 0 || list[i-1].section() != s {
+			title = "#### " + sectionTitles[s] + "\n\n"
+		}
+		parts = append(parts, v.markdownGroup(title, g))
+	}
+	return parts
+}
+
+func (v *PlanView) markdownFindings() []markdownPart {
+	var parts []markdownPart
 	for _, f := range v.plan.Findings {
 		at := ""
 		if !f.Addr.IsZero() {
@@ -102,6 +129,12 @@ func (v *PlanView) markdownParts() []markdownPart {
 		name := map[planner.Severity]string{planner.SeverityError: "Error", planner.SeverityWarning: "Warning"}[f.Severity]
 		parts = append(parts, markdownPart{head: fmt.Sprintf("> **%s:** %s%s. %s\n\n", name, at, escapeMarkdown(f.Summary), escapeMarkdown(f.Detail))})
 	}
+	return parts
+}
+
+// markdownDrift is what is so already.
+func (v *PlanView) markdownDrift() []markdownPart {
+	var parts []markdownPart
 	for _, p := range []struct {
 		title   string
 		changes []planner.Change
@@ -116,18 +149,11 @@ func (v *PlanView) markdownParts() []markdownPart {
 		}
 		parts = append(parts, markdownPart{head: "#### " + p.title + "\n\n", detail: outdent(b.String())})
 	}
-	for i, g := range v.groups {
-		title := ""
-		if s := g.section(); i == 0 || v.groups[i-1].section() != s {
-			title = "#### " + sectionTitles[s] + "\n\n"
-		}
-		parts = append(parts, v.markdownGroup(title, g))
-	}
 	return parts
 }
 
 // markdownGroup is one line for the block and its losses, and the fields as a diff.
-func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
+func (v *PlanView) markdownGroup(title string, g folded) markdownPart {
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s- **%s** %s", title, wordOf(g.action), code(g.addr.String()))
 	if c := g.changes[0]; g.own {
@@ -153,6 +179,9 @@ func (v *PlanView) markdownGroup(title string, g *group) markdownPart {
 	}
 	if len(lost) > 0 {
 		fmt.Fprintf(&head, " — **loses %s**", escapeMarkdown(strings.Join(lost, ", ")))
+	}
+	if len(g.more) > 0 {
+		head.WriteString("\n  " + escapeMarkdown(g.moreText()))
 	}
 	return markdownPart{head: head.String() + "\n", detail: outdent(detail.String())}
 }
@@ -193,10 +222,15 @@ func escapeMarkdown(text string) string {
 	return b.String()
 }
 
-// code sets text as code; a backtick inside needs a longer fence.
+// code sets text as code: between more backticks than it has in a row.
 func code(text string) string {
-	if strings.Contains(text, "`") {
-		return "`` " + text + " ``"
+	text = strings.ReplaceAll(clean(text), "\n", " ")
+	fence := "`"
+	for strings.Contains(text, fence) {
+		fence += "`"
 	}
-	return "`" + text + "`"
+	if len(fence) > 1 {
+		text = " " + text + " "
+	}
+	return fence + text + fence
 }

@@ -19,6 +19,8 @@ type PlanView struct {
 	groups    []*group
 	counts    counts
 	hosts     bool // there are several: name them
+	// Full shows each instance of a block, also those to which the same happens as to others.
+	Full bool
 }
 
 // Plan prepares p for printing. src may be nil.
@@ -35,12 +37,16 @@ func (p *Printer) Plan(plan *planner.Plan, src Sources, d Downloads) *PlanView {
 }
 
 // Text prints the plan for people: drift first, then what will be done, the worst first. What it has to say beyond goes to
-// Err, as diagnostics.
+// Err, as diagnostics. Of a plan that is refused it prints the reasons alone: it is not a plan that could be carried out.
 func (v *PlanView) Text() error {
+	if v.plan.Refused() {
+		v.findings()
+		v.printer.Aside(v.refusal())
+		return nil
+	}
 	var b strings.Builder
 	v.writeDrift(&b)
 	switch empty := v.plan.Empty() && len(v.groups) == 0; {
-	case empty && v.plan.Refused(): // the findings say why
 	case empty && v.plan.Options.Destroy:
 		b.WriteString(v.printer.style.bold("Nothing to destroy.") + "\n")
 	case empty:
@@ -53,6 +59,17 @@ func (v *PlanView) Text() error {
 	}
 	v.findings()
 	return nil
+}
+
+// refusal says that there is no plan, and why.
+func (v *PlanView) refusal() string {
+	n := 0
+	for _, f := range v.plan.Findings {
+		if f.Severity == planner.SeverityError {
+			n++
+		}
+	}
+	return fmt.Sprintf("No plan: nothing can be done before %s corrected.", map[bool]string{true: "this error is", false: fmt.Sprintf("these %d errors are", n)}[n == 1])
 }
 
 func (v *PlanView) findings() {
@@ -68,7 +85,26 @@ func (v *PlanView) headline() string {
 	if text == "" {
 		text = plural(len(v.plan.Steps), "step") + " that change no object"
 	}
-	return v.printer.style.bold("Plan:") + " " + text
+	return flow(v.printer.Width, "", "  ", span{text: "Plan:", paint: v.printer.style.bold}, span{text: text, near: true})
+}
+
+// legend explains the symbols that the plan has.
+func (v *PlanView) legend() string {
+	used := map[string]bool{}
+	for i := range v.plan.Changes {
+		symbol, _ := v.symbol(&v.plan.Changes[i], changeStyle{})
+		used[strings.TrimSpace(symbol)] = true
+	}
+	var spans []span
+	for _, s := range [][2]string{
+		{"+", "create"}, {"~", "change"}, {"-/+", "delete and create anew"}, {"-", "delete"}, {">", "start or stop"},
+		{"<=", "take back"}, {"=>", "leave on the host"}, {"x", "only forget"},
+	} {
+		if used[s[0]] {
+			spans = append(spans, span{text: s[0] + " " + s[1], paint: v.printer.style.dim, whole: true})
+		}
+	}
+	return flow(v.printer.Width, "", "", spans...)
 }
 
 // The titles of what is so already.
@@ -82,7 +118,7 @@ func (v *PlanView) writeDrift(b *strings.Builder) {
 		if len(changes) == 0 {
 			return
 		}
-		b.WriteString(v.printer.style.bold(title+":") + "\n\n")
+		b.WriteString(flow(v.printer.Width, "", "", span{text: title + ":", paint: v.printer.style.bold}) + "\n")
 		for i := range changes {
 			v.writeChange(b, &changes[i], s)
 		}
@@ -93,19 +129,23 @@ func (v *PlanView) writeDrift(b *strings.Builder) {
 }
 
 func (v *PlanView) writeChanges(b *strings.Builder) {
-	b.WriteString(v.headline() + "\n")
+	b.WriteString(v.headline())
+	if len(v.groups) > 0 {
+		b.WriteString(v.legend())
+	}
 	titles := len(v.groups) > 0 && v.groups[0].section() != v.groups[len(v.groups)-1].section()
-	for i, g := range v.groups {
-		if s := g.section(); titles && (i == 0 || v.groups[i-1].section() != s) {
+	list := v.fold()
+	for i, g := range list {
+		if s := g.section(); titles && (i == 0 || list[i-1].section() != s) {
 			b.WriteString("\n" + v.printer.style.bold(sectionTitles[s]+":") + "\n")
 		}
 		b.WriteString("\n")
 		v.writeGroup(b, g)
 	}
-	b.WriteString("\n" + v.headline() + "\n")
+	b.WriteString("\n" + v.headline())
 }
 
-func (v *PlanView) writeGroup(b *strings.Builder, g *group) {
+func (v *PlanView) writeGroup(b *strings.Builder, g folded) {
 	if !g.own {
 		fmt.Fprintf(b, "      %s\n", v.printer.style.bold(clean(g.addr.String())))
 	}
@@ -115,6 +155,9 @@ func (v *PlanView) writeGroup(b *strings.Builder, g *group) {
 			s.indent = "    "
 		}
 		v.writeChange(b, c, s)
+	}
+	if len(g.more) > 0 {
+		b.WriteString(flow(v.printer.Width, "      ", "        ", span{text: clean(g.moreText())}))
 	}
 }
 

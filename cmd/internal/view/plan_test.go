@@ -3,8 +3,11 @@ package view
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mattn/go-runewidth"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
@@ -76,7 +79,9 @@ func TestALongPlanAsMarkdownKeepsWhatMatters(t *testing.T) {
 		p.Changes = append(p.Changes, c)
 	}
 	s := newScreen(Streams{})
-	if err := s.Plan(p, nil, Downloads{}).Markdown(); err != nil {
+	v := s.Plan(p, nil, Downloads{})
+	v.Full = true
+	if err := v.Markdown(); err != nil {
 		t.Fatal(err)
 	}
 	got := s.out.String()
@@ -92,12 +97,142 @@ func TestALongPlanAsMarkdownKeepsWhatMatters(t *testing.T) {
 		p.Changes = append(p.Changes, planner.Change{Addr: addr(fmt.Sprintf("vm.crowd[%d]", i)), Kind: "vm", Action: planner.ActionCreate})
 	}
 	s = newScreen(Streams{})
-	if err := s.Plan(p, nil, Downloads{}).Markdown(); err != nil {
+	v = s.Plan(p, nil, Downloads{})
+	v.Full = true
+	if err := v.Markdown(); err != nil {
 		t.Fatal(err)
 	}
 	got = s.out.String()
 	if len(got) > markdownLimit || !strings.Contains(got, "more objects: see") || !strings.Contains(got, "disk root (20 GiB)") {
 		t.Errorf("%d bytes, end %q", len(got), got[max(0, len(got)-100):])
+	}
+}
+
+// On a terminal of any width the plan says every word that it says without one, whole, and no line that could be broken is wider.
+func TestAPlanFitsEveryTerminal(t *testing.T) {
+	p := bigPlan()
+	long := strings.Repeat("0123456789", 9)
+	p.Changes = append(p.Changes, planner.Change{
+		Addr: addr(`vm.wide["a b"]`), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactRestart, Power: "restart",
+		Cause: "a cause that takes up more room than there is in one line of a narrow terminal", Fields: []planner.FieldChange{
+			{Path: "title", Old: val(`"the old title, of a few words"`), New: val(`"the new title, of a few more words than the old one had"`), Impact: drivers.ImpactLive, Note: "a note that is so long that it has to be broken as well"},
+			{Path: "description", Old: val(`"` + long + `"`), New: val(`"` + long + `1"`), Impact: drivers.ImpactLive},
+			{Path: "disk.data.volume", New: val("volume.data"), Impact: drivers.ImpactRestart},
+			{Path: "disk.data.bus", New: val(`"scsi"`), Impact: drivers.ImpactRestart},
+			{Path: "disk.data.cache", New: val(`"writethrough"`), Impact: drivers.ImpactRestart},
+		},
+	})
+	words := func(width int) []string {
+		s := newScreen(Streams{Width: width})
+		src := parse(t, "main.hcl", mainHCL)
+		if err := s.Plan(src.located(p), src, bigDownloads()).Text(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(s.out.String(), "\n") {
+			if bare := strings.TrimLeft(line, " →"); width > 0 && runewidth.StringWidth(line) > width && strings.Contains(bare, " ") && !strings.Contains(line, "[") {
+				t.Errorf("on %d columns there is the line %q", width, line)
+			}
+		}
+		if width == 60 || width == 80 {
+			golden(t, fmt.Sprintf("plan-%d.txt", width), s.out.String())
+		}
+		out := strings.Fields(s.out.String())
+		slices.Sort(out)
+		return out
+	}
+	want := words(0)
+	for width := 60; width <= 200; width += 5 {
+		if got := words(width); !slices.Equal(got, want) {
+			t.Errorf("on %d columns the words are\n%q\nand not\n%q", width, got, want)
+		}
+	}
+}
+
+// The same change of many instances is shown once, and names all of them; what differs in anything is shown on its own.
+func TestInstancesWithTheSameChangeAreFolded(t *testing.T) {
+	fleet := func(n int, action planner.Action, loses string) (p planner.Plan) {
+		p.Steps = make([]planner.Step, n)
+		for i := range n {
+			a := addr(fmt.Sprintf("vm.fleet[%d]", i))
+			c := planner.Change{Addr: a, Kind: "vm", Name: fmt.Sprintf("fleet-%d", i), Action: action, Impact: drivers.ImpactLive, Cause: "changed in the files", Fields: []planner.FieldChange{
+				{Path: "memory", Old: val("1 GiB"), New: val("2 GiB"), Impact: drivers.ImpactLive},
+				{Path: "nic.lan.mac", New: resource.ValueOf(resource.DefaultMAC("", a, "lan", 0)), Impact: drivers.ImpactLive},
+			}}
+			if loses != "" {
+				c.Loses = []string{loses}
+			}
+			if i == 2 {
+				c.Fields[0].New = val("3 GiB")
+			}
+			p.Changes = append(p.Changes, c)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		plan planner.Plan
+		full bool
+		want []string
+		not  string
+	}{
+		{plan: fleet(30, planner.ActionUpdate, ""), want: []string{"vm.fleet[0]  change", "and 28 more, in the same way: vm.fleet[1], ", " and 18 others (--full shows each)", "2 GiB", "3 GiB"}, not: "vm.fleet[29]"},
+		{plan: fleet(30, planner.ActionUpdate, ""), full: true, want: []string{"vm.fleet[29]  change"}, not: "in the same way"},
+		{plan: fleet(30, planner.ActionReplace, "disk root (1 GiB)"), want: []string{"and 28 more, in the same way: ", "vm.fleet[29]"}, not: "others"},
+		{plan: fleet(3, planner.ActionUpdate, ""), want: []string{"vm.fleet[0]  change", "vm.fleet[1]  change", "vm.fleet[2]  change"}, not: "in the same way"},
+	} {
+		s := newScreen(Streams{})
+		v := s.Plan(&c.plan, nil, Downloads{})
+		v.Full = c.full
+		if err := v.Text(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(s.out.String(), want) {
+				t.Errorf("%q is missing in\n%s", want, &s.out)
+			}
+		}
+		if strings.Contains(s.out.String(), c.not) {
+			t.Errorf("%q is in\n%s", c.not, &s.out)
+		}
+	}
+}
+
+// What is refused is no plan: only why is printed, and nothing that looks as if it could be applied.
+func TestARefusedPlanIsNotShownAsAPlan(t *testing.T) {
+	p := bigPlan()
+	p.Findings = append(p.Findings, planner.Finding{Severity: planner.SeverityError, Addr: addr("volume.cache"), Summary: "Refused", Detail: "lifecycle.prevent_destroy is set."})
+	s := newScreen(Streams{})
+	if err := s.Plan(p, nil, bigDownloads()).Text(); err != nil {
+		t.Fatal(err)
+	}
+	if s.out.Len() > 0 || !strings.Contains(s.err.String(), "lifecycle.prevent_destroy") || !strings.Contains(s.err.String(), "No plan") {
+		t.Errorf("out %q, err %q", &s.out, &s.err)
+	}
+	if err := s.Plan(p, nil, bigDownloads()).Markdown(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.out.String(); !strings.HasPrefix(got, "### Plan refused") || strings.Contains(got, "to create") || strings.Contains(got, "no changes") {
+		t.Errorf("as Markdown:\n%s", got)
+	}
+	empty := &planner.Plan{Findings: p.Findings}
+	s = newScreen(Streams{})
+	if err := s.Plan(empty, nil, Downloads{}).Markdown(); err != nil || strings.Contains(s.out.String(), "no changes") {
+		t.Errorf("%v, as Markdown:\n%s", err, &s.out)
+	}
+}
+
+// A name with backticks ends no code span.
+func TestCodeSpansHoldBackticks(t *testing.T) {
+	for text, want := range map[string]string{
+		"a":         "`a`",
+		"a`b":       "`` a`b ``",
+		"``<b>":     "``` ``<b> ```",
+		"a\n# b":    "`a # b`",
+		"`":         "`` ` ``",
+		"\x1b[31mx": "`\\u001b[31mx`",
+	} {
+		if got := code(text); got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
 	}
 }
 
@@ -110,12 +245,12 @@ func TestCounts(t *testing.T) {
 		"1 to create": {changes: []planner.Change{create, {Addr: addr("vm.web.disk.root"), Action: planner.ActionCreate}}},
 		"1 to create, at least 1.5 GiB to download": {[]planner.Change{create}, Downloads{total: 3 << 29, unknown: 1}},
 		"1 to create, an unknown size to download":  {[]planner.Change{create}, Downloads{unknown: 1}},
-		"1 to change (1 at next boot), 0 disks lost": {changes: []planner.Change{
+		"1 to change: 1 at next boot; 0 disks lost": {changes: []planner.Change{
 			{Addr: addr("vm.web"), Action: planner.ActionUpdate, Impact: drivers.ImpactNextBoot},
 			{Addr: addr("vm.web.seed"), Kind: "seed", Action: planner.ActionReplace, Impact: drivers.ImpactReplace},
 		}},
-		"1 to change (1 live), 0 disks lost": {changes: []planner.Change{{Addr: addr("vm.web.disk.data"), Action: planner.ActionCreate}}},
-		"5 restarts (vm.m[0], vm.m[1], vm.m[2], 2 more), 0 disks lost": {changes: func() (cs []planner.Change) {
+		"1 to change: 1 live; 0 disks lost": {changes: []planner.Change{{Addr: addr("vm.web.disk.data"), Action: planner.ActionCreate}}},
+		"5 to change: 5 with a restart (vm.m[0], vm.m[1], vm.m[2], 2 more); 0 disks lost": {changes: func() (cs []planner.Change) {
 			for i := range 5 {
 				cs = append(cs, planner.Change{Addr: addr(fmt.Sprintf("vm.m[%d]", i)), Action: planner.ActionUpdate, Impact: drivers.ImpactRestart, Power: "restart"})
 			}

@@ -200,7 +200,7 @@ func bigPlan() *planner.Plan {
 		}},
 		Findings: []planner.Finding{
 			{Severity: planner.SeverityWarning, Addr: addr("vm.db"), Path: "memory", Summary: "Little memory left", Detail: "The host has 3 GiB free. Give vm.db less, or stop another vm."},
-			{Severity: planner.SeverityError, Addr: addr("volume.cache"), Summary: "Refused", Detail: "lifecycle.prevent_destroy is set."},
+			{Severity: planner.SeverityWarning, Addr: addr("volume.cache"), Summary: "Old `bits`", Detail: "They are from 2019."},
 		},
 	}
 }
