@@ -27,7 +27,7 @@ func applyCommandLine(args []string, flags *pflag.FlagSet) string {
 			case f.Value.Type() == "bool" && v == "true":
 				words = append(words, "--"+f.Name)
 			default:
-				words = append(words, "--"+f.Name+"="+shellQuote(v))
+				words = append(words, "--"+f.Name, shellQuote(v))
 			}
 		}
 	})

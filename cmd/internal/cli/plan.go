@@ -31,7 +31,7 @@ with what it means for a running guest. Of new objects it shows what is not usua
 Nothing is changed.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runPlan(c.Context(), dirArg(args), o, applyCommandLine(args, c.LocalFlags()))
+			return a.runPlan(c.Context(), dirArg(args), o, applyCommandLine(args, c.Flags()))
 		},
 	}
 	f := c.Flags()

@@ -88,7 +88,7 @@ func (v *PlanView) headline() string {
 	return flow(v.printer.Width, "", "  ", span{text: "Plan:", paint: v.printer.style.bold}, span{text: text, near: true})
 }
 
-// legend explains the symbols that the plan has.
+// legend explains the symbols that the plan has; one alone needs no words but those beside it.
 func (v *PlanView) legend() string {
 	used := map[string]bool{}
 	for i := range v.plan.Changes {
@@ -103,6 +103,9 @@ func (v *PlanView) legend() string {
 		if used[s[0]] {
 			spans = append(spans, span{text: s[0] + " " + s[1], paint: v.printer.style.dim, whole: true})
 		}
+	}
+	if len(spans) < 2 {
+		return ""
 	}
 	return flow(v.printer.Width, "", "", spans...)
 }
@@ -130,9 +133,7 @@ func (v *PlanView) writeDrift(b *strings.Builder) {
 
 func (v *PlanView) writeChanges(b *strings.Builder) {
 	b.WriteString(v.headline())
-	if len(v.groups) > 0 {
-		b.WriteString(v.legend())
-	}
+	b.WriteString(v.legend())
 	titles := len(v.groups) > 0 && v.groups[0].section() != v.groups[len(v.groups)-1].section()
 	list := v.fold()
 	for i, g := range list {
