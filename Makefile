@@ -8,7 +8,7 @@ GOTESTSUM := $(GO) run gotest.tools/gotestsum@v1.13.0 --format standard-quiet
 GOLANGCI  := bin/golangci-lint-v2.11.0
 export GOFLAGS
 
-.PHONY: build setup test demo bench lint fmt docs fuzz clean
+.PHONY: build setup test soak demo bench lint fmt docs fuzz clean
 
 build: ## bin/vmplan
 	$(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X main.version=$(VERSION:v%=%))' -o bin/vmplan ./cmd/vmplan
@@ -21,6 +21,10 @@ test: ## everything, real guests included, with what it takes installed; what wa
 	sh .ci/check
 	@# Two packages at a time, and two stories of a package: few guests boot at once, which is what two cores can take.
 	$(GOTESTSUM) -- -p 2 -parallel 2 -timeout 60m ./...
+
+soak: ## what takes long: random tests five times as often, and the slowest guests
+	sh .ci/setup test
+	VMPLAN_TEST_FACTOR=5 GOFLAGS='-buildvcs=false -tags=$(TAGS),soak' $(GOTESTSUM) -- -p 1 -parallel 2 -timeout 180m ./...
 
 demo: setup build ## plan, apply, log in, plan again and destroy, on a real guest
 	sh .ci/demo

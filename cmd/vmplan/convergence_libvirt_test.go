@@ -31,7 +31,7 @@ func TestConvergesOnLibvirtsTestHost(t *testing.T) {
 			can:  abilities{uri: uri, poolPath: filepath.Join(host.Dir, "pools"), running: 4, memory: []int{512, 1024, 2048}},
 			open: func(string) (ground, error) { return g, nil },
 		}
-	}, 250, 1, false)
+	}, times(100), 1, false)
 }
 
 // TestConvergesOnQEMU does as much with QEMU, where some of the vms run.
@@ -48,7 +48,7 @@ func TestConvergesOnQEMU(t *testing.T) {
 			},
 			open: func(string) (ground, error) { return g, nil },
 		}
-	}, 60, 1, false)
+	}, times(30), 1, false)
 }
 
 // virshGround is what virsh tells of a host.

@@ -20,14 +20,10 @@ import (
 	"vmplan.dev/vmplan/drivers/sim"
 )
 
-// TestConvergesOnASimulatedHost: random projects, edited in their files and behind vmplan's back, 10,000 times.
+// TestConvergesOnASimulatedHost: random projects, edited in their files and behind vmplan's back, 2,000 times or, in make soak, 10,000.
 func TestConvergesOnASimulatedHost(t *testing.T) {
 	t.Parallel()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // each of thousands of runs leaves its garbage
-	edits := 10_000
-	if testing.Short() {
-		edits = 1_000
-	}
 	tell(t, func(seed uint64) *story {
 		return &story{
 			seed: seed, rounds: roundsOf(20), most: 8,
@@ -37,7 +33,15 @@ func TestConvergesOnASimulatedHost(t *testing.T) {
 				return simGround{host}, host.Edit(func(d *sim.Data) { d.Pools[theirPool] = &sim.Pool{} })
 			},
 		}
-	}, edits, 2, true)
+	}, times(2_000), 2, true)
+}
+
+// times is how often a test tries what it tries with chance: n, or VMPLAN_TEST_FACTOR times as often, as make soak has it.
+func times(n int) int {
+	if factor, err := strconv.Atoi(os.Getenv("VMPLAN_TEST_FACTOR")); err == nil {
+		return n * factor
+	}
+	return n
 }
 
 func roundsOf(n int) []uint64 {

@@ -1,4 +1,4 @@
-//go:build linux && !nolibvirt
+//go:build linux && !nolibvirt && soak
 
 package main
 

@@ -113,8 +113,8 @@ type killer struct {
 // The phases of one life of the project.
 var killPhases = []string{"apply", "update", "destroy"}
 
-// TestKilledAtAnyMomentTheNextApplyConverges: vmplan is killed 200 times while it makes a project, changes it and takes it
-// away, and libvirtd 20 times; each time the next run ends where an undisturbed one does.
+// TestKilledAtAnyMomentTheNextApplyConverges: vmplan is killed while it makes a project, changes it and takes it
+// away, 40 times or, in make soak, 200; and libvirtd 4 or 20 times. Each time the next run ends where an undisturbed one does.
 func TestKilledAtAnyMomentTheNextApplyConverges(t *testing.T) {
 	t.Parallel()
 	seed := seedOf(t)
@@ -135,11 +135,11 @@ func TestKilledAtAnyMomentTheNextApplyConverges(t *testing.T) {
 		k.converge(phase)
 		k.takes[phase], k.want[phase] = time.Since(start), k.listing()
 	}
-	start := time.Now()
-	for k.killed < 200 {
+	start, kills := time.Now(), times(40)
+	for k.killed < kills {
 		for _, phase := range killPhases {
 			k.write(phase)
-			for again := true; again && k.killed < 200; again = k.r.IntN(4) > 0 {
+			for again := true; again && k.killed < kills; again = k.r.IntN(4) > 0 {
 				k.kill(phase)
 			}
 			k.mustConverge(phase)
@@ -154,7 +154,7 @@ func TestKilledAtAnyMomentTheNextApplyConverges(t *testing.T) {
 		k.want[phase], k.takes[phase] = k.listing(), k.takes["destroy"]
 	}
 	start = time.Now()
-	for k.daemons < 20 {
+	for k.daemons < times(4) {
 		for _, phase := range []string{"still", "bare"} {
 			k.write(phase)
 			k.killDaemon(phase)
