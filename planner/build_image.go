@@ -12,7 +12,7 @@ import (
 
 // buildsImage gives the image that is made of another disk by this plan, or nil.
 func (o *object) buildsImage() *resource.Image {
-	img, ok := o.desired.(*resource.Image)
+	img, ok := o.planned.(*resource.Image)
 	if !ok || img.From.IsZero() || o.action != ActionCreate && o.action != ActionReplace {
 		return nil
 	}

@@ -48,6 +48,9 @@ func (p *planner) collect() error {
 	for _, o := range p.sorted {
 		p.identify(o)
 	}
+	for _, o := range p.sorted {
+		p.findUnrecorded(o)
+	}
 	return nil
 }
 

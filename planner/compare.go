@@ -19,7 +19,7 @@ func (p *planner) compare(o *object) {
 	}
 	name := p.postponeRename(o)
 	live := o.liveResource()
-	o.before, o.after = resource.Overlay(o.desired, o.recorded, live)
+	o.before, o.after = resource.Overlay(o.planned, o.recorded, live)
 	for _, path := range ignored {
 		resource.Keep(o.after, o.before, path)
 	}
@@ -57,14 +57,14 @@ func (p *planner) compare(o *object) {
 // compareReplaced does as much for an object that is replaced anyway: so that the plan can say what differs.
 func (p *planner) compareReplaced(o *object) {
 	o.toRecord = p.recordOf(o, nil)
-	o.before, o.after = resource.Overlay(o.desired, o.recorded, o.liveResource())
+	o.before, o.after = resource.Overlay(o.planned, o.recorded, o.liveResource())
 	o.changes = hostChanges(resource.Diff(o.before, o.after))
 	o.impact = drivers.ImpactReplace
 	for _, c := range o.changes {
 		o.fields = append(o.fields, fieldChanges(c, drivers.ImpactReplace, "")...)
 	}
 	o.compareRecord()
-	if img, ok := o.desired.(*resource.Image); ok && !img.From.IsZero() {
+	if img, ok := o.planned.(*resource.Image); ok && !img.From.IsZero() {
 		for i, f := range o.fields {
 			if causeOf(f.Path) != "" { // other bits, although no host has a place for these fields
 				o.fields[i].Impact = drivers.ImpactReplace
@@ -126,7 +126,7 @@ func (p *planner) compareActive(o *object) {
 // recordOf is what will be recorded of the object: what is desired, with ignored fields as they were and what only doing
 // could tell carried over.
 func (p *planner) recordOf(o *object, ignored []string) resource.Resource {
-	if img, ok := o.desired.(*resource.Image); ok && o.recorded != nil && o.location == o.destination {
+	if img, ok := o.planned.(*resource.Image); ok && o.recorded != nil && o.location == o.destination {
 		was := o.recorded.(*resource.Image)
 		img = resource.Clone(img)
 		if img.Digest == "" {
@@ -135,12 +135,12 @@ func (p *planner) recordOf(o *object, ignored []string) resource.Resource {
 		if was.Pin != nil {
 			img.Pin = was.Pin
 		}
-		o.desired = img
+		o.planned = img
 	}
 	if len(ignored) == 0 || o.recorded == nil {
-		return o.desired
+		return o.planned
 	}
-	out := resource.Clone(o.desired)
+	out := resource.Clone(o.planned)
 	for _, path := range ignored {
 		resource.Keep(out, o.recorded, path)
 	}
@@ -188,7 +188,7 @@ func hostChanges(list []resource.Change) []resource.Change {
 }
 
 func ignoredPaths(o *object) []string {
-	if l := o.desired.Base().Lifecycle; l != nil {
+	if l := o.planned.Base().Lifecycle; l != nil {
 		return l.IgnoreChanges
 	}
 	return nil
@@ -196,7 +196,7 @@ func ignoredPaths(o *object) []string {
 
 // liveResource is the live object, in the type of the desired one. Bits in a pool have no name but their file.
 func (o *object) liveResource() resource.Resource {
-	model := o.desired
+	model := o.planned
 	if model == nil {
 		model = o.recorded
 	}

@@ -14,7 +14,7 @@ func (p *planner) compareGuest(o *object, ignored []string) {
 	if !o.isOn() || o.live.Running == nil || o.impact == drivers.ImpactReplace || len(resource.Diff(o.live.Running, o.live.Resource)) == 0 {
 		return
 	}
-	before, after := resource.Overlay(o.desired, o.recorded, o.live.Running)
+	before, after := resource.Overlay(o.planned, o.recorded, o.live.Running)
 	for _, path := range ignored {
 		resource.Keep(after, before, path)
 	}
@@ -53,7 +53,7 @@ func (o *object) guestHas() func(path string) bool {
 	if !o.isOn() || o.live.Running == nil {
 		return func(string) bool { return false }
 	}
-	lacks := resource.Diff(resource.Overlay(o.desired, o.recorded, o.live.Running))
+	lacks := resource.Diff(resource.Overlay(o.planned, o.recorded, o.live.Running))
 	return func(path string) bool {
 		return !slices.ContainsFunc(lacks, func(c resource.Change) bool {
 			return c.Path == path || strings.HasPrefix(c.Path, path+".") || strings.HasPrefix(path, c.Path+".")
@@ -71,7 +71,7 @@ func (p *planner) disksUntilStop(o *object) []FieldChange {
 	var out []FieldChange
 	for i := range running.Disks {
 		d := &running.Disks[i]
-		if defined.Disk(d.Label) != nil || o.desired.(*resource.VM).Disk(d.Label) != nil {
+		if defined.Disk(d.Label) != nil || o.planned.(*resource.VM).Disk(d.Label) != nil {
 			continue
 		}
 		if vol := p.byLocation[location{o.location.host, volumeKey(d.Source)}]; vol != nil && vol.record != nil {
@@ -83,7 +83,7 @@ func (p *planner) disksUntilStop(o *object) []FieldChange {
 
 // applyUpdatePolicy is what the vm's update makes of an impact.
 func (p *planner) applyUpdatePolicy(o *object, path string, i drivers.FieldImpact) drivers.FieldImpact {
-	vm, ok := o.desired.(*resource.VM)
+	vm, ok := o.planned.(*resource.VM)
 	if !ok || !o.isOn() {
 		return i
 	}
@@ -98,7 +98,7 @@ func (p *planner) applyUpdatePolicy(o *object, path string, i drivers.FieldImpac
 
 // stagesChanges tells whether the plan must not restart the vm for changes of its own.
 func (p *planner) stagesChanges(o *object) bool {
-	vm, ok := o.desired.(*resource.VM)
+	vm, ok := o.planned.(*resource.VM)
 	return ok && vm.Update == updateStage && !p.in.RestartPending && !isFalse(vm.Running)
 }
 
@@ -108,11 +108,10 @@ func (p *planner) postponeRename(o *object) []FieldChange {
 	if !o.renamed() || !o.isOn() || !p.stagesChanges(o) {
 		return nil
 	}
-	has, wanted := o.live.Resource.Base().Name, o.desired.Base().Name
-	o.desiredAfterRename = o.desired
-	o.desired = resource.Clone(o.desired)
-	o.desired.Base().Name = has
-	o.destination = o.location
+	has, wanted := o.live.Resource.Base().Name, o.planned.Base().Name
+	o.planned = resource.Clone(o.planned)
+	o.planned.Base().Name = has
+	o.renameWaits = true
 	return []FieldChange{fieldChange("name", has, wanted, drivers.ImpactNextBoot, `update = "stage": waits until the guest is off`)}
 }
 

@@ -35,7 +35,7 @@ func (o *object) copiesFrom() (l copySource, ok bool) {
 	if o.action != ActionCreate && o.action != ActionReplace {
 		return copySource{}, false
 	}
-	switch want := o.desired.(type) {
+	switch want := o.planned.(type) {
 	case *resource.Volume:
 		return copySource{
 			key: volumeKey(cmp.Or(want.Backing, want.CopyOf)), what: want.Clone.String(), path: "clone",
@@ -88,7 +88,7 @@ func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 
 // writesTo tells whether the vm, as it is wanted or as it is, has the disk and may write to it.
 func (o *object) writesTo(host, key string) bool {
-	return o.desired != nil && o.destination.host == host && writes(o.desired, key) ||
+	return o.desired != nil && o.destination.host == host && writes(o.planned, key) ||
 		o.live != nil && o.location.host == host && (writes(o.live.Resource, key) || writes(o.live.Running, key))
 }
 
@@ -135,7 +135,7 @@ func (p *planner) emitSecondDowntime(o *object) {
 	if o.secondDowntimeFor == nil {
 		return
 	}
-	record, vm := o.desired, o.desired.(*resource.VM)
+	record, vm := o.planned, o.planned.(*resource.VM)
 	if o.action == ActionUpdate {
 		record, vm = o.toRecord, o.after.(*resource.VM)
 	}

@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
 )
 
 // decide chooses what happens to the object, as far as that depends on the object alone.
 func (p *planner) decide(o *object) {
+	o.planned = o.desired
 	if !o.selected || o.action != ActionNone {
 		return
 	}
@@ -26,27 +26,33 @@ func (p *planner) decide(o *object) {
 	default:
 		p.decideRecorded(o)
 	}
-	if o.action == ActionUpdate {
+	switch o.action {
+	case ActionUpdate:
 		p.compare(o)
+	case ActionDelete, ActionRelease:
+		o.before = o.asRecorded()
 	}
 }
 
 func (p *planner) decideUnmanaged(o *object) {
-	o.live = p.liveAt(o.destination)
-	if o.live == nil {
+	if p.liveAt(o.destination) == nil {
 		p.refuseAt(o, "managed", "there is no such object on the host", fmt.Sprintf(
 			"%s is written with managed = false, so it must exist already, but host %q has no %s called %q. Create it there, or remove managed = false.",
-			o.addr, o.destination.host, o.kind, nameOf(o.desired)))
+			o.addr, o.destination.host, o.kind, nameOf(o.planned)))
 		return
 	}
-	if o.record != nil {
-		o.action, o.cause = ActionRelease, "managed = false in the files"
+	if o.record == nil {
+		return
+	}
+	o.action, o.cause = ActionRelease, "managed = false in the files"
+	if o.live == nil { // it is recorded elsewhere, and not there
+		o.action = ActionForget
 	}
 }
 
 func (p *planner) decideNew(o *object) {
 	live := p.liveAt(o.destination)
-	pool, _ := o.desired.(*resource.Pool)
+	pool, _ := o.planned.(*resource.Pool)
 	imported, isImport := p.imports[o.addr]
 	switch {
 	case isImport && (live == nil || p.byLocation[o.destination] == o):
@@ -58,21 +64,19 @@ func (p *planner) decideNew(o *object) {
 	case p.byLocation[o.destination] != o:
 		o.action, o.cause = ActionCreate, fmt.Sprintf("takes the place of %s", p.byLocation[o.destination].addr)
 	case p.isOurs(o, live):
-		o.adoptLive(live, "bears this project's mark, but was not recorded")
-	case p.attachedToAdopted(o):
-		o.adoptLive(live, fmt.Sprintf("attached to %s", o.addr.Owner()))
+		o.adoptLive("bears this project's mark, but was not recorded")
+	case p.attachedToOwner(o) && p.objects[o.addr.Owner()].adopt:
+		o.adoptLive(fmt.Sprintf("attached to %s", o.addr.Owner()))
 		o.replaceForbidden = p.objects[o.addr.Owner()].replaceForbidden
-	case pool != nil && pool.Implicit:
-		o.live = live
+	case pool != nil && pool.Implicit: // it is used as it is
 	default:
 		p.refuseStranger(o, live)
 	}
 }
 
-// adoptLive adopts what is live at the object's goal.
-func (o *object) adoptLive(live *drivers.Object, cause string) {
+// adoptLive takes over, or takes back, what is live.
+func (o *object) adoptLive(cause string) {
 	o.action, o.adopt, o.cause = ActionUpdate, true, cause
-	o.live, o.location = live, o.destination
 }
 
 func (p *planner) decideRecorded(o *object) {
@@ -89,13 +93,14 @@ func (p *planner) decideRecorded(o *object) {
 		lost = "was released, and is gone from the host since"
 	}
 	switch {
-	case p.decideRestorePredecessor(o):
+	case o.restoredFrom != nil:
+		o.adoptLive("the former one is wanted again")
 	case o.live == nil:
 		if o.action, o.cause = ActionCreate, lost; o.record.Status == state.StatusReady {
 			p.drift(o, Change{Action: ActionDelete, Cause: lost})
 		}
 	case p.isForeign(o, o.live):
-		if pool, ok := o.desired.(*resource.Pool); ok && pool.Implicit && o.record.Status == state.StatusCreating {
+		if pool, ok := o.planned.(*resource.Pool); ok && pool.Implicit && o.record.Status == state.StatusCreating {
 			o.action, o.cause = ActionForget, "the host's own pool is used"
 			return
 		}
@@ -111,7 +116,7 @@ func (p *planner) decideRecorded(o *object) {
 	case o.location != o.destination && o.kind != resource.KindVM: // a vm can be renamed, if its host can do that
 		o.action, o.cause = ActionReplace, p.whyMoved(o)
 	case o.record.Status == state.StatusReleased:
-		o.adoptLive(o.live, "was released, and is wanted again")
+		o.adoptLive("was released, and is wanted again")
 	default:
 		o.action = ActionUpdate
 		if m := o.live.Mark; m != nil && (m.Released || m.Addr != o.addr && o.movedFrom.IsZero()) {
@@ -135,7 +140,7 @@ func (p *planner) poolIsUndefined(o *object) bool {
 }
 
 func (p *planner) whyMoved(o *object) string {
-	switch want := o.desired.(type) {
+	switch want := o.planned.(type) {
 	case *resource.Image:
 		return whyRebuilt(o.recorded.(*resource.Image), want)
 	case *resource.Seed:

@@ -11,9 +11,9 @@ import (
 // powerDecision is what a plan does to a vm's power.
 type powerDecision struct {
 	stop, start, wait bool
-	powerUnrecorded   bool          // its power is as it should be, but the record says otherwise
-	restartReason     string        // why the guest must be off for a while, when its own changes do not ask for it
-	pending           []FieldChange // what the guest takes up when it next starts
+	powerUnrecorded   bool         // its power is as it should be, but the record says otherwise
+	restartCause      string       // why the guest is restarted, when its own changes do not ask for it
+	ruleChange        *FieldChange // the files say otherwise of the power than they did, and it already is as they say
 	powerCause        string
 }
 
@@ -26,18 +26,18 @@ func (p *planner) decidePower(o *object) {
 	case ActionDelete:
 		o.stop = o.isOn()
 	case ActionCreate:
-		running := o.desired.(*resource.VM).Running
+		running := o.planned.(*resource.VM).Running
 		keptOff := running == nil && o.recordedPower() == state.PowerOff &&
 			(o.record.Status == state.StatusDeleting || o.record.Status == state.StatusCreating)
 		o.start = !isFalse(running) && !keptOff
 	case ActionReplace:
 		o.stop = o.isOn()
-		running := o.desired.(*resource.VM).Running
+		running := o.planned.(*resource.VM).Running
 		o.start = running != nil && *running || running == nil && (o.isOn() || o.recordedPower() == state.PowerStarting)
 	case ActionUpdate:
 		p.decideKeptPower(o)
 	}
-	if vm, ok := o.desired.(*resource.VM); ok && vm.Ready != nil {
+	if vm, ok := o.planned.(*resource.VM); ok && vm.Ready != nil {
 		unready := o.action == ActionUpdate && o.isOn() && !o.stop && o.recordedPower() == state.PowerStarting
 		o.wait = o.start || unready
 		if unready {
@@ -48,10 +48,11 @@ func (p *planner) decidePower(o *object) {
 
 func (p *planner) decideKeptPower(o *object) {
 	running := o.powerRule()
-	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.restartReason == "" {
-		o.restartReason = "takes up its pending changes"
+	o.restartCause = o.restartReason
+	if (len(o.pending) > 0 || o.impact == drivers.ImpactNextBoot) && p.in.RestartPending && o.restartCause == "" {
+		o.restartCause = "takes up its pending changes"
 	}
-	restart := o.isOn() && (o.impact == drivers.ImpactRestart || o.restartReason != "")
+	restart := o.isOn() && (o.impact == drivers.ImpactRestart || o.restartCause != "")
 	o.stop = o.isOn() && (isFalse(running) || restart)
 	switch {
 	case isFalse(running):
@@ -64,7 +65,7 @@ func (p *planner) decideKeptPower(o *object) {
 		o.powerUnrecorded = running != nil || o.isOn() && o.record.Power == state.PowerStarting
 	}
 	if !o.stop && !o.start {
-		o.recordPowerRule()
+		o.ruleChange = o.powerRuleChange()
 	}
 	o.powerCause = p.whyPower(o)
 	if p.powerChangedByOthers(o) {
@@ -95,27 +96,29 @@ func (o *object) powerRule() *bool {
 	if slices.Contains(ignoredPaths(o), "running") {
 		return nil
 	}
-	return o.desired.(*resource.VM).Running
+	return o.planned.(*resource.VM).Running
 }
 
-// recordPowerRule has it recorded that the files say otherwise of the power than they did, when it already is as they say: what
-// people do to a power that is left to them is their own business, and to one that is not, it is drift.
-func (o *object) recordPowerRule() {
+// powerRuleChange tells what is to be recorded when the files say otherwise of the power than they did, and it already is as they
+// say: what people do to a power that is left to them is their own business, and to one that is not, it is drift.
+func (o *object) powerRuleChange() *FieldChange {
 	was, ok := o.recorded.(*resource.VM)
 	if !ok {
-		return
+		return nil
 	}
-	if before, after := orNil(was.Running), orNil(o.toRecord.(*resource.VM).Running); before != after {
-		o.recordChanged = true
-		o.fields = append(o.fields, fieldChange("running", before, after, drivers.ImpactRecord, ""))
+	before, after := orNil(was.Running), orNil(o.toRecord.(*resource.VM).Running)
+	if before == after {
+		return nil
 	}
+	c := fieldChange("running", before, after, drivers.ImpactRecord, "")
+	return &c
 }
 
 func (p *planner) whyPower(o *object) string {
 	was := o.recordedPower()
 	switch {
-	case o.restartReason != "":
-		return o.restartReason
+	case o.restartCause != "":
+		return o.restartCause
 	case o.powerUnrecorded && o.isOn():
 		return "was started already, which is not recorded"
 	case o.powerUnrecorded:

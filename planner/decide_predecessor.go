@@ -7,15 +7,15 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// decideRestorePredecessor takes back what a replacement that was cut short has left behind, when the files have gone back to it as well. What
-// had taken its place is left behind in turn.
-func (p *planner) decideRestorePredecessor(o *object) bool {
-	if !o.stored() || o.location == o.destination {
-		return false
+// takeBackPredecessor takes back what a replacement that was cut short has left behind, when the files have gone back to it as
+// well. What had taken its place is left behind in turn. No later phase changes the facts of an object.
+func (p *planner) takeBackPredecessor(o *object) {
+	if !o.selected || !o.managed() || o.record == nil || !o.stored() || o.location == o.destination {
+		return
 	}
 	former, live := p.byLocation[o.destination], p.liveAt(o.destination)
 	if former == nil || live == nil || former.desired != nil || former.record.Status != state.StatusDeleting || !former.isLeftoverOf(o) {
-		return false // one that is recorded as being made may be half there
+		return // one that is recorded as being made may be half there
 	}
 	if o.live != nil {
 		o.displaced = p.newLeftover(o)
@@ -24,9 +24,8 @@ func (p *planner) decideRestorePredecessor(o *object) bool {
 	o.recorded = resource.Clone(former.recorded)
 	o.recorded.Base().Addr = o.addr
 	o.record = &state.Record{Object: o.recorded, Status: state.StatusReady, DependsOn: former.record.DependsOn}
-	o.adoptLive(live, "the former one is wanted again")
+	o.live, o.location = live, o.destination
 	former.action, former.cause = ActionForget, "the former one is wanted again"
-	return true
 }
 
 // isLeftoverOf tells whether o is what an earlier replacement of by is about to delete.

@@ -12,7 +12,7 @@ import (
 // keepsOldBase tells whether a volume that is there stays upon the base that it was made with, although the files have another
 // image under it by now: on_image_change says so. A volume that is made anew has the new one.
 func (p *planner) keepsOldBase(o *object) bool {
-	want, ok := o.desired.(*resource.Volume)
+	want, ok := o.planned.(*resource.Volume)
 	was, recorded := o.recorded.(*resource.Volume)
 	if !ok || !recorded || o.record.Status != state.StatusReady || !staysOnOldBase(want) || want.Backing == was.Backing || was.Backing == "" {
 		return false

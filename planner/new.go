@@ -35,6 +35,9 @@ func New(in Input) (*Plan, error) {
 	p.relate()
 	p.selectObjects()
 	for _, o := range p.sorted {
+		p.takeBackPredecessor(o)
+	}
+	for _, o := range p.sorted {
 		p.decide(o)
 	}
 	p.trigger()
@@ -96,16 +99,15 @@ type facts struct {
 	addr resource.Addr
 	kind resource.Kind
 
-	declared           resource.Resource // what the files say, also with Options.Destroy
-	desired            resource.Resource // declared, normalised; nil when it is not to be there
-	desiredAfterRename resource.Resource // what desired was, when a guest must keep its name until it is off
-	record             *state.Record     // under the address that the object has now
-	recorded           resource.Resource // of record, normalised
-	movedFrom          resource.Addr     // where it is recorded, when that is another address
-	staleRefs          bool              // the record refers to others by addresses that they have moved from
-	live               *drivers.Object   // nil when it is not on the host
-	location           location          // where it is, or was recorded
-	destination        location          // where desired belongs
+	declared    resource.Resource // what the files say, also with Options.Destroy
+	desired     resource.Resource // declared, normalised; nil when it is not to be there
+	record      *state.Record     // under the address that the object has now
+	recorded    resource.Resource // of record, normalised
+	movedFrom   resource.Addr     // where it is recorded, when that is another address
+	staleRefs   bool              // the record refers to others by addresses that they have moved from
+	live        *drivers.Object   // nil when it is not on the host
+	location    location          // where it is, or was recorded
+	destination location          // where desired belongs
 
 	requires      []*object // what it depends on, as desired
 	dependents    []*object // what depends on it, as desired or recorded
@@ -119,6 +121,7 @@ type decision struct {
 	trigger            *object // with replace_triggered_by: what changes
 	adopt              bool    // it is taken over, or taken back
 	replaceForbidden   bool    // it is imported, or attached to what is: a difference must not replace it
+	restartReason      string  // why the guest must be off for a while, because of what happens to other objects
 	retain             bool    // with ActionRelease: because of on_delete = "retain"
 	createBeforeDelete bool    // with ActionReplace: predecessor is deleted after the new one is made
 	deletePostponed    bool    // the old one stays until the guest that runs with it stops
@@ -130,6 +133,8 @@ type decision struct {
 
 // comparison is what compare.go finds out about an object that is kept or replaced.
 type comparison struct {
+	planned       resource.Resource              // desired, as far as this plan goes: see compare
+	renameWaits   bool                           // planned has the name that the running guest must keep until it is off
 	before, after resource.Resource              // live, and what an update makes of it
 	toRecord      resource.Resource              // what is recorded in the end: want, but for ignored fields
 	changes       []resource.Change              // before to after, host fields
@@ -139,7 +144,8 @@ type comparison struct {
 	recordChanged bool                           // the record differs from what it should be
 	guestChanges  []resource.Change              // what the running guest has otherwise than its definition and can be given now
 	guestBefore   resource.Resource
-	inactive      bool // a network or pool that is defined, but not started
+	pending       []FieldChange // what the running guest takes up when it next starts
+	inactive      bool          // a network or pool that is defined, but not started
 }
 
 // keySteps are the steps of an object that those of others are tied to.

@@ -51,7 +51,7 @@ func (p *planner) linkForward(o *object) {
 	for _, n := range o.requires {
 		switch {
 		case slices.Contains(n.copiedBy, o): // see linkLent
-		case o.action == ActionUpdate && !uses(o.desired, n.destination.key):
+		case o.action == ActionUpdate && !uses(o.planned, n.destination.key):
 			first.preferAfter(n.done()) // depends_on, of one that is there already
 		case marks && (!o.adopt || n.action == ActionReplace && n.record != nil):
 			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced. Only
@@ -185,7 +185,9 @@ func (o *object) arrives() *step {
 }
 
 // renamed tells whether the object is kept under another name.
-func (o *object) renamed() bool { return o.action == ActionUpdate && o.location != o.destination }
+func (o *object) renamed() bool {
+	return o.action == ActionUpdate && o.location != o.destination && !o.renameWaits
+}
 
 // renames is the first of the updates, which gives the object its new name.
 func (o *object) renames() *step {

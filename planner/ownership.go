@@ -87,6 +87,21 @@ func (p *planner) rebind(o *object, source string) bool {
 	return true
 }
 
+// findUnrecorded notes what is live of an object that is not recorded: what an import block names, bears its mark, is a disk of
+// such a vm, or is not managed at all. What is somebody else's is not its.
+func (p *planner) findUnrecorded(o *object) {
+	if o.desired == nil || o.record != nil {
+		return
+	}
+	live := p.liveAt(o.destination)
+	pool, _ := o.desired.(*resource.Pool)
+	switch {
+	case live == nil || o.managed() && p.byLocation[o.destination] != o:
+	case !o.managed() || p.importable(o, live) || p.isOurs(o, live) || p.attachedToOwner(o) || pool != nil && pool.Implicit:
+		o.live, o.location = live, o.destination
+	}
+}
+
 // decideImport takes over what an import block names.
 func (p *planner) decideImport(o *object, id string) {
 	live := p.liveAt(o.destination)
@@ -98,7 +113,7 @@ func (p *planner) decideImport(o *object, id string) {
 	case !p.importable(o, live):
 		p.refuseStranger(o, live)
 	default:
-		o.adoptLive(live, "import")
+		o.adoptLive("import")
 		o.replaceForbidden = true
 	}
 }
@@ -122,13 +137,13 @@ func (p *planner) refuseReplacingImport(o *object) {
 	}
 	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(
 		"%s (%s) cannot be taken over as the files describe it: %s. Write in the files what is there; what is to change can change once it is imported.",
-		nameOf(o.desired), o.cause, strings.Join(differs, "; ")))
+		nameOf(o.planned), o.cause, strings.Join(differs, "; ")))
 }
 
-// attachedToAdopted tells whether the object is owned by a vm that is taken back, and attached to it.
-func (p *planner) attachedToAdopted(o *object) bool {
+// attachedToOwner tells whether the object is owned by a vm that is on the host, and attached to it there.
+func (p *planner) attachedToOwner(o *object) bool {
 	owner := p.objects[o.addr.Owner()]
-	if o.addr.Part == "" || owner == nil || !owner.adopt {
+	if o.addr.Part == "" || owner == nil || owner.live == nil {
 		return false
 	}
 	vm, ok := owner.live.Resource.(*resource.VM)

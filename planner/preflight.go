@@ -49,7 +49,7 @@ func (f *preflightCheck) warn(o *object, path, summary, detail string) {
 }
 
 func (f *preflightCheck) check(o *object) {
-	switch want := o.desired.(type) {
+	switch want := o.planned.(type) {
 	case *resource.VM:
 		f.checkVM(o, want)
 	case *resource.Network:
@@ -180,7 +180,7 @@ func (f *preflightCheck) checkBridge(o *object, path, name string) {
 		return
 	}
 	for _, n := range f.sorted {
-		if lan, ok := n.desired.(*resource.Network); ok && n.destination.host == o.destination.host && n != o && lan.Bridge == name && lan.Mode != "bridge" {
+		if lan, ok := n.planned.(*resource.Network); ok && n.destination.host == o.destination.host && n != o && lan.Bridge == name && lan.Mode != "bridge" {
 			return
 		}
 	}
@@ -229,7 +229,7 @@ func (f *preflightCheck) addPoolUse(o *object, vol *resource.Volume) {
 		return
 	}
 	in.whole += size
-	if in.largest == nil || in.largest.desired.(*resource.Volume).Size < vol.Size {
+	if in.largest == nil || in.largest.planned.(*resource.Volume).Size < vol.Size {
 		in.largest = o
 	}
 }

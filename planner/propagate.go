@@ -79,10 +79,11 @@ func (p *planner) propagateReplace(o *object) {
 // replaceWith replaces l, as o that it stands on is.
 func (p *planner) replaceWith(l, o *object) {
 	l.action, l.cause = ActionReplace, fmt.Sprintf("%s is replaced", o.addr)
-	l.fields, l.guestChanges, l.pending = nil, nil, nil
-	if l.desiredAfterRename != nil {
-		l.desired, l.destination = l.desiredAfterRename, location{l.destination.host, resource.Key(l.desiredAfterRename)}
+	again := comparison{planned: l.planned}
+	if l.renameWaits {
+		again.planned = l.desired
 	}
+	l.comparison = again
 	p.compareReplaced(l)
 }
 

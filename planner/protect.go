@@ -15,7 +15,7 @@ const protectSnapshot = "vmplan-protect"
 
 // needsProtection tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
 func (p *planner) needsProtection(o *object) bool {
-	vm, ok := o.desired.(*resource.VM)
+	vm, ok := o.planned.(*resource.VM)
 	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.action == ActionUpdate && o.start && (o.stop || !o.isOn()) && len(o.changes) > 0
 }
 

@@ -111,7 +111,7 @@ func (p *planner) refuseOccupied(o *object) {
 	default:
 		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(
 			"%s would be %s %q on host %q, but %s has that name and keeps it. Give one of them another name.",
-			o.addr, o.kind, nameOf(o.desired), o.destination.host, occupant.addr))
+			o.addr, o.kind, nameOf(o.planned), o.destination.host, occupant.addr))
 	}
 }
 
@@ -127,5 +127,5 @@ func (p *planner) refuseStranger(o *object, live *drivers.Object) {
 	}
 	p.refuseAt(o, "", "the host has an object of this name already", fmt.Sprintf(
 		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
-		o.destination.host, o.kind.WithArticle(), nameOf(o.desired), owner, o.addr))
+		o.destination.host, o.kind.WithArticle(), nameOf(o.planned), owner, o.addr))
 }

@@ -36,10 +36,10 @@ func (p *planner) trigger() {
 
 // triggersOf lists what replaces the object. With a vm go the disks that it owns, unless they are to be retained.
 func (p *planner) triggersOf(o *object) []string {
-	by := o.desired
+	by := o.planned
 	if vol, ok := by.(*resource.Volume); ok && o.addr.Part != "" && vol.OnDelete != "retain" {
 		if owner := p.objects[o.addr.Owner()]; owner != nil && owner.desired != nil && owner.record != nil {
-			by = owner.desired
+			by = owner.planned
 		}
 	}
 	if l := by.Base().Lifecycle; l != nil {

@@ -82,20 +82,20 @@ func (p *planner) emitCreate(o *object) {
 		power = o.nextPower()
 	}
 	p.emitBuild(o, impact)
-	s := p.step(o, drivers.NewCreate(o.desired, mark), o.destination.host, impact)
-	s.Intent = o.newRecord(o.desired, state.StatusCreating, power)
+	s := p.step(o, drivers.NewCreate(o.planned, mark), o.destination.host, impact)
+	s.Intent = o.newRecord(o.planned, state.StatusCreating, power)
 	if p.poolIsUndefined(o) && o.kind != resource.KindSeed && o.record.Status == state.StatusReady {
 		// Its bits may turn out to be there. What is recorded as being made is deleted and made anew after a crash, and so
 		// are the volumes that stand on it.
 		s.Intent = o.recordNow()
 	}
-	s.Record = o.newRecord(o.desired, state.StatusReady, power)
+	s.Record = o.newRecord(o.planned, state.StatusReady, power)
 	o.created = s
 	if o.copied == nil {
 		o.copied = s
 	}
-	if vm, ok := o.desired.(*resource.VM); ok {
-		p.emitStart(o, vm, o.desired)
+	if vm, ok := o.planned.(*resource.VM); ok {
+		p.emitStart(o, vm, o.planned)
 	}
 }
 
@@ -132,7 +132,7 @@ func (p *planner) emitDelete(o *object) {
 	if o.isReplacedLeftover() {
 		impact = drivers.ImpactLive
 	}
-	target := o.currentResource()
+	target := o.before
 	if o.stop {
 		p.emitStop(o, target.(*resource.VM), o.recordNow(), impact)
 	}
@@ -153,7 +153,7 @@ func (p *planner) emitDelete(o *object) {
 }
 
 func (p *planner) emitStop(o *object, vm *resource.VM, rec *state.Record, impact drivers.Impact) {
-	if want, ok := o.desired.(*resource.VM); ok && want.ShutdownTimeout != vm.ShutdownTimeout {
+	if want, ok := o.planned.(*resource.VM); ok && want.ShutdownTimeout != vm.ShutdownTimeout {
 		vm = resource.Clone(vm)
 		vm.ShutdownTimeout = want.ShutdownTimeout
 	}
@@ -184,18 +184,16 @@ func (p *planner) causeOfPower(o *object, s *step) {
 	}
 }
 
-// currentResource is the object as it is, for an operation that takes it away.
-func (o *object) currentResource() resource.Resource {
-	if o.before == nil {
-		o.before, _ = resource.Overlay(o.recorded, o.recorded, o.liveResource())
-	}
-	return o.before
+// asRecorded is the live object in the fields that are recorded: what is taken away.
+func (o *object) asRecorded() resource.Resource {
+	before, _ := resource.Overlay(o.recorded, o.recorded, o.liveResource())
+	return before
 }
 
 // recordNow is a copy of the record as it stands, or as it would be for an object that has none.
 func (o *object) recordNow() *state.Record {
 	if o.record == nil {
-		return o.newRecord(o.currentResource(), state.StatusReady, o.livePower())
+		return o.newRecord(o.before, state.StatusReady, o.livePower())
 	}
 	rec := *o.record
 	return &rec
@@ -227,7 +225,7 @@ func (p *planner) newLeftover(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {
 		if done := p.objects[addr]; done.record != nil && done.isLeftoverOf(o) && done.location == o.location {
-			done.selected, done.action, done.cause = false, ActionNone, o.cause
+			done.selected, done.action, done.cause, done.before = false, ActionNone, o.cause, done.asRecorded()
 			return done
 		}
 		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
@@ -240,6 +238,7 @@ func (p *planner) newLeftover(o *object) *object {
 		record: &state.Record{Object: was, Status: state.StatusDeleting},
 	})
 	old.action, old.cause = ActionDelete, o.cause
+	old.before = old.asRecorded()
 	if o.record != nil {
 		old.record.DependsOn = o.record.DependsOn
 		if o.record.Status == state.StatusCreating {
@@ -292,7 +291,7 @@ func (p *planner) emitRelease(o *object) {
 	var s *step
 	switch {
 	case marked:
-		s = p.step(o, drivers.NewSetMark(o.currentResource(), p.mark(o, true)), o.location.host, drivers.ImpactRecord)
+		s = p.step(o, drivers.NewSetMark(o.before, p.mark(o, true)), o.location.host, drivers.ImpactRecord)
 	case drop:
 		s = p.step(o, drivers.NewForget(o.recorded), o.location.host, drivers.ImpactRecord)
 	default:

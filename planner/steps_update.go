@@ -38,7 +38,7 @@ func (p *planner) emitKeep(o *object) {
 	if guarded || o.hasProtectSnapshot() {
 		p.emitUnprotect(o)
 	}
-	if (o.recordChanged || o.powerUnrecorded) && !o.isWritten() {
+	if (o.mustRecord() || o.powerUnrecorded) && !o.isWritten() {
 		o.updated = p.step(o, drivers.NewRecord(o.toRecord), o.destination.host, drivers.ImpactRecord)
 		o.updated.Record = o.newRecord(o.toRecord, state.StatusReady, o.keptPower())
 	}
@@ -69,6 +69,9 @@ func (p *planner) emitChanges(o *object, updates bool) {
 		p.emitStart(o, vm, o.toRecord)
 	}
 }
+
+// mustRecord tells whether the record differs from what it should be.
+func (o *object) mustRecord() bool { return o.recordChanged || o.ruleChange != nil }
 
 // isWritten tells whether one of the object's steps records it as wanted.
 func (o *object) isWritten() bool {

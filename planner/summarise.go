@@ -13,14 +13,7 @@ import (
 // finish writes down what the steps amount to, per object.
 func (p *planner) finish() {
 	for _, o := range p.sorted {
-		if o.stop || o.start {
-			for _, f := range o.pending {
-				f.Impact = drivers.ImpactRestart
-				o.fields = append(o.fields, f)
-			}
-			o.pending = nil
-		}
-		if len(o.pending) > 0 {
+		if len(o.pending) > 0 && !o.stop && !o.start {
 			p.plan.Pending = append(p.plan.Pending, o.change(Change{
 				Action: ActionUpdate, Impact: drivers.ImpactNextBoot, Cause: "waits for the guest's next start", Fields: o.pending,
 			}))
@@ -47,7 +40,7 @@ func (p *planner) finish() {
 
 // change fills in who c is about.
 func (o *object) change(c Change) Change {
-	r, at := o.desired, o.destination
+	r, at := o.planned, o.destination
 	if r == nil {
 		r, at = o.recorded, o.location
 	}
@@ -70,7 +63,7 @@ func (o *object) stays() bool {
 	if o.live == nil || o.desired == nil || !o.selected {
 		return false
 	}
-	pool, ok := o.desired.(*resource.Pool)
+	pool, ok := o.planned.(*resource.Pool)
 	return o.action == ActionUpdate || o.action == ActionNone && (!o.managed() || ok && pool.Implicit)
 }
 
@@ -82,7 +75,7 @@ func (o *object) asItIs() resource.Resource {
 	}
 	known := o.recorded
 	if known == nil {
-		known = o.desired
+		known = o.planned
 	}
 	before, _ := resource.Overlay(known, known, o.liveResource())
 	return before
@@ -93,12 +86,12 @@ func (o *object) whole() (before, after resource.Resource) {
 	before = o.asItIs()
 	switch o.action {
 	case ActionCreate, ActionReplace:
-		after = o.desired
+		after = o.planned
 	case ActionUpdate:
 		after = o.after
 	case ActionRelease:
 		if o.desired != nil { // the files go on to refer to it
-			_, after = resource.Overlay(o.desired, nil, o.liveResource())
+			_, after = resource.Overlay(o.planned, nil, o.liveResource())
 		}
 	case ActionForget:
 		before = o.recorded
@@ -113,9 +106,9 @@ func (p *planner) summary(o *object) Change {
 	switch o.action {
 	case ActionCreate:
 		c.Impact = drivers.ImpactLive
-		c.Fields = allFields(o.desired, drivers.ImpactLive, false)
+		c.Fields = allFields(o.planned, drivers.ImpactLive, false)
 	case ActionReplace:
-		c.Impact, c.Fields = o.replaceImpact(), o.fields
+		c.Impact, c.Fields = o.replaceImpact(), o.allChanges()
 		if o.kind == resource.KindSeed && o.createBeforeDelete {
 			c.Action = ActionUpdate
 		}
@@ -152,8 +145,23 @@ func (p *planner) summary(o *object) Change {
 	return c
 }
 
+// allChanges are the changed fields, with what a guest takes up because the plan starts it.
+func (o *object) allChanges() []FieldChange {
+	out := slices.Clone(o.fields)
+	if o.ruleChange != nil {
+		out = append(out, *o.ruleChange)
+	}
+	if o.stop || o.start {
+		for _, f := range o.pending {
+			f.Impact = drivers.ImpactRestart
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 func (o *object) summariseKept(c *Change) {
-	c.Impact, c.Fields = o.impact, o.fields
+	c.Impact, c.Fields = o.impact, o.allChanges()
 	if o.kind == resource.KindVM {
 		o.softenImpact(c)
 	}
@@ -163,18 +171,18 @@ func (o *object) summariseKept(c *Change) {
 	switch {
 	case o.adopt:
 		c.Action = ActionAdopt
-	case o.restartReason != "" && len(o.changes)+len(o.guestChanges) == 0 && !o.recordChanged:
-		c.Cause = o.restartReason
-	case len(o.fields) > 0:
+	case o.restartCause != "" && len(o.changes)+len(o.guestChanges) == 0 && !o.mustRecord():
+		c.Cause = o.restartCause
+	case len(c.Fields) > 0:
 	case o.restoreUnfinished():
 		c.Action, c.Cause = ActionRestore, o.cause
 	case o.stop:
 		c.Action, c.Cause = ActionStop, o.powerCause
 	case o.start || o.wait:
 		c.Action, c.Cause = ActionStart, o.powerCause
-	case o.powerUnrecorded && !o.recordChanged:
+	case o.powerUnrecorded && !o.mustRecord():
 		c.Cause = o.powerCause
-	case o.hasProtectSnapshot() && !o.recordChanged:
+	case o.hasProtectSnapshot() && !o.mustRecord():
 		c.Cause = "a snapshot that protected an earlier change is no longer needed"
 	}
 	if len(o.protectedSteps) > 0 {

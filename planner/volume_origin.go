@@ -18,14 +18,14 @@ func (p *planner) isYetToBeFilled(o *object) bool {
 
 // onlyBeganAs tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
 func (o *object) onlyBeganAs(n *object) bool {
-	v, ok := o.desired.(*resource.Volume)
+	v, ok := o.planned.(*resource.Volume)
 	return ok && v.CopyOf != "" && n.stored() && n.destination.key == volumeKey(v.CopyOf)
 }
 
 // keepOrigin keeps what is recorded of how a volume that is there began. The files may say something else by now, or nothing:
 // no host can make that so, and what is in the volume is worth more than where it came from.
 func (p *planner) keepOrigin(o *object) {
-	want, ok := o.desired.(*resource.Volume)
+	want, ok := o.planned.(*resource.Volume)
 	was, recorded := o.recorded.(*resource.Volume)
 	if !ok || !recorded || o.record.Status != state.StatusReady {
 		return
@@ -49,7 +49,7 @@ func (p *planner) keepOrigin(o *object) {
 		}
 		kept.Clone, kept.CopyOf = was.Clone, was.CopyOf
 	}
-	o.desired = kept
+	o.planned = kept
 }
 
 func (p *planner) warnOrigin(o *object, path, detail string) {
@@ -58,7 +58,7 @@ func (p *planner) warnOrigin(o *object, path, detail string) {
 
 // originOf is the volume that o is or becomes an overlay or a copy of; nil when it is neither, or that is not known.
 func (p *planner) originOf(o *object) *object {
-	v, ok := o.desired.(*resource.Volume)
+	v, ok := o.planned.(*resource.Volume)
 	if !ok || o.action == ActionNone {
 		return nil
 	}
@@ -88,11 +88,11 @@ func (p *planner) vmsOn(o *object) []*object {
 // holds under the feet of its own guest, which ruins its file system.
 func (p *planner) refuseMovingBase(o *object) {
 	base := p.originOf(o)
-	if v, ok := o.desired.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.action == ActionDelete || o.action == ActionRelease {
+	if v, ok := o.planned.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.action == ActionDelete || o.action == ActionRelease {
 		return
 	}
 	for _, u := range p.vmsOn(base) {
-		want, ok := u.desired.(*resource.VM)
+		want, ok := u.planned.(*resource.VM)
 		if !ok || u.action == ActionDelete || isFalse(want.Running) || !writes(want, base.destination.key) {
 			continue
 		}
