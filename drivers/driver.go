@@ -35,32 +35,20 @@ type Driver interface {
 	// such that the same Do finishes it.
 	Do(ctx context.Context, op Op, report func(Progress)) (Result, error)
 
-	// Close ends the connection. Nothing may be running.
-	Close() error
-}
-
-// Consoler is a Driver whose guests have a serial console.
-type Consoler interface {
-	// Console connects the vm's serial console until ctx ends, in ends, or the guest stops.
+	// Console connects the serial console of a running vm until ctx ends, in ends, or the guest stops. It needs
+	// AbilityConsole.
 	Console(ctx context.Context, vm *resource.VM, in io.Reader, out io.Writer) error
-}
 
-// VolumeReader is a Driver that gives out what its volumes hold.
-type VolumeReader interface {
 	// ReadVolume writes what the volume ("pool/file") holds to w, as one file that stands alone: a raw volume comes raw, any
 	// other as qcow2, flattened over its backing chain and without the snapshots in it. Where w can seek, it is a new file,
 	// and holes are left in it. What a running guest may write to, or what stands on such a disk, is ErrInUse: it would be
 	// torn; and so is, at the end, what was written to meanwhile by a guest that is off again. Images and other bases under
 	// running guests can be read, for nobody writes to them. What ReadVolume makes on the host for this is removed again;
-	// after a kill, by the next call in that pool.
+	// after a kill, by the next call in that pool. It needs AbilityReadVolumes.
 	ReadVolume(ctx context.Context, volumeID string, w io.Writer, report func(Progress)) (Content, error)
-}
 
-// Snapshotter is a Driver whose Do takes snapshots, restores and drops them.
-type Snapshotter interface {
-	// CheckSnapshot says, without I/O, why no snapshot of the vm can be taken: while its guest runs if on, with its memory if
-	// memory. The error wraps ErrUnsupported, and says what can be done instead. It is nil as far as can be told beforehand.
-	CheckSnapshot(vm *resource.VM, on, memory bool) error
+	// Close ends the connection. Nothing may be running.
+	Close() error
 }
 
 // Content is what was read of a volume.

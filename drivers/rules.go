@@ -20,8 +20,13 @@ type Rules interface {
 	Impact(before, after resource.Resource) []FieldImpact
 
 	// Can is nil for what this kind of host can do, and else says why it cannot, in an error that wraps ErrUnsupported. Do
-	// answers ErrUnsupported to an Op that needs it.
+	// answers ErrUnsupported to an Op that needs it (see Needs).
 	Can(a Ability) error
+
+	// CheckSnapshot says why no snapshot of the vm can be taken although there is AbilitySnapshots: while its guest runs if on,
+	// with its memory if memory. The error wraps ErrUnsupported, and says what can be done instead. It is nil as far as can be
+	// told beforehand.
+	CheckSnapshot(vm *resource.VM, on, memory bool) error
 
 	// Defaults gives what this kind of host decides where the files say nothing, and how to get there what it may lack.
 	Defaults() Defaults

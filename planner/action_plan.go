@@ -12,12 +12,13 @@ import (
 // orphans and unused images. Its steps run one after the other for each block, and blocks do not wait for each other.
 type actionPlan struct {
 	graph
+	in   Input
 	plan *Plan
 	last map[resource.Addr]*step // of each block
 }
 
 func newActionPlan(in Input) *actionPlan {
-	return &actionPlan{plan: planOf(in), last: map[resource.Addr]*step{}}
+	return &actionPlan{in: in, plan: planOf(in), last: map[resource.Addr]*step{}}
 }
 
 // step adds a step behind the others of the same block.
@@ -30,6 +31,7 @@ func (a *actionPlan) step(about subject, op drivers.Op, impact drivers.Impact) *
 
 // finish gives the plan.
 func (a *actionPlan) finish() *Plan {
+	a.plan.Findings = append(a.plan.Findings, a.in.missingAbilities(a.steps)...)
 	a.plan.Steps, _ = a.order() // each step waits for an earlier one, so there is no cycle
 	return a.plan
 }

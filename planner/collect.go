@@ -125,7 +125,7 @@ func (p *planner) locate(o *object) {
 	}
 	if img, ok := o.recorded.(*resource.Image); ok && img.Builds() && mayBeHalf(o.record) {
 		// What a dead run left of it stands upon what it is made from.
-		p.occupy(location{o.location.host, volumeKey(img.BuildID())}, o)
+		p.occupy(location{o.location.host, volumeKey(img.BuildID(p.in.Hosts[o.location.host].Rules.Defaults().DiskFormat))}, o)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // their hosts (ownership.go); relate them (dependencies.go); select those that take part (select.go); decide what happens to each
 // (decide.go, decide_unwanted.go, decide_predecessor.go, compare.go, compare_guest.go); propagate that to the objects around
 // (replace_triggered.go, propagate.go, copy_downtime.go) and to the power of vms (decide_power.go); refuse what must not be done and
-// warn of what would fail (refuse.go, preflight.go); make the steps (steps.go, steps_update.go, protect.go); link and order them
+// warn of what would fail (refuse.go, preflight.go); make the steps (steps.go, steps_update.go, protect.go), all of which the hosts must be able to do (abilities.go); link and order them
 // (order.go); and summarise (summarise.go).
 func New(in Input) (*Plan, error) {
 	p := &planner{
@@ -48,6 +48,7 @@ func New(in Input) (*Plan, error) {
 		p.emit(o)
 	}
 	p.emitHosts()
+	p.plan.Findings = append(p.plan.Findings, in.missingAbilities(p.steps)...)
 	p.link()
 	p.order()
 	p.finish()

@@ -129,7 +129,7 @@ func (f *preflightCheck) checkGuest(o *object, vm *resource.VM, can *drivers.Gue
 	if vm.Firmware != "" && can.Firmwares != nil && !slices.Contains(can.Firmwares, vm.Firmware) && o.creates("firmware") {
 		fix := "There is: " + some(can.Firmwares) + "."
 		if vm.Firmware == "uefi" {
-			fix = `Install it there (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf), or set firmware = "bios".`
+			fix = f.host.Rules.Defaults().InstallUEFI + `, or set firmware = "bios".`
 		}
 		refuse("firmware", fmt.Sprintf("firmware = %q", vm.Firmware), "none for such a guest", fix)
 	}
@@ -137,7 +137,7 @@ func (f *preflightCheck) checkGuest(o *object, vm *resource.VM, can *drivers.Gue
 		refuse("secure_boot", "secure boot", "no firmware that does that", "Install one there, or set secure_boot = false.")
 	}
 	if vm.TPM != nil && can.TPMs != nil && !slices.Contains(can.TPMs, vm.TPM.Version) && o.creates("tpm") {
-		refuse("tpm", "a TPM "+vm.TPM.Version, "nothing that emulates one", "Install swtpm there (Debian and Ubuntu: swtpm and swtpm-tools; Fedora: swtpm-tools), or take the tpm block out.")
+		refuse("tpm", "a TPM "+vm.TPM.Version, "nothing that emulates one", f.host.Rules.Defaults().InstallTPM+", or take the tpm block out.")
 	}
 }
 
@@ -167,10 +167,10 @@ func (f *preflightCheck) checkFolder(o *object, pool *resource.Pool) {
 	case folder.NoFolder:
 		warn("the path leads to a file", what+" is a file there, not a folder", "Move it away, or choose another path.")
 	case folder.ReadOnly:
-		warn("the pool cannot be written", "and the host may not write in "+folder.Nearest, "Choose another path, or let libvirt write there: mount the file system for writing, or give the folder to the user that libvirt's daemon runs as.")
+		warn("the pool cannot be written", "and the host may not write in "+folder.Nearest, "Choose another path, or "+f.host.Rules.Defaults().LetWrite+".")
 	case folder.Closed != "":
 		warn("guests cannot reach the pool", fmt.Sprintf("and guests run as %s, who may not pass %s: they would not start", folder.User, folder.Closed),
-			fmt.Sprintf("Choose a path elsewhere, such as below /var/lib/libvirt or /srv, or let them through: chmod o+x %s", folder.Closed))
+			fmt.Sprintf("Choose a path elsewhere, such as below %s or /srv, or let them through: chmod o+x %s", f.host.Rules.Defaults().PoolPath, folder.Closed))
 	}
 }
 
@@ -244,8 +244,8 @@ func (f *preflightCheck) checkPools() {
 		switch {
 		case in.whole > free:
 			f.refuseAt(in.largest, "size", "the pool has too little space", fmt.Sprintf(
-				"The plan's raw volumes take %s of pool %q on host %q, which has %s free. Make them smaller or qcow2, put them into another pool, or make room.",
-				in.whole, name, f.host.label, free))
+				"The plan's raw volumes take %s of pool %q on host %q, which has %s free. Make them smaller or %s, put them into another pool, or make room.",
+				in.whole, name, f.host.label, free, f.host.Rules.Defaults().DiskFormat))
 		case in.whole+in.thin > free:
 			f.addFinding(Finding{Severity: SeverityWarning, Addr: o.addr, Summary: "the pool may run full", Measured: true, Detail: fmt.Sprintf(
 				"What the plan adds to pool %q on host %q can grow to %s, and %s are free. When the pool is full, guests that write are paused.",

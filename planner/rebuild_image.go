@@ -13,7 +13,7 @@ import (
 // whyOurImage tells why an image that nothing taken stands on is taken all the same, and as what: its file is named after the
 // project's lineage, which is as good as a mark. Whether it is whole cannot be told.
 func (b *rebuild) whyOurImage(img *resource.Image, at location) (string, state.Status) {
-	switch build := (location{at.host, volumeKey(img.BuildID())}); {
+	switch build := (location{at.host, volumeKey(img.BuildID(b.in.Hosts[at.host].Rules.Defaults().DiskFormat))}); {
 	case !ownImageName(img, img.File) || b.imports(img.Addr):
 		return "", ""
 	case img.Builds() && b.live(build) != nil:

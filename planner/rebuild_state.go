@@ -115,11 +115,17 @@ func (b *rebuild) skip(r resource.Resource, at location, why string) {
 	b.out.Left = append(b.out.Left, b.claim(r, at, why))
 }
 
-// marked takes vms and networks.
+// marks tells whether such an object carries a mark on its host.
+func (b *rebuild) marks(r resource.Resource) bool {
+	rules := b.in.Hosts[r.Base().Host].Rules
+	return rules != nil && rules.Marks(r.Kind())
+}
+
+// marked takes what carries marks.
 func (b *rebuild) marked() {
 	want := map[resource.Addr]resource.Resource{}
 	for _, r := range b.wanted {
-		if r.Kind() == resource.KindVM || r.Kind() == resource.KindNetwork {
+		if b.marks(r) {
 			want[r.Base().Addr] = r
 		}
 	}
@@ -237,7 +243,7 @@ func ownedName(r resource.Resource, vm *resource.VM) bool {
 		return strings.HasPrefix(r.File, vm.Name+"-"+seedDisk+"-")
 	case *resource.Volume:
 		label := strings.TrimPrefix(r.Addr.Part, "disk.")
-		return r.File == vm.Name+"-"+label+".qcow2" || r.File == vm.Name+"-"+label+".raw"
+		return r.File == vm.Name+"-"+label+"."+r.Format
 	}
 	return false
 }
@@ -249,7 +255,7 @@ func (b *rebuild) unmarked() {
 		again = false
 		left = slices.DeleteFunc(slices.Clone(left), func(r resource.Resource) bool {
 			at := b.placeOf(r)
-			if b.taken[at] || r.Base().Addr.Part != "" || b.live(at) == nil || r.Kind() == resource.KindVM || r.Kind() == resource.KindNetwork {
+			if b.taken[at] || r.Base().Addr.Part != "" || b.live(at) == nil || b.marks(r) {
 				return true
 			}
 			why, status := b.whyOurs(r, at)

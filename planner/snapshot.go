@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -38,17 +39,19 @@ func TakeSnapshot(in Input, addr resource.Addr, name string, memory bool) (*Plan
 
 // checkSnapshot tells whether the vm's host takes such a snapshot: its driver has to say so, and the disks must be able to hold it.
 func (in *Input) checkSnapshot(vm *resource.VM, on, memory bool) error {
-	h := in.Hosts[vm.Host]
-	s, ok := h.Rules.(drivers.Snapshotter)
-	if !ok {
-		return fmt.Errorf("host %q takes no snapshots: %w", vm.Host, drivers.ErrUnsupported)
-	}
-	for d, live := range in.written(vm) {
-		if v, ok := live.Resource.(*resource.Volume); ok && v.Format == "raw" {
-			return fmt.Errorf("disk %s is raw, and only qcow2 holds snapshots: %w", d.Label, drivers.ErrUnsupported)
+	rules := in.Hosts[vm.Host].Rules
+	for _, need := range drivers.Needs(drivers.NewSnapshot(vm, "", memory)) {
+		if err := rules.Can(need.Ability); err != nil {
+			return fmt.Errorf("host %q: %w", vm.Host, err)
 		}
 	}
-	return s.CheckSnapshot(vm, on, memory)
+	formats := rules.Defaults().SnapshotFormats
+	for d, live := range in.written(vm) {
+		if v, ok := live.Resource.(*resource.Volume); ok && !slices.Contains(formats, v.Format) {
+			return fmt.Errorf("disk %s is %s, and only %s holds snapshots: %w", d.Label, v.Format, strings.Join(formats, ", "), drivers.ErrUnsupported)
+		}
+	}
+	return rules.CheckSnapshot(vm, on, memory)
 }
 
 // written gives the disks that the vm may write to, with what its host has of them.

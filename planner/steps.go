@@ -49,6 +49,11 @@ func (p *planner) step(o *object, op drivers.Op, host string, impact drivers.Imp
 	return s
 }
 
+// marks tells whether objects of the kind carry a mark on a host.
+func (p *planner) marks(kind resource.Kind, host string) bool {
+	return p.in.Hosts[host].Rules.Marks(kind)
+}
+
 func (p *planner) mark(o *object, released bool) drivers.Mark {
 	return drivers.Mark{Lineage: p.in.State.Lineage, Addr: o.addr, Version: p.in.Version, Released: released}
 }
@@ -73,7 +78,7 @@ func (p *planner) emitCreate(o *object) {
 		impact = o.replaceImpact()
 	}
 	var mark *drivers.Mark
-	if o.kind == resource.KindVM || o.kind == resource.KindNetwork {
+	if p.marks(o.kind, o.destination.host) {
 		m := p.mark(o, false)
 		mark = &m
 	}
@@ -284,7 +289,7 @@ func (o *object) isReplacedLeftover() bool {
 }
 
 func (p *planner) emitRelease(o *object) {
-	marked := o.kind == resource.KindVM || o.kind == resource.KindNetwork
+	marked := p.marks(o.kind, o.location.host)
 	kept := o.recordNow()
 	kept.Status = state.StatusReleased
 	drop := o.desired != nil || o.retain

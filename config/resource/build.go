@@ -74,11 +74,16 @@ func (i *Image) Builds() bool { return i.Build != nil || i.Seal != nil }
 // never changes.
 func (i *Image) Copies() bool { return i.Builds() && i.From.Kind != KindImage }
 
-// CopyID is the VolumeID of the copy that is made of Origin, which lies beside the image while that is made.
-func (i *Image) CopyID() string { return i.PoolName + "/" + i.Stem() + "-copy.qcow2" }
+// CopyID is the VolumeID of the copy that is made of Origin, which lies beside the image while that is made, in the format that
+// the host makes disks in.
+func (i *Image) CopyID(format string) string {
+	return i.PoolName + "/" + i.Stem() + "-copy." + format
+}
 
 // BuildID is the VolumeID of the overlay that the guest works on, which lies there too.
-func (i *Image) BuildID() string { return i.PoolName + "/" + i.Stem() + "-build.qcow2" }
+func (i *Image) BuildID(format string) string {
+	return i.PoolName + "/" + i.Stem() + "-build." + format
+}
 
 // Stem is the image's file name without its ending: the names of all that is needed to build it begin with that.
 func (i *Image) Stem() string {

@@ -123,7 +123,7 @@ type Bandwidth struct {
 	Outbound *Rate `json:"outbound,omitzero" doc:"What the guest sends."`
 }
 
-// Rate is a limit of one direction, in libvirt's units.
+// Rate is a limit of one direction, in units of 1,000 and 1,024 bytes as the fields say.
 type Rate struct {
 	Average int `json:"average,omitzero" schema:"required" doc:"Rate in the long run, in kilobytes (1,000 bytes) a second."`
 	Peak    int `json:"peak,omitzero" doc:"Rate while a burst lasts, in kilobytes a second. Default average."`

@@ -16,7 +16,7 @@ var buildScenarios = []scenario{
 		img.Origin, img.Build = resource.VolumeID(v), nil
 		s.create(v, nil)
 		s.place(img)
-		if !s.can(Build, drivers.NewCreate(s.normal(img), nil)) {
+		if !s.can(drivers.AbilityBuild, drivers.NewCreate(s.normal(img), nil)) {
 			return
 		}
 		s.asPromised(img)
@@ -29,7 +29,7 @@ var buildScenarios = []scenario{
 		vm, img := s.bootable(), s.made("built", resource.KindVM)
 		img.Origin, img.Seal = vm.Disks[0].Source, &resource.Seal{Keep: []string{"logs"}}
 		s.place(img)
-		if s.h.lacks(Build) {
+		if s.lacks(drivers.AbilityBuild) {
 			s.fails(drivers.NewCopy(img), drivers.ErrUnsupported)
 			s.fails(drivers.NewBuild(img, *s.mark(img)), drivers.ErrUnsupported)
 			return
@@ -56,7 +56,7 @@ var buildScenarios = []scenario{
 	{"a build that fails says why, and deleting its image leaves nothing of it", func(s *suite) {
 		base, img := s.image(), s.made("broken", resource.KindImage)
 		img.Origin, img.Build.Commands = resource.VolumeID(base), []resource.Command{{Number: "1", Text: "true"}, {Number: "2", Text: "exit 3"}}
-		if s.h.lacks(Build) || !s.h.Guest {
+		if s.lacks(drivers.AbilityBuild) || !s.h.Guest {
 			return
 		}
 		s.create(base, nil)

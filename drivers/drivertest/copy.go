@@ -14,7 +14,7 @@ var copyScenarios = []scenario{
 	{"what an overlay holds is read as one file that stands alone", func(s *suite) {
 		img := s.image()
 		s.place(img)
-		if !s.can(Upload, drivers.NewCreate(s.normal(img), nil)) || s.h.lacks(Overlay) {
+		if !s.can(drivers.AbilityUpload, drivers.NewCreate(s.normal(img), nil)) || s.lacks(drivers.AbilityOverlay) {
 			return
 		}
 		over := s.volume("over.qcow2")
@@ -40,7 +40,7 @@ var copyScenarios = []scenario{
 		s.create(base, nil)
 		s.place(over)
 		s.place(clone)
-		if !s.can(Overlay, drivers.NewCreate(s.normal(over), nil)) {
+		if !s.can(drivers.AbilityOverlay, drivers.NewCreate(s.normal(over), nil)) {
 			return
 		}
 		s.do(drivers.NewCreate(s.normal(clone), nil))
@@ -85,12 +85,11 @@ var copyScenarios = []scenario{
 		}
 	}},
 	{"a volume that is not there, or that stands on what a running guest writes to, is not read", func(s *suite) {
-		reader, ok := s.d.(drivers.VolumeReader)
-		if !ok || s.h.lacks(ReadVolumes) {
+		if s.lacks(drivers.AbilityReadVolumes) {
 			return
 		}
 		vm, root, _ := s.vmWithDevices("web")
-		_, err := reader.ReadVolume(s.t.Context(), s.poolName()+"/nothing.qcow2", io.Discard, s.report)
+		_, err := s.d.ReadVolume(s.t.Context(), s.poolName()+"/nothing.qcow2", io.Discard, s.report)
 		s.wantError(err, drivers.ErrNotFound)
 		s.create(vm, nil)
 		over := s.volume("over.qcow2")
@@ -98,7 +97,7 @@ var copyScenarios = []scenario{
 		s.create(over, nil)
 		s.do(drivers.NewStart(s.normalVM(vm)))
 		for _, v := range []*resource.Volume{root, over} {
-			_, err = reader.ReadVolume(s.t.Context(), resource.VolumeID(v), io.Discard, s.report)
+			_, err = s.d.ReadVolume(s.t.Context(), resource.VolumeID(v), io.Discard, s.report)
 			s.wantError(err, drivers.ErrInUse)
 		}
 		s.do(drivers.NewStop(s.normalVM(vm), true))
@@ -110,16 +109,9 @@ var copyScenarios = []scenario{
 // read gives what the volume holds, if the host can.
 func (s *suite) read(v *resource.Volume) ([]byte, bool) {
 	s.t.Helper()
-	reader, ok := s.d.(drivers.VolumeReader)
-	if !ok {
-		if !s.h.lacks(ReadVolumes) {
-			s.t.Error("the driver is no VolumeReader, and the harness does not say so")
-		}
-		return nil, false
-	}
 	var out bytes.Buffer
-	content, err := reader.ReadVolume(s.t.Context(), resource.VolumeID(v), &out, s.report)
-	if s.h.lacks(ReadVolumes) {
+	content, err := s.d.ReadVolume(s.t.Context(), resource.VolumeID(v), &out, s.report)
+	if s.lacks(drivers.AbilityReadVolumes) {
 		s.wantError(err, drivers.ErrUnsupported)
 		return nil, false
 	}

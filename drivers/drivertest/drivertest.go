@@ -1,8 +1,7 @@
 // Package drivertest is the conformance suite that every hypervisor driver passes: what drivers.Driver promises, as
 // scenarios on a real (or simulated) host, seen through the interface alone.
 //
-// It must not know any driver: what a host cannot do is declared in the Harness, and then the suite checks that the driver says
-// so.
+// It must not know any driver: what a kind of host can do its Rules.Can says, and the suite checks that it does just that.
 package drivertest
 
 import (
@@ -32,38 +31,9 @@ type Harness struct {
 	Patience time.Duration
 	// Tune adapts every vm of the suite to the host: domain type, machine, memory. May be nil.
 	Tune func(vm *resource.VM)
-	// Lacks names what this kind of host cannot do. The driver has to answer ErrUnsupported to just these.
-	Lacks []Ability
 	// Listing, when not nil, describes everything on the host. It has to be the same before and after the suite.
 	Listing func(t *testing.T) string
 }
-
-// Ability is something that not every host can do.
-type Ability string
-
-// The abilities.
-const (
-	// Upload: volumes are given content, which images and seeds need.
-	Upload Ability = "upload"
-	// Resize: volumes grow.
-	Resize Ability = "resize"
-	// Overlay: volumes have backing volumes.
-	Overlay Ability = "overlay"
-	// LiveDevices: disks and NICs of a running guest come, go and change. A driver that lacks it may also say so in Impact.
-	LiveDevices Ability = "live devices"
-	// DNSNames: the names that a network answers for change while it is active.
-	DNSNames Ability = "DNS names"
-	// ReadVolumes: what volumes hold can be read.
-	ReadVolumes Ability = "read volumes"
-	// Flatten: volumes are cut loose from what they stand on.
-	Flatten Ability = "flatten"
-	// Build: images are made from what is on the host.
-	Build Ability = "build"
-	// GuestFacts: the host tells what guests can have.
-	GuestFacts Ability = "guest facts"
-)
-
-func (h *Harness) lacks(a Ability) bool { return slices.Contains(h.Lacks, a) }
 
 type scenario struct {
 	name string
@@ -79,7 +49,7 @@ func Run(t *testing.T, h Harness) {
 	if h.Listing != nil {
 		listed = h.Listing(t)
 	}
-	scenarios := slices.Concat(ruleScenarios, hostScenarios, storageScenarios, copyScenarios, buildScenarios, snapshotScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
+	scenarios := slices.Concat(ruleScenarios, abilityScenarios, hostScenarios, storageScenarios, copyScenarios, buildScenarios, snapshotScenarios, networkScenarios, markScenarios, vmScenarios, powerScenarios, liveScenarios)
 	t.Run("scenarios", func(t *testing.T) {
 		others := newSuite(t, h).foreigners()
 		for _, sc := range scenarios {

@@ -55,7 +55,7 @@ func guestFacts(s *suite) {
 		s.t.Errorf("of %s of memory %s is free", f.Memory, f.FreeMemory)
 	}
 	g := f.Guest(s.normalVM(vm))
-	if s.h.lacks(GuestFacts) {
+	if s.lacks(drivers.AbilityGuestFacts) {
 		if g != nil {
 			s.t.Errorf("the host tells %+v", g)
 		}

@@ -74,7 +74,7 @@ var networkScenarios = []scenario{
 		if got := s.impact(u); got != drivers.ImpactLive {
 			s.t.Errorf("impact is %s", got)
 		}
-		if s.can(DNSNames, u) {
+		if s.can(drivers.AbilityDNSNames, u) {
 			s.asPromised(after)
 			s.marked(after, *s.mark(n))
 		}

@@ -303,7 +303,7 @@ func (s *suite) plug(from, to *resource.VM) bool {
 	s.t.Helper()
 	u := s.update(to, from, true)
 	live := s.impact(u) == drivers.ImpactLive
-	if s.h.lacks(LiveDevices) {
+	if s.lacks(drivers.AbilityLiveDevices) {
 		if live {
 			s.fails(u, drivers.ErrUnsupported)
 		}

@@ -5,12 +5,6 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// snapshotter is the driver as one that takes snapshots; nil when it does not.
-func (s *suite) snapshotter() drivers.Snapshotter {
-	d, _ := s.d.(drivers.Snapshotter)
-	return d
-}
-
 func (s *suite) snapshotNames(vm *resource.VM) []string {
 	s.t.Helper()
 	var names []string
@@ -22,7 +16,7 @@ func (s *suite) snapshotNames(vm *resource.VM) []string {
 
 var snapshotScenarios = []scenario{
 	{"a snapshot of a vm that is off comes, is restored, and goes", func(s *suite) {
-		if s.snapshotter() == nil {
+		if s.lacks(drivers.AbilitySnapshots) {
 			return
 		}
 		vm, _, _ := s.vmWithDevices("web")
@@ -50,7 +44,7 @@ var snapshotScenarios = []scenario{
 		s.asPromised(vm)
 	}},
 	{"snapshots go with their vm", func(s *suite) {
-		if s.snapshotter() == nil {
+		if s.lacks(drivers.AbilitySnapshots) {
 			return
 		}
 		vm, _, _ := s.vmWithDevices("web")
@@ -60,7 +54,7 @@ var snapshotScenarios = []scenario{
 		s.absent(vm)
 	}},
 	{"a guest goes on from the memory in its snapshot", func(s *suite) {
-		if s.snapshotter() == nil {
+		if s.lacks(drivers.AbilityMemorySnapshots) {
 			return
 		}
 		vm, _, _ := s.vmWithDevices("web")
@@ -85,7 +79,7 @@ var snapshotScenarios = []scenario{
 }
 
 func liveSnapshot(s *suite) {
-	if s.snapshotter() == nil || s.h.lacks(ReadVolumes) { // made-up guests have no disks to take one of
+	if s.lacks(drivers.AbilitySnapshots) || s.lacks(drivers.AbilityReadVolumes) { // made-up guests have no disks to take one of
 		return
 	}
 	vm, _, _ := s.vmWithDevices("web")
@@ -108,7 +102,7 @@ func liveSnapshot(s *suite) {
 func flattens(s *suite) {
 	base := s.volume("base.qcow2")
 	s.create(base, nil)
-	if s.h.lacks(Overlay) {
+	if s.lacks(drivers.AbilityOverlay) {
 		return
 	}
 	for _, running := range []bool{false, true} {
@@ -122,7 +116,7 @@ func flattens(s *suite) {
 		if running {
 			s.do(drivers.NewStart(n))
 		}
-		if !s.can(Flatten, drivers.NewFlatten(s.normal(over).(*resource.Volume))) {
+		if !s.can(drivers.AbilityFlatten, drivers.NewFlatten(s.normal(over).(*resource.Volume))) {
 			return
 		}
 		flat := resource.Clone(over)

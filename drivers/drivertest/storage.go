@@ -73,7 +73,7 @@ var storageScenarios = []scenario{
 		if got := s.impact(u); got != drivers.ImpactLive {
 			s.t.Errorf("growing has impact %s", got)
 		}
-		if s.can(Resize, u) {
+		if s.can(drivers.AbilityResize, u) {
 			s.asPromised(bigger)
 			s.fails(drivers.NewUpdate(s.normal(bigger), s.normal(v), false), drivers.ErrConflict)
 			s.asPromised(bigger)
@@ -87,7 +87,7 @@ var storageScenarios = []scenario{
 		over.Backing, over.Size = resource.VolumeID(base), 2*base.Size
 		s.create(base, nil)
 		s.place(over)
-		if !s.can(Overlay, drivers.NewCreate(s.normal(over), nil)) {
+		if !s.can(drivers.AbilityOverlay, drivers.NewCreate(s.normal(over), nil)) {
 			return
 		}
 		s.asPromised(over)
@@ -104,7 +104,7 @@ var storageScenarios = []scenario{
 		img := s.image()
 		s.place(img)
 		op := drivers.NewCreate(s.normal(img), nil)
-		if !s.can(Upload, op) {
+		if !s.can(drivers.AbilityUpload, op) {
 			s.absent(img)
 			return
 		}
@@ -128,7 +128,7 @@ var storageScenarios = []scenario{
 			UserData: resource.NewSecret("#cloud-config\n", salt), MetaData: resource.NewSecret("instance-id: one\n", salt),
 		}
 		s.place(seed)
-		if s.can(Upload, drivers.NewCreate(s.normal(seed), nil)) {
+		if s.can(drivers.AbilityUpload, drivers.NewCreate(s.normal(seed), nil)) {
 			s.asPromised(seed)
 			s.do(drivers.NewDelete(s.normal(seed)))
 		}

@@ -180,10 +180,13 @@ func (s *suite) wantError(err, want error) {
 	}
 }
 
+// lacks tells whether the driver says that such a host cannot do something.
+func (s *suite) lacks(a drivers.Ability) bool { return s.d.Can(a) != nil }
+
 // can makes a change that the host may be unable to make: then the driver has to say so, and can tells no.
-func (s *suite) can(a Ability, op drivers.Op) bool {
+func (s *suite) can(a drivers.Ability, op drivers.Op) bool {
 	s.t.Helper()
-	if s.h.lacks(a) {
+	if s.lacks(a) {
 		s.fails(op, drivers.ErrUnsupported)
 		return false
 	}

@@ -32,8 +32,8 @@ type workshop struct {
 }
 
 func (c *call) openWorkshop(img *resource.Image) (*workshop, error) {
-	if c.test {
-		return nil, fmt.Errorf("%w: libvirt's test driver runs no guests, and has no bits to copy", drivers.ErrUnsupported)
+	if err := c.Can(drivers.AbilityBuild); err != nil {
+		return nil, err
 	}
 	pool, err := c.pool(img.PoolName)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *call) copyOrigin(img *resource.Image) error {
 	}
 	defer w.close()
 	if err = w.clear(); err == nil {
-		err = w.flatten(img.Origin, emptyVolume(w.volume(w.img.CopyID())))
+		err = w.flatten(img.Origin, emptyVolume(w.volume(w.img.CopyID("qcow2"))))
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", img.Origin, err)
@@ -99,13 +99,13 @@ func (c *call) build(img *resource.Image, mark drivers.Mark) (err error) {
 	defer w.close()
 	base := img.Origin
 	if img.Copies() {
-		base = w.img.CopyID()
+		base = w.img.CopyID("qcow2")
 	}
-	if err := w.clear(w.img.CopyID()); err != nil {
+	if err := w.clear(w.img.CopyID("qcow2")); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
 	defer func() {
-		keep := []string{w.img.CopyID(), w.img.BuildID()}
+		keep := []string{w.img.CopyID("qcow2"), w.img.BuildID("qcow2")}
 		if err != nil {
 			keep = nil
 		}
@@ -151,11 +151,11 @@ func (w *workshop) prepare(base string, work *guest.Building) (*resource.VM, err
 // createOverlay makes the disk that the guest writes to. QEMU takes space back by whole clusters only: with clusters as small as
 // the blocks of a file system, nothing that was deleted and trimmed in the guest gets into the image.
 func (w *workshop) createOverlay(base string) error {
-	disk := w.volume(w.img.BuildID())
+	disk := w.volume(w.img.BuildID("qcow2"))
 	disk.Backing = base
 	def, err := w.volumeDef(disk)
 	if err != nil {
-		return fmt.Errorf("create volume %s: %w", w.img.BuildID(), err)
+		return fmt.Errorf("create volume %s: %w", w.img.BuildID("qcow2"), err)
 	}
 	def.Target.ClusterSize = &libvirtxml.StorageVolumeTargetClusterSize{Unit: "KiB", Value: 4}
 	return w.createAs(w.pool, disk, def)
@@ -175,7 +175,7 @@ func (w *workshop) vm() (*resource.VM, error) {
 		VCPUs: b.VCPUs, Memory: b.Memory, CPU: b.CPU, DomainType: b.DomainType, Arch: b.Arch, Machine: b.Machine,
 		Firmware: b.Firmware, SecureBoot: b.SecureBoot,
 		Disks: []resource.Disk{
-			{Label: "root", Source: w.img.BuildID(), Bus: b.DiskBus},
+			{Label: "root", Source: w.img.BuildID("qcow2"), Bus: b.DiskBus},
 			{Label: "seed", Source: w.seedID(), Bus: b.DiskBus, ReadOnly: &yes},
 			{Label: guest.StepsDisk, Source: w.stepsID(), Bus: b.DiskBus, ReadOnly: &yes},
 			{Label: guest.ResultDisk, Source: w.resultID(), Bus: b.DiskBus},
@@ -289,7 +289,7 @@ func (w *workshop) clear(keep ...string) error {
 		return err
 	}
 	w.usage.forget()
-	for _, id := range []string{w.stepsID(), w.seedID(), w.resultID(), w.img.BuildID(), w.img.CopyID()} {
+	for _, id := range []string{w.stepsID(), w.seedID(), w.resultID(), w.img.BuildID("qcow2"), w.img.CopyID("qcow2")} {
 		if slices.Contains(keep, id) {
 			continue
 		}
@@ -351,7 +351,7 @@ func (c *call) makeImage(img *resource.Image) (drivers.Result, error) {
 func (w *workshop) make() (digest string, err error) {
 	id, from := resource.VolumeID(w.img), w.img.Origin
 	if w.img.Builds() {
-		from = w.img.BuildID()
+		from = w.img.BuildID("qcow2")
 	}
 	live, err := w.readVolumeByID(id)
 	switch {
@@ -383,7 +383,7 @@ func (w *workshop) base() *libvirtxml.StorageVolume {
 // finish settles what to do with a file that is there already. While there is what was built, it may be half of it: that goes
 // last. Else it must be what a copy of the origin would be.
 func (w *workshop) finish(live *liveVolume, from string) error {
-	_, err := w.readVolumeByID(w.img.BuildID())
+	_, err := w.readVolumeByID(w.img.BuildID("qcow2"))
 	switch {
 	case w.img.Builds() && err == nil:
 		if err := w.deleteVolume(w.img); err != nil {

@@ -25,8 +25,8 @@ func (c *call) flatten(v *resource.Volume) error {
 	if live.backing == "" {
 		return nil
 	}
-	if c.test {
-		return fmt.Errorf("flatten volume %s: %w: a test host has no bits in its volumes", id, drivers.ErrUnsupported)
+	if err := c.Can(drivers.AbilityFlatten); err != nil {
+		return fmt.Errorf("flatten volume %s: %w", id, err)
 	}
 	if err := c.checkNoSnapshots(v); err != nil {
 		return fmt.Errorf("flatten volume %s: %w", id, err)

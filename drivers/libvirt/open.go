@@ -35,8 +35,6 @@ type driver struct {
 	inFolders sync.Mutex // held by who looks into a folder without a pool
 }
 
-var _ drivers.Consoler = (*driver)(nil)
-
 // session is one connection, with what does not change while it lasts.
 type session struct {
 	conn *libvirt.Connect

@@ -36,8 +36,8 @@ func (c *call) waitReady(vm *resource.VM) error {
 		return fmt.Errorf("wait: %w", err)
 	}
 	defer freeDomain(dom)
-	if c.test {
-		return fmt.Errorf("wait for vm %s: %w: libvirt's test driver runs no guests; leave out ready", vm.Name, drivers.ErrUnsupported)
+	if err := c.Can(drivers.AbilityReady); err != nil {
+		return fmt.Errorf("wait for vm %s: %w", vm.Name, err)
 	}
 	timeout := time.Duration(ready.Timeout)
 	if timeout <= 0 {

@@ -23,21 +23,31 @@ var testLacks = drivers.Lacks{
 
 // Can implements drivers.Rules.
 func (d *driver) Can(a drivers.Ability) error {
-	if base, _, _ := strings.Cut(d.uri.Scheme, "+"); base == "test" {
+	if d.isTest() {
 		return testLacks.Can(a)
 	}
 	return nil
 }
 
+// isTest tells whether the URI is of libvirt's test driver.
+func (d *driver) isTest() bool {
+	base, _, _ := strings.Cut(d.uri.Scheme, "+")
+	return base == "test"
+}
+
 // Defaults implements drivers.Rules.
 func (d *driver) Defaults() drivers.Defaults {
+	snapshots := []string{"qcow2"}
+	if d.isTest() {
+		snapshots = []string{"qcow2", "raw"} // it looks at no disk
+	}
 	return drivers.Defaults{
 		HostDefaults: resource.HostDefaults{
 			PoolName: "default", PoolPath: "/var/lib/libvirt/images",
 			DiskFormat: "qcow2",
 			OwnFolders: []string{"/var/lib/libvirt"},
 		},
-		SnapshotFormats: []string{"qcow2"},
+		SnapshotFormats: snapshots,
 		InstallUEFI:     "Install it there (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf)",
 		InstallTPM:      "Install swtpm there (Debian and Ubuntu: swtpm and swtpm-tools; Fedora: swtpm-tools)",
 		LetWrite:        "let libvirt write there: mount the file system for writing, or give the folder to the user that libvirt's daemon runs as",

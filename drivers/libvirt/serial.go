@@ -14,6 +14,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -121,8 +122,11 @@ func lastLines(text []byte, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Console implements drivers.Consoler.
+// Console implements drivers.Driver.
 func (d *driver) Console(ctx context.Context, vm *resource.VM, in io.Reader, out io.Writer) error {
+	if err := d.Can(drivers.AbilityConsole); err != nil {
+		return fmt.Errorf("vm %s: %w", vm.Name, err)
+	}
 	s, err := d.session(ctx)
 	if err != nil {
 		return err

@@ -19,9 +19,7 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-var _ drivers.Snapshotter = (*driver)(nil)
-
-// CheckSnapshot implements drivers.Snapshotter. Snapshots are kept inside the qcow2 files of the disks; libvirt takes those
+// CheckSnapshot implements drivers.Rules. Snapshots are kept inside the qcow2 files of the disks; libvirt takes those
 // of a guest that is off, or with its memory, only where the firmware has no memory of its own.
 func (d *driver) CheckSnapshot(vm *resource.VM, on, memory bool) error {
 	if vm.Firmware != "uefi" || on && !memory {

@@ -74,7 +74,6 @@ func TestTestHostPassesTheSuite(t *testing.T) {
 		Nowhere:  func(t *testing.T) drivers.Driver { return openURI(t, "qemu+unix:///system?socket=/nowhere", nil) },
 		PoolPath: "/vmplan-suite",
 		Image:    &resource.Image{Source: "tiny.qcow2"},
-		Lacks:    []drivertest.Ability{drivertest.Resize, drivertest.LiveDevices, drivertest.GuestFacts, drivertest.ReadVolumes, drivertest.Flatten, drivertest.Build},
 	})
 }
 

@@ -16,9 +16,7 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-var _ drivers.VolumeReader = (*driver)(nil)
-
-// ReadVolume implements drivers.VolumeReader.
+// ReadVolume implements drivers.Driver.
 func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report func(drivers.Progress)) (drivers.Content, error) {
 	if report == nil {
 		report = func(drivers.Progress) {}
@@ -35,8 +33,8 @@ func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report 
 }
 
 func (c *call) readOut(id string, w io.Writer) (content drivers.Content, err error) {
-	if c.test {
-		return drivers.Content{}, fmt.Errorf("%w: a test host has no bits in its volumes", drivers.ErrUnsupported)
+	if err := c.Can(drivers.AbilityReadVolumes); err != nil {
+		return drivers.Content{}, err
 	}
 	name, _, _ := splitSource(id)
 	pool, err := c.pool(name)

@@ -24,7 +24,7 @@ func (d *driver) copyOrigin(img *resource.Image) error {
 		if err != nil {
 			return fmt.Errorf("volume %s: %w", img.Origin, err)
 		}
-		return t.allocate(img.CopyID(), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(img.Origin)})
+		return t.allocate(img.CopyID("qcow2"), &Volume{Size: origin.Size, Format: "qcow2", Used: t.wholeUse(img.Origin)})
 	})
 }
 
@@ -38,7 +38,7 @@ func (t *tx) wholeUse(id string) (used resource.Size) {
 
 // clearBuild removes what making the image has left.
 func (d *driver) clearBuild(img *resource.Image) error {
-	for _, id := range []string{img.BuildID(), img.CopyID()} {
+	for _, id := range []string{img.BuildID("qcow2"), img.CopyID("qcow2")} {
 		if err := d.change(func(t *tx) error { return t.deleteVolume(id) }); err != nil {
 			return err
 		}
@@ -64,13 +64,13 @@ func (d *driver) build(ctx context.Context, img *resource.Image, report func(dri
 	return d.change(func(t *tx) error {
 		base := img.Origin
 		if img.Copies() {
-			base = img.CopyID()
+			base = img.CopyID("qcow2")
 		}
 		from := t.volume(base)
 		if from == nil {
 			return fmt.Errorf("volume %s: %w", base, drivers.ErrNotFound)
 		}
-		return t.allocate(img.BuildID(), &Volume{Size: from.Size, Format: "qcow2", Backing: base, Used: thinUse})
+		return t.allocate(img.BuildID("qcow2"), &Volume{Size: from.Size, Format: "qcow2", Backing: base, Used: thinUse})
 	})
 }
 
@@ -111,11 +111,11 @@ func buildPhases(img *resource.Image) ([]buildPhase, error) {
 func (d *driver) makeImage(img *resource.Image) (drivers.Result, error) {
 	id, from := resource.VolumeID(img), img.Origin
 	if img.Builds() {
-		from = img.BuildID()
+		from = img.BuildID("qcow2")
 	}
 	done := resource.Clone(img)
 	err := d.change(func(t *tx) error {
-		if have := t.volume(id); have != nil && t.volume(img.BuildID()) == nil {
+		if have := t.volume(id); have != nil && t.volume(img.BuildID("qcow2")) == nil {
 			done.Digest = have.Digest
 			return nil
 		}

@@ -11,9 +11,7 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-var _ drivers.VolumeReader = (*driver)(nil)
-
-// ReadVolume implements drivers.VolumeReader. A volume holds its Content, or that of what it stands on; the rest is zeros.
+// ReadVolume implements drivers.Driver. A volume holds its Content, or that of what it stands on; the rest is zeros.
 func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report func(drivers.Progress)) (drivers.Content, error) {
 	var vol *Volume
 	var text string

@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"context"
+	"io"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 )
@@ -33,4 +36,9 @@ func Defaults() drivers.Defaults {
 // Marks implements drivers.Rules.
 func (rules) Marks(kind resource.Kind) bool {
 	return kind == resource.KindVM || kind == resource.KindNetwork
+}
+
+// Console implements drivers.Driver.
+func (d *driver) Console(context.Context, *resource.VM, io.Reader, io.Writer) error {
+	return d.Can(drivers.AbilityConsole)
 }

@@ -10,10 +10,8 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-var _ drivers.Snapshotter = (*driver)(nil)
-
-// CheckSnapshot implements drivers.Snapshotter, with libvirt's limits.
-func (d *driver) CheckSnapshot(vm *resource.VM, on, memory bool) error {
+// CheckSnapshot implements drivers.Rules, with libvirt's limits.
+func (rules) CheckSnapshot(vm *resource.VM, on, memory bool) error {
 	if vm.Firmware == "uefi" && (memory || !on) {
 		return fmt.Errorf("%w: no snapshot is taken of UEFI firmware's memory; take one of the disks alone while the guest runs", drivers.ErrUnsupported)
 	}
@@ -26,7 +24,7 @@ func (t *tx) snapshot(vm, name string, memory bool) error {
 	if err != nil || have.snapshot(name) >= 0 {
 		return err
 	}
-	if err := (*driver)(nil).CheckSnapshot(&have.VM, have.on(), memory && have.on()); err != nil {
+	if err := (rules{}).CheckSnapshot(&have.VM, have.on(), memory && have.on()); err != nil {
 		return err
 	}
 	snap := Snapshot{VM: resource.Clone(&have.VM), Disks: map[string]Volume{}, SnapshotInfo: drivers.SnapshotInfo{

@@ -176,9 +176,9 @@ func (e *exporter) readDisk(ctx context.Context, x *exported, d *resource.Disk) 
 
 // readVolume reads the volume of a disk to a file called as its format says, and shows how far it is.
 func (e *exporter) readVolume(ctx context.Context, x *exported, d *resource.Disk, name string) (c drivers.Content, file string, err error) {
-	reader, ok := e.drivers[x.vm.Host].(drivers.VolumeReader)
-	if !ok {
-		return c, "", fmt.Errorf("host.%s: read what volumes hold: %w", x.vm.Host, drivers.ErrUnsupported)
+	reader, err := e.able(x.vm.Host, drivers.AbilityReadVolumes)
+	if err != nil {
+		return c, "", err
 	}
 	f, err := os.OpenFile(filepath.Join(e.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, e.mode())
 	if err != nil {

@@ -185,9 +185,9 @@ func (a *App) runConsole(ctx context.Context, addr string) error {
 		return err
 	}
 	defer s.Close()
-	con, ok := s.drivers[vm.Host].(drivers.Consoler)
-	if !ok {
-		return fmt.Errorf("host.%s: console: %w", vm.Host, drivers.ErrUnsupported)
+	con, err := s.able(vm.Host, drivers.AbilityConsole)
+	if err != nil {
+		return err
 	}
 	a.printer().Note(fmt.Sprintf("Connected to %s. Ctrl-] leaves.", vm.Addr))
 	if in, ok := a.Streams.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {

@@ -112,9 +112,9 @@ func (s *session) bitsOf(ctx context.Context, r resource.Resource, report func(d
 		}
 	}
 	host := r.Base().Host
-	reader, ok := s.drivers[host].(drivers.VolumeReader)
-	if !ok {
-		return bits, nil, fmt.Errorf("%w: host.%s gives no bits out", drivers.ErrUnsupported, host)
+	reader, err := s.able(host, drivers.AbilityReadVolumes)
+	if err != nil {
+		return bits, nil, err
 	}
 	f, release, err := s.images.Scratch()
 	if err != nil {

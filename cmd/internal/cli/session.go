@@ -260,6 +260,18 @@ func (s *session) connect() error {
 	return nil
 }
 
+// able gives the driver of a host that can do something.
+func (s *session) able(host string, a drivers.Ability) (drivers.Driver, error) {
+	d := s.drivers[host]
+	if d == nil {
+		return nil, fmt.Errorf("host.%s: %w: it is neither in the files nor in the state", host, drivers.ErrUnavailable)
+	}
+	if err := d.Can(a); err != nil {
+		return nil, fmt.Errorf("host.%s %w", host, err)
+	}
+	return d, nil
+}
+
 // named gives what a name of the catalogue stands for.
 func (s *session) named(name string) (location, checksum string, ok bool) {
 	if !catalogue.IsName(name) {

@@ -257,6 +257,9 @@ func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make fun
 	if err := a.showPlan(ctx, s, p, "text", true); err != nil || p.Empty() {
 		return err
 	}
+	if p.Refused() {
+		return exitError{ExitError}
+	}
 	if !o.autoApprove {
 		if err := a.approve(ctx, false); err != nil {
 			return err

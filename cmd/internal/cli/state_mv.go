@@ -103,7 +103,7 @@ func (s *session) markMoved(ctx context.Context, moved []rename) error {
 		rec := s.state.Records[mv.to]
 		base := rec.Object.Base()
 		d := s.drivers[base.Host]
-		if d == nil || !bearsMark(rec.Object) {
+		if d == nil || !d.Marks(rec.Object.Kind()) {
 			continue
 		}
 		mark := drivers.Mark{
@@ -120,10 +120,4 @@ func (s *session) markMoved(ctx context.Context, moved []rename) error {
 		}
 	}
 	return nil
-}
-
-// bearsMark tells whether the live object carries an ownership mark.
-func bearsMark(r resource.Resource) bool {
-	k := r.Kind()
-	return k == resource.KindVM || k == resource.KindNetwork
 }
