@@ -67,7 +67,7 @@ type Lifecycle struct {
 // Host is where objects live: a connection to a hypervisor. It is recorded, never created.
 type Host struct {
 	Meta
-	URI        string `json:"uri,omitzero" schema:"required" doc:"Where the host is. The scheme picks the driver: qemu:///system, qemu+ssh://root@lab/system, test:///default, sim:lab.json (a file of the project) or sim:///path."`
+	URI        string `json:"uri,omitzero" schema:"required" doc:"Where the host is. The scheme picks the driver: qemu:///system, qemu+ssh://root@lab/system, test:///default, sim:lab.json (a file of the project) or sim:///path. One that runs a program needs --allow-uri-programs."`
 	Default    bool   `json:"default,omitzero" schema:"local" doc:"Whether objects without a host live here."`
 	DomainType string `json:"domain_type,omitzero" schema:"enum=kvm|qemu" doc:"kvm or qemu (emulation). By default kvm where the host really has it."`
 	// Machine is the UUID of the machine behind URI when it was last used; the planner records it.

@@ -59,7 +59,7 @@ func (o *trustOptions) fromEnvironment(environ []string) error {
 }
 
 // looks are the commands that only look at a project.
-var looks = []string{"plan", "validate", "fmt", "show", "list", "output", "explain", "render", "graph", "version", "help", "completion"}
+var looks = []string{"plan", "validate", "show", "list", "output", "explain", "render", "graph", "version", "help", "completion"}
 
 // check refuses commands that do more than look at a project that is not trusted.
 func (o *trustOptions) check(c *cobra.Command) error {
