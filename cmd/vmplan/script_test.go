@@ -45,6 +45,10 @@ func (o ownCache) Run() int {
 
 // TestScript runs the stories in testdata/script: what a user types and sees, on simulated hosts.
 func TestScript(t *testing.T) {
+	folder, err := filepath.Abs(schemas)
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -52,6 +56,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("VMPLAN_CACHE", env.WorkDir+"/.cache")
+			env.Setenv("SCHEMAS", folder)
 			env.Values[servers] = new([]*httptest.Server)
 			return nil
 		},
@@ -65,6 +70,7 @@ func TestScript(t *testing.T) {
 			"reseal":   cmdReseal,
 			"serve":    cmdServe,
 			"sim":      cmdSim,
+			"valid":    cmdValid,
 		},
 	})
 }

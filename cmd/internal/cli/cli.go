@@ -165,6 +165,7 @@ func (a *App) root() *cobra.Command {
 		if err := a.trust.fromEnvironment(a.Environ); err != nil {
 			return err
 		}
+		a.Streams.JSON = printsJSON(c)
 		return errors.Join(a.trust.check(c), a.begin(g))
 	}
 	root.AddGroup(
@@ -194,6 +195,13 @@ func (a *App) root() *cobra.Command {
 	}
 	describe(root, a.printer())
 	return root
+}
+
+// printsJSON tells whether the command was asked for JSON.
+func printsJSON(c *cobra.Command) bool {
+	asJSON, _ := c.Flags().GetBool("json")
+	format, _ := c.Flags().GetString("format")
+	return asJSON || format == "json"
 }
 
 // begin carries out the global flags before any command.

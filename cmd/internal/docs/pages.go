@@ -156,7 +156,9 @@ func render() (map[string]string, error) {
 	}
 	index += "\n"
 	pages["README.md"] = index + "- [functions](functions.md): what expressions can call.\n" + impacts
-	return pages, nil
+	schema, err := resourcesSchema()
+	pages["../schema/resources.json"] = schema
+	return pages, err
 }
 
 // instanceText says what a vm block takes beside its attributes.

@@ -25,8 +25,13 @@ type Sources interface {
 // snippetLines is how many lines of a source range are shown at most.
 const snippetLines = 5
 
-// Diagnostics prints mistakes and warnings, to Err, with the source lines they are about. files may be nil.
+// Diagnostics prints mistakes and warnings, to Err, with the source lines they are about. Mistakes are printed to Out when
+// results are JSON, and as such. files may be nil.
 func (p *Printer) Diagnostics(diags hcl.Diagnostics, files map[string]*hcl.File) {
+	if p.Streams.JSON && diags.HasErrors() {
+		_ = p.DiagnosticsJSON(diags, files) // nobody reads them: the exit code tells as well
+		return
+	}
 	for _, d := range diags {
 		m := message{severity: "Error", summary: d.Summary, detail: d.Detail}
 		if d.Severity == hcl.DiagWarning {

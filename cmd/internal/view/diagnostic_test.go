@@ -61,7 +61,7 @@ func TestDiagnosticsAsJSON(t *testing.T) {
 	if err := s.DiagnosticsJSON(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"format_version":"1.0","valid":true,"error_count":0,"warning_count":0,"diagnostics":[]}` + "\n"; s.out.String() != want {
+	if want := `{"format_version":"1.0","type":"diagnostics","valid":true,"error_count":0,"warning_count":0,"diagnostics":[]}` + "\n"; s.out.String() != want {
 		t.Errorf("got %s", &s.out)
 	}
 }

@@ -6,12 +6,13 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// formatVersion is the version of every JSON form that vmplan prints; docs/json.md documents them. A change that old
-// readers do not understand raises the number before the dot, an addition that behind it.
+// formatVersion is the version of the JSON form of diagnostics; docs/json.md and docs/schema document all forms. A change that
+// old readers do not understand raises the number before the dot, an addition that behind it.
 const formatVersion = "1.0"
 
 type diagnosticsJSON struct {
 	FormatVersion string           `json:"format_version"`
+	Type          string           `json:"type"` // diagnostics
 	Valid         bool             `json:"valid"`
 	ErrorCount    int              `json:"error_count"`
 	WarningCount  int              `json:"warning_count"`
@@ -36,9 +37,9 @@ type snippetJSON struct {
 	End       int    `json:"highlight_end_offset"`
 }
 
-// DiagnosticsJSON prints what validation found, to Out, as one JSON object. files may be nil.
+// DiagnosticsJSON prints mistakes and warnings, to Out, as one JSON object. files may be nil.
 func (p *Printer) DiagnosticsJSON(diags hcl.Diagnostics, files map[string]*hcl.File) error {
-	out := diagnosticsJSON{FormatVersion: formatVersion, Diagnostics: diagnosticList(diags, files)}
+	out := diagnosticsJSON{FormatVersion: formatVersion, Type: "diagnostics", Diagnostics: diagnosticList(diags, files)}
 	for _, d := range out.Diagnostics {
 		if d.Severity == "error" {
 			out.ErrorCount++

@@ -21,7 +21,11 @@ type ImageName struct {
 // ImageNames lists the catalogue, or with asJSON gives it as a list.
 func (p *Printer) ImageNames(names []ImageName, asJSON bool) error {
 	if asJSON {
-		return p.JSON(append([]ImageName{}, names...))
+		forms := append([]ImageName{}, names...)
+		for i := range forms {
+			forms[i].Aliases = list(forms[i].Aliases)
+		}
+		return p.JSON(forms)
 	}
 	var rows [][]string
 	for _, n := range names {

@@ -42,19 +42,20 @@ func (p *Printer) table(headings []string, rows [][]string) error {
 }
 
 type objectJSON struct {
-	Addr      string            `json:"addr"`
-	Kind      string            `json:"kind"`
-	Name      string            `json:"name"`
-	Host      string            `json:"host,omitempty"`
-	Status    state.Status      `json:"status"`
-	DependsOn []resource.Addr   `json:"depends_on"`
-	Recorded  resource.Resource `json:"recorded"`
-	Live      *liveJSON         `json:"live,omitempty"` // not among records
+	Addr      string          `json:"addr"`
+	Kind      string          `json:"kind"`
+	Name      string          `json:"name"`
+	Host      string          `json:"host,omitempty"`
+	Status    state.Status    `json:"status"`
+	DependsOn []resource.Addr `json:"depends_on"`
+	Recorded  map[string]any  `json:"recorded"`
+	Sensitive []string        `json:"sensitive"`      // paths
+	Live      *liveJSON       `json:"live,omitempty"` // not among records
 }
 
 type liveJSON struct {
 	Present   bool                `json:"present"`
-	Object    resource.Resource   `json:"object,omitempty"`
+	Object    map[string]any      `json:"object,omitempty"`
 	Power     drivers.Power       `json:"power,omitempty"`
 	Addresses map[string][]string `json:"addresses,omitempty"`
 	Users     []string            `json:"users,omitempty"`
@@ -65,9 +66,10 @@ type liveJSON struct {
 
 func recordJSON(r *state.Record) objectJSON {
 	m := r.Object.Base()
+	recorded, sensitive := resource.Plain(r.Object)
 	return objectJSON{
 		Addr: m.Addr.String(), Kind: string(r.Object.Kind()), Name: m.Name, Host: m.Host, Status: r.Status,
-		DependsOn: append([]resource.Addr{}, r.DependsOn...), Recorded: r.Object,
+		DependsOn: append([]resource.Addr{}, r.DependsOn...), Recorded: recorded, Sensitive: list(sensitive),
 	}
 }
 
@@ -75,8 +77,9 @@ func (o Object) json() objectJSON {
 	j := recordJSON(o.Record)
 	j.Live = &liveJSON{}
 	if l := o.Live; l != nil {
+		object, _ := resource.Plain(l.Resource)
 		*j.Live = liveJSON{
-			Present: true, Object: l.Resource, Power: l.Power, Addresses: l.Addresses, Users: l.Users, Path: l.Path,
+			Present: true, Object: object, Power: l.Power, Addresses: l.Addresses, Users: l.Users, Path: l.Path,
 			Capacity: uint64(l.Capacity), Free: uint64(l.Free),
 		}
 	}

@@ -28,6 +28,8 @@ type Streams struct {
 	Live bool
 	// Interactive tells that In is a terminal, so that questions can be asked.
 	Interactive bool
+	// JSON tells that the command's results are printed as JSON.
+	JSON bool
 	// Width of the terminal in columns; 0 when there is none: then nothing is wrapped or cut.
 	Width int
 }
