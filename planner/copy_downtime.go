@@ -52,25 +52,51 @@ func (o *object) copiesFrom() (l copySource, ok bool) {
 
 func volumeKey(id string) string { return string(resource.KindVolume) + "/" + id }
 
-// findCopyDowntimes finds the vms whose guests write to what is copied. Those that run are off meanwhile, if their files allow that.
-func (p *planner) findCopyDowntimes() {
-	var vms []*object
-	for _, o := range p.sorted {
-		if o.kind == resource.KindVM {
-			vms = append(vms, o)
-		}
+// stopForCopies finds the vms whose guests write to what the object is copied from. Those that run are off meanwhile, if their
+// files allow that.
+func (p *planner) stopForCopies(o *object) {
+	l, ok := o.copiesFrom()
+	if !ok {
+		return
 	}
-	for _, o := range p.sorted {
-		l, ok := o.copiesFrom()
-		if !ok {
-			continue
-		}
-		for _, u := range vms {
-			if u.writesTo(o.destination.host, l.key) {
-				u.copiedBy = append(u.copiedBy, o)
-				p.scheduleDowntime(u, o, l)
+	for _, u := range p.writersOf(location{o.destination.host, l.key}) {
+		u.copiedBy = append(u.copiedBy, o)
+		p.scheduleDowntime(u, o, l)
+	}
+}
+
+// writersOf lists the vms that have the volume as a disk, as planned or as they are, and may write to it.
+func (p *planner) writersOf(volume location) []*object {
+	if p.diskWriters == nil {
+		p.diskWriters = map[location][]*object{}
+		for _, o := range p.sorted {
+			if o.kind == resource.KindVM {
+				p.addDiskWriter(o)
 			}
 		}
+	}
+	return p.diskWriters[volume]
+}
+
+func (p *planner) addDiskWriter(o *object) {
+	add := func(host string, r resource.Resource) {
+		vm, ok := r.(*resource.VM)
+		if !ok {
+			return
+		}
+		for i := range vm.Disks {
+			at := location{host, volumeKey(vm.Disks[i].Source)}
+			if writes(vm, at.key) && !slices.Contains(p.diskWriters[at], o) {
+				p.diskWriters[at] = append(p.diskWriters[at], o)
+			}
+		}
+	}
+	if o.planned != nil {
+		add(o.destination.host, o.planned)
+	}
+	if o.live != nil {
+		add(o.location.host, o.live.Resource)
+		add(o.location.host, o.live.Running)
 	}
 }
 
@@ -84,12 +110,6 @@ func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 	case u.restartReason == "" && (o.kind != resource.KindImage || !u.neverSeenReady()):
 		u.restartReason = l.cause
 	}
-}
-
-// writesTo tells whether the vm, as it is wanted or as it is, has the disk and may write to it.
-func (o *object) writesTo(host, key string) bool {
-	return o.desired != nil && o.destination.host == host && writes(o.planned, key) ||
-		o.live != nil && o.location.host == host && (writes(o.live.Resource, key) || writes(o.live.Running, key))
 }
 
 // writes tells whether the vm may write to the volume with that key.

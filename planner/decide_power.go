@@ -17,11 +17,12 @@ type powerDecision struct {
 	powerCause        string
 }
 
-// decidePower settles stop, start and wait of a vm, once all changes and their spread are known.
+// decidePower decides whether a vm is stopped, started and waited for, once all changes and what they do to others are known.
 func (p *planner) decidePower(o *object) {
 	if o.kind != resource.KindVM {
 		return
 	}
+	defer o.decideSecondDowntime()
 	switch o.action {
 	case ActionDelete:
 		o.stop = o.isOn()

@@ -15,19 +15,20 @@ import (
 // The phases, in order: collect the objects under the addresses they have now (collect.go, moved_blocks.go) and find them on
 // their hosts (ownership.go); relate them (dependencies.go); select those that take part (select.go); decide what happens to each
 // (decide.go, decide_unwanted.go, decide_predecessor.go, compare.go, compare_guest.go); propagate that to the objects around
-// (replace_triggered.go, propagate.go, copy_downtime.go) and to the power of vms (decide_power.go); refuse what must not be done and
+// (propagate.go names the rules) and to the power of vms (decide_power.go); refuse what must not be done and
 // warn of what would fail (refuse.go, preflight.go); make the steps (steps.go, steps_update.go, protect.go), all of which the hosts must be able to do (abilities.go); link and order them
 // (order.go); and summarise (summarise.go).
 func New(in Input) (*Plan, error) {
 	p := &planner{
-		in:         in,
-		plan:       planOf(in),
-		objects:    map[resource.Addr]*object{},
-		hosts:      map[string]*host{},
-		byLocation: map[location]*object{},
-		byBlock:    map[resource.Addr][]*object{},
-		moves:      map[resource.Addr]resource.Addr{},
-		imports:    map[resource.Addr]resource.Import{},
+		in:               in,
+		plan:             planOf(in),
+		objects:          map[resource.Addr]*object{},
+		hosts:            map[string]*host{},
+		byLocation:       map[location]*object{},
+		dependOnReplaced: map[*object]bool{},
+		byBlock:          map[resource.Addr][]*object{},
+		moves:            map[resource.Addr]resource.Addr{},
+		imports:          map[resource.Addr]resource.Import{},
 	}
 	if err := p.collect(); err != nil {
 		return nil, err
@@ -40,7 +41,6 @@ func New(in Input) (*Plan, error) {
 	for _, o := range p.sorted {
 		p.decide(o)
 	}
-	p.trigger()
 	p.propagate()
 	p.refuse()
 	p.preflight()
@@ -66,16 +66,18 @@ func planOf(in Input) *Plan {
 type planner struct {
 	graph
 
-	in         Input
-	plan       *Plan
-	objects    map[resource.Addr]*object
-	sorted     []*object // in order of address
-	hosts      map[string]*host
-	byBlock    map[resource.Addr][]*object       // instances of a block, by their address without key
-	byLocation map[location]*object              // who is, or is recorded to be, at a place
-	leftovers  []*object                         // what deferred replacements leave behind
-	moves      map[resource.Addr]resource.Addr   // blocks that are recorded under another address
-	imports    map[resource.Addr]resource.Import // by To
+	in               Input
+	plan             *Plan
+	objects          map[resource.Addr]*object
+	sorted           []*object // in order of address
+	hosts            map[string]*host
+	byBlock          map[resource.Addr][]*object       // instances of a block, by their address without key
+	byLocation       map[location]*object              // who is, or is recorded to be, at a place
+	leftovers        []*object                         // what deferred replacements leave behind
+	diskWriters      map[location][]*object            // vms that may write to a volume: see writersOf
+	dependOnReplaced map[*object]bool                  // answers of willDependOnReplaced
+	moves            map[resource.Addr]resource.Addr   // blocks that are recorded under another address
+	imports          map[resource.Addr]resource.Import // by To
 }
 
 // location is where an object is: its resource.Key on a host.
@@ -90,9 +92,8 @@ type object struct {
 	powerDecision
 	copyDowntime
 	keySteps
-	protectSteps      []*step // the steps that take the snapshot which protects it
-	protectedSteps    []*step // the steps that are taken back when one fails
-	dependsOnReplaced tristate
+	protectSteps   []*step // the steps that take the snapshot which protects it
+	protectedSteps []*step // the steps that are taken back when one fails
 }
 
 // facts are what the files, the state and the host say of an object. Phases after collect and relate only read them.

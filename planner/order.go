@@ -10,6 +10,7 @@ import (
 
 // link ties the steps of different objects together.
 func (p *planner) link() {
+	clear(p.dependOnReplaced) // since then, more vms may be replaced
 	for _, o := range p.sorted {
 		p.linkForward(o)
 		p.linkBack(o)

@@ -10,8 +10,8 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// trigger replaces what says replace_triggered_by of something that this plan changes. One may trigger the next.
-func (p *planner) trigger() {
+// replaceTriggered replaces what says replace_triggered_by of something that this plan changes. One may trigger the next.
+func (p *planner) replaceTriggered() {
 	var waiting []*object
 	for _, o := range p.sorted {
 		if o.action == ActionUpdate && !o.adopt && len(p.triggersOf(o)) > 0 {

@@ -1,0 +1,36 @@
+package planner
+
+import (
+	"slices"
+
+	"vmplan.dev/vmplan/config/resource"
+)
+
+// postponeDelete leaves an old seed where it is as long as a guest runs with it, and the old base of an image as long as disks stay
+// upon it: some later plan deletes it.
+func (p *planner) postponeDelete(o *object) {
+	if o.displaced != nil {
+		o.deletePostponed = slices.ContainsFunc(p.users(o.displaced), func(u *object) bool { return p.keepsUsing(u, o.displaced) })
+		return
+	}
+	if o.kind == resource.KindVolume || !o.stored() || o.action != ActionDelete && !o.createBeforeDelete {
+		return
+	}
+	held := func(u *object) bool { return p.keepsUsing(u, o) }
+	if o.deletePostponed = p.outlivesSuccessor(o) || slices.ContainsFunc(p.users(o), held); o.deletePostponed && o.action == ActionDelete {
+		o.action = ActionNone
+	}
+}
+
+// keepsUsing tells whether u goes on using what o is now after this plan.
+func (p *planner) keepsUsing(u, o *object) bool {
+	switch u.kind {
+	case resource.KindVM:
+		return (u.action == ActionUpdate || u.action == ActionNone) && u.live != nil && u.keepsUntilStop(o.location.key)
+	case resource.KindVolume:
+		return p.keepsUsingBase(u, o)
+	case resource.KindImage: // its half build, which this plan does not go on with
+		return u.action == ActionNone
+	}
+	return false
+}
