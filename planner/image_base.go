@@ -87,7 +87,7 @@ func mayBeHalf(rec *state.Record) bool {
 // linkFormerBase lets a base that was replaced go only when the new one is whole: making it may fail, and then the files may be
 // changed back.
 func (p *planner) linkFormerBase(o *object) {
-	if s := p.successor(o); s != nil && s.occupant != o {
+	if s := p.successor(o); s != nil && p.departingOccupant(s) != o {
 		o.deleted.preferAfter(s.created) // two images may have changed their names
 	}
 }

@@ -14,7 +14,7 @@ import (
 //
 // The phases, in order: collect the objects under the addresses they have now (collect.go, moved_blocks.go) and find them on
 // their hosts (ownership.go); relate them (dependencies.go); select those that take part (select.go); decide what happens to each
-// (decide.go, decide_unwanted.go, decide_predecessor.go, compare.go, compare_guest.go); propagate that to the objects around
+// (decide.go, decide_unwanted.go, predecessor.go, compare.go, compare_guest.go); propagate that to the objects around
 // (propagate.go names the rules) and to the power of vms (decide_power.go); refuse what must not be done and
 // warn of what would fail (refuse.go, preflight.go); make the steps (steps.go, steps_update.go, protect.go), all of which the hosts must be able to do (abilities.go); link and order them
 // (order.go); and summarise (summarise.go).
@@ -44,6 +44,9 @@ func New(in Input) (*Plan, error) {
 	p.propagate()
 	p.refuse()
 	p.preflight()
+	for _, o := range p.sorted {
+		p.keepPredecessor(o)
+	}
 	for _, o := range p.sorted {
 		p.emit(o)
 	}
@@ -92,8 +95,6 @@ type object struct {
 	powerDecision
 	copyDowntime
 	keySteps
-	protectSteps   []*step // the steps that take the snapshot which protects it
-	protectedSteps []*step // the steps that are taken back when one fails
 }
 
 // facts are what the files, the state and the host say of an object. Phases after collect and relate only read them.
@@ -127,10 +128,8 @@ type decision struct {
 	retain             bool    // with ActionRelease: because of on_delete = "retain"
 	createBeforeDelete bool    // with ActionReplace: predecessor is deleted after the new one is made
 	deletePostponed    bool    // the old one stays until the guest that runs with it stops
-	predecessor        *object // with createBeforeDelete: the old one, under an address of its own
-	displaced          *object // with ActionUpdate: what had taken the place of this, and goes
+	predecessor        *object // the old one, under an address of its own: createBeforeDelete, or restoredFrom
 	restoredFrom       *object // the leftover of a replacement that was cut short, which is what this was before
-	occupant           *object // who has the destination now, and goes
 }
 
 // comparison is what compare.go finds out about an object that is kept or replaced.
@@ -163,7 +162,9 @@ type keySteps struct {
 	updated            *step   // it is as wanted
 	started            *step   // started
 	ready              *step
-	unprotected        *step // the snapshot that protects its change is no longer needed
+	protectSteps       []*step // take the snapshot that protects it
+	protectedSteps     []*step // are taken back when one of them fails
+	unprotected        *step   // the snapshot that protects its change is no longer needed
 }
 
 // host is one host block, desired or recorded.

@@ -34,8 +34,8 @@ func (p *planner) link() {
 		if o.restoredFrom != nil && len(o.steps) > 0 && len(o.restoredFrom.steps) > 0 {
 			o.restoredFrom.steps[0].after(o.steps[0])
 		}
-		if o.occupant != nil {
-			o.arrives().after(o.occupant.departs())
+		if occupant := p.departingOccupant(o); occupant != nil {
+			o.arrives().after(occupant.departs())
 		}
 	}
 	p.linkHosts()
@@ -149,7 +149,7 @@ func (p *planner) leaves(u, o *object) *step {
 		switch {
 		case u.live == nil || u.location.host != o.location.host:
 			return nil
-		case u.displaced != nil:
+		case u.predecessor != nil:
 			return u.departs()
 		case u.unprotected != nil && !uses(u.after, o.location.key):
 			return u.unprotected // until then it may come back

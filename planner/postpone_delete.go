@@ -9,8 +9,8 @@ import (
 // postponeDelete leaves an old seed where it is as long as a guest runs with it, and the old base of an image as long as disks stay
 // upon it: some later plan deletes it.
 func (p *planner) postponeDelete(o *object) {
-	if o.displaced != nil {
-		o.deletePostponed = slices.ContainsFunc(p.users(o.displaced), func(u *object) bool { return p.keepsUsing(u, o.displaced) })
+	if o.predecessor != nil {
+		o.deletePostponed = slices.ContainsFunc(p.users(o.predecessor), func(u *object) bool { return p.keepsUsing(u, o.predecessor) })
 		return
 	}
 	if o.kind == resource.KindVolume || !o.stored() || o.action != ActionDelete && !o.createBeforeDelete {

@@ -18,9 +18,7 @@ func (p *planner) refuse() {
 				p.refuseInUse(o)
 			}
 		}
-		if o.action == ActionCreate || o.action == ActionReplace || o.renamed() {
-			p.refuseOccupied(o)
-		}
+		p.refuseOccupied(o)
 		p.refuseReplacingImport(o)
 		p.refuseMovingBase(o)
 		p.refuseUnprotectable(o)
@@ -92,27 +90,36 @@ func (p *planner) stopsUsing(u, o *object) bool {
 	return false
 }
 
-// refuseOccupied refuses to make what another object has the place of, and finds whom it must wait for.
+// refuseOccupied refuses to make what another object has the place of, and keeps it.
 func (p *planner) refuseOccupied(o *object) {
-	if o.action == ActionReplace && o.location == o.destination {
-		return
-	}
-	live := p.liveAt(o.destination)
-	occupant := p.byLocation[o.destination]
+	live, occupant := p.liveAt(o.destination), p.byLocation[o.destination]
 	switch {
-	case live == nil:
-		if occupant != nil && occupant.action == ActionDelete {
-			o.occupant = occupant // what a dead run left beside it goes before that is begun once more
-		}
+	case !o.moves() || live == nil || p.departingOccupant(o) != nil:
 	case occupant == nil || occupant == o:
 		p.refuseStranger(o, live)
-	case occupant.action == ActionDelete || occupant.action == ActionReplace && occupant.destination != occupant.location || occupant.renamed():
-		o.occupant = occupant
 	default:
 		p.refuseAt(o, "name", "the name is taken", fmt.Sprintf(
 			"%s would be %s %q on host %q, but %s has that name and keeps it. Give one of them another name.",
 			o.addr, o.kind, nameOf(o.planned), o.destination.host, occupant.addr))
 	}
+}
+
+// moves tells whether the plan makes the object where it was not before.
+func (o *object) moves() bool {
+	return o.action == ActionCreate || o.action == ActionReplace && o.location != o.destination || o.renamed()
+}
+
+// departingOccupant is who has the object's destination now and leaves it in this plan; nil when there is none.
+func (p *planner) departingOccupant(o *object) *object {
+	occupant := p.byLocation[o.destination]
+	if !o.moves() || occupant == nil || occupant == o {
+		return nil
+	}
+	// Without anything live, it is what a dead run left beside its place: that goes before a new one is begun.
+	if occupant.action == ActionDelete || p.liveAt(o.destination) != nil && (occupant.action == ActionReplace && occupant.destination != occupant.location || occupant.renamed()) {
+		return occupant
+	}
+	return nil
 }
 
 func (p *planner) refuseStranger(o *object, live *drivers.Object) {

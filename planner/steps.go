@@ -13,18 +13,14 @@ import (
 func (p *planner) emit(o *object) {
 	p.emitMove(o)
 	p.emitTriggered(o)
-	if o.displaced != nil {
-		p.deleteLeftover(o, o.displaced)
-	}
+	p.emitPredecessor(o)
 	switch o.action {
 	case ActionCreate:
 		p.emitCreate(o)
 	case ActionUpdate:
 		p.emitKeep(o)
 	case ActionReplace:
-		if o.createBeforeDelete {
-			p.deleteLeftover(o, p.newLeftover(o))
-		} else {
+		if !o.createBeforeDelete {
 			p.emitDelete(o)
 		}
 		p.emitCreate(o)
@@ -224,63 +220,12 @@ func (o *object) lossName() string {
 	return "volume " + o.addr.Name + o.addr.Key
 }
 
-// newLeftover gives what a deferred replacement replaces an address of its own, under which it is deleted in the end. A run that was
-// cut short may have done that already.
-func (p *planner) newLeftover(o *object) *object {
-	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
-	for n := 2; p.objects[addr] != nil; n++ {
-		if done := p.objects[addr]; done.record != nil && done.isLeftoverOf(o) && done.location == o.location {
-			done.selected, done.action, done.cause, done.before = false, ActionNone, o.cause, done.asRecorded()
-			return done
-		}
-		addr.Part = fmt.Sprintf("%s.%s-%d", o.addr.Part, leftBehind, n)
-		addr.Part = strings.TrimPrefix(addr.Part, ".")
-	}
-	was := resource.Clone(o.current())
-	was.Base().Addr = addr
-	old := newObject(facts{
-		addr: addr, kind: o.kind, recorded: was, live: o.live, location: o.location, dependents: o.dependents,
-		record: &state.Record{Object: was, Status: state.StatusDeleting},
-	})
-	old.action, old.cause = ActionDelete, o.cause
-	old.before = old.asRecorded()
-	if o.record != nil {
-		old.record.DependsOn = o.record.DependsOn
-		if o.record.Status == state.StatusCreating {
-			old.record.Status = state.StatusCreating // it may be half there, so it is not restored
-		}
-	}
-	p.objects[addr] = old
-	old.updated = p.step(old, drivers.NewRecord(was), old.location.host, drivers.ImpactRecord)
-	old.updated.Record = old.record
-	return old
-}
-
-// deleteLeftover deletes old, unless a guest runs with it or disks stay upon it.
-func (p *planner) deleteLeftover(o, old *object) {
-	o.predecessor = old
-	if o.deletePostponed {
-		return
-	}
-	p.leftovers = append(p.leftovers, old)
-	p.emitDelete(old)
-	old.deleted.Impact = o.replaceImpact()
-}
-
 // replaceImpact is how far a replacement reaches: an image or a seed that gets a successor loses nobody anything by that alone.
 func (o *object) replaceImpact() drivers.Impact {
 	if o.createBeforeDelete && o.kind != resource.KindVolume {
 		return drivers.ImpactLive
 	}
 	return drivers.ImpactReplace
-}
-
-// leftBehind is the last part of the address of what a replacement has left to be deleted.
-const leftBehind = "old"
-
-func isLeftBehind(a resource.Addr) bool {
-	last := a.Part[strings.LastIndex(a.Part, ".")+1:]
-	return last == leftBehind || strings.HasPrefix(last, leftBehind+"-")
 }
 
 // isReplacedLeftover tells whether the object is an image or a seed that an earlier plan has replaced already.
