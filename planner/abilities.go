@@ -7,6 +7,10 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
+func (p *planner) checkAbilities() {
+	p.plan.Findings = append(p.plan.Findings, p.in.missingAbilities(p.steps)...)
+}
+
 // missingAbilities finds what the hosts of the steps cannot do, each thing once for an object.
 func (in *Input) missingAbilities(steps []*step) []Finding {
 	type lack struct {

@@ -11,13 +11,6 @@ import (
 )
 
 // New makes the plan. The error is about in itself (a host that is missing from it); what the user must hear is a Finding.
-//
-// The phases, in order: collect the objects under the addresses they have now (collect.go, moved_blocks.go) and find them on
-// their hosts (ownership.go); relate them (dependencies.go); select those that take part (select.go); decide what happens to each
-// (decide.go, decide_unwanted.go, predecessor.go, compare.go, compare_guest.go); propagate that to the objects around
-// (propagate.go names the rules) and to the power of vms (decide_power.go); refuse what must not be done and
-// warn of what would fail (refuse.go, preflight.go); make the steps (steps.go, steps_update.go, protect.go), all of which the hosts must be able to do (abilities.go); link and order them
-// (order.go); and summarise (summarise.go).
 func New(in Input) (*Plan, error) {
 	p := &planner{
 		in:               in,
@@ -30,32 +23,31 @@ func New(in Input) (*Plan, error) {
 		moves:            map[resource.Addr]resource.Addr{},
 		imports:          map[resource.Addr]resource.Import{},
 	}
-	if err := p.collect(); err != nil {
+	if err := p.collect(); err != nil { // collect.go, moved_blocks.go, hosts.go; ownership.go says what is ours
 		return nil, err
 	}
-	p.relate()
-	p.selectObjects()
-	for _, o := range p.sorted {
-		p.takeBackPredecessor(o)
-	}
-	for _, o := range p.sorted {
-		p.decide(o)
-	}
-	p.propagate()
-	p.refuse()
-	p.preflight()
-	for _, o := range p.sorted {
-		p.keepPredecessor(o)
-	}
-	for _, o := range p.sorted {
-		p.emit(o)
-	}
-	p.emitHosts()
-	p.plan.Findings = append(p.plan.Findings, in.missingAbilities(p.steps)...)
-	p.link()
+	p.relate()                             // dependencies.go
+	p.selectObjects()                      // select.go: --target and --exclude
+	p.each((*planner).takeBackPredecessor) // predecessor.go: replacements that were cut short
+	p.each((*planner).decide)              // decide.go, decide_unwanted.go; compare.go, compare_guest.go
+	p.propagate()                          // propagate.go: what that does to the objects around
+	p.refuse()                             // refuse.go
+	p.preflight()                          // preflight.go
+	p.each((*planner).keepPredecessor)     // predecessor.go: what is replaced and deleted afterwards
+	p.each((*planner).emit)                // steps.go, steps_update.go, protect.go, build_image.go, copy_downtime.go
+	p.emitHosts()                          // hosts.go
+	p.checkAbilities()                     // abilities.go
+	p.link()                               // order.go
 	p.order()
-	p.finish()
+	p.summarise() // summarise.go
 	return p.plan, nil
+}
+
+// each visits all objects, in order of address.
+func (p *planner) each(visit func(*planner, *object)) {
+	for _, o := range p.sorted {
+		visit(p, o)
+	}
 }
 
 // planOf is a plan of in that does nothing yet.

@@ -19,9 +19,7 @@ var propagationRules = []func(*planner, *object){
 func (p *planner) propagate() {
 	p.replaceTriggered()
 	for _, rule := range propagationRules {
-		for _, o := range p.sorted {
-			rule(p, o)
-		}
+		p.each(rule)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// finish writes down what the steps amount to, per object.
-func (p *planner) finish() {
+// summarise writes down what the steps amount to, per object.
+func (p *planner) summarise() {
 	for _, o := range p.sorted {
 		if len(o.pending) > 0 && !o.stop && !o.start {
 			p.plan.Pending = append(p.plan.Pending, o.change(Change{
