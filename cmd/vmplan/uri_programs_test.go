@@ -83,7 +83,7 @@ func TestNoProgramOfAURIRuns(t *testing.T) {
 			}
 
 			file := project(uri)
-			for _, args := range [][]string{{"plan"}, {"validate"}, {"apply", "--auto-approve"}} {
+			for _, args := range [][]string{{"plan"}, {"output"}, {"validate"}, {"apply", "--auto-approve"}} {
 				refused(file, "file", args)
 			}
 			refused(file, "file", []string{"plan", "--untrusted", "--allow-host", strings.ReplaceAll(uri, "DIR", file.dir)})
@@ -115,9 +115,13 @@ func TestNoProgramOfAURIRuns(t *testing.T) {
 				}
 			}
 
-			_, output := file.run("--allow-uri-programs", "plan")
-			if !ran(file) {
-				t.Errorf("allowed, the program does not run: this test shows nothing:\n%s", output)
+			// Allowed, the program runs, or this test shows nothing: of a file, and of a record whose uri the files say too.
+			record.write("-- main.hcl --\nhost \"lab\" {\n  uri = \"" + strings.ReplaceAll(uri, "DIR", record.dir) + "\"\n}\n")
+			refused(record, "record and file", []string{"list"})
+			for w, command := range map[*workdir]string{file: "plan", record: "list"} {
+				if _, output := w.run("--allow-uri-programs", command); !ran(w) {
+					t.Errorf("%s: allowed, the program does not run:\n%s", command, output)
+				}
 			}
 		})
 	}

@@ -25,6 +25,9 @@ var ruleScenarios = []scenario{
 				if !errors.Is(err, drivers.ErrUnsupported) {
 					t.Fatalf("the error is not ErrUnsupported: %v", err)
 				}
+				if drivers.FieldOf(err) == "" {
+					t.Fatalf("the error does not say which field is wrong: %v", err)
+				}
 				return
 			}
 			twice, err := s.d.Normalize(once)
@@ -42,6 +45,15 @@ var ruleScenarios = []scenario{
 				t.Fatalf("normalizing makes %s of %s", resource.Key(once), resource.Key(r))
 			}
 		})
+	}},
+	{"what a vm cannot have names the field", func(s *suite) {
+		vm := s.vm("web")
+		vm.MaxMemory = vm.Memory / 2
+		_, err := s.d.Normalize(vm)
+		s.wantError(err, drivers.ErrUnsupported)
+		if got := drivers.FieldOf(err); got != "max_memory" {
+			s.t.Errorf("the field is %q in %v", got, err)
+		}
 	}},
 	{"impact speaks of every host field that changed, and of no other", func(s *suite) {
 		rapid.Check(s.t, func(t *rapid.T) {
