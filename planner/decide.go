@@ -74,6 +74,22 @@ func (p *planner) decideNew(o *object) {
 	}
 }
 
+// decideImport takes over what an import block names.
+func (p *planner) decideImport(o *object, id string) {
+	live := p.liveAt(o.destination)
+	switch {
+	case live == nil:
+		p.refuseAt(o, "", "there is nothing to import", fmt.Sprintf(
+			"The import block for %s names the %s %q, which host %q does not have. Correct its id, or remove the block to have %s created.",
+			o.addr, o.kind, id, o.destination.host, o.addr))
+	case !p.importable(o, live):
+		p.refuseStranger(o, live)
+	default:
+		o.adoptLive("import")
+		o.replaceForbidden = true
+	}
+}
+
 // adoptLive takes over, or takes back, what is live.
 func (o *object) adoptLive(cause string) {
 	o.action, o.adopt, o.cause = ActionUpdate, true, cause

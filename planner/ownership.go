@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -102,42 +101,10 @@ func (p *planner) findUnrecorded(o *object) {
 	}
 }
 
-// decideImport takes over what an import block names.
-func (p *planner) decideImport(o *object, id string) {
-	live := p.liveAt(o.destination)
-	switch {
-	case live == nil:
-		p.refuseAt(o, "", "there is nothing to import", fmt.Sprintf(
-			"The import block for %s names the %s %q, which host %q does not have. Correct its id, or remove the block to have %s created.",
-			o.addr, o.kind, id, o.destination.host, o.addr))
-	case !p.importable(o, live):
-		p.refuseStranger(o, live)
-	default:
-		o.adoptLive("import")
-		o.replaceForbidden = true
-	}
-}
-
 // importable tells whether an import block is about the object, and nobody else lays claim to what it names.
 func (p *planner) importable(o *object, live *drivers.Object) bool {
 	_, ok := p.imports[o.addr]
 	return ok && (live.Mark == nil || live.Mark.Released || live.Mark.Lineage == p.in.State.Lineage)
-}
-
-// refuseReplacingImport refuses to replace what has just been taken over.
-func (p *planner) refuseReplacingImport(o *object) {
-	if !o.replaceForbidden || o.action != ActionReplace || slices.ContainsFunc(o.requires, func(n *object) bool { return n.replaceForbidden && n.action == ActionReplace }) {
-		return
-	}
-	var differs []string
-	for _, f := range o.fields {
-		if f.Impact == drivers.ImpactReplace {
-			differs = append(differs, fmt.Sprintf("%s is %s, and the files say %s", f.Path, f.Old, f.New))
-		}
-	}
-	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(
-		"%s (%s) cannot be taken over as the files describe it: %s. Write in the files what is there; what is to change can change once it is imported.",
-		nameOf(o.planned), o.cause, strings.Join(differs, "; ")))
 }
 
 // attachedToOwner tells whether the object is owned by a vm that is on the host, and attached to it there.

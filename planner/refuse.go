@@ -136,3 +136,19 @@ func (p *planner) refuseStranger(o *object, live *drivers.Object) {
 		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
 		o.destination.host, o.kind.WithArticle(), nameOf(o.planned), owner, o.addr))
 }
+
+// refuseReplacingImport refuses to replace what has just been taken over.
+func (p *planner) refuseReplacingImport(o *object) {
+	if !o.replaceForbidden || o.action != ActionReplace || slices.ContainsFunc(o.requires, func(n *object) bool { return n.replaceForbidden && n.action == ActionReplace }) {
+		return
+	}
+	var differs []string
+	for _, f := range o.fields {
+		if f.Impact == drivers.ImpactReplace {
+			differs = append(differs, fmt.Sprintf("%s is %s, and the files say %s", f.Path, f.Old, f.New))
+		}
+	}
+	p.refuseAt(o, "", "the import would replace what it takes over", fmt.Sprintf(
+		"%s (%s) cannot be taken over as the files describe it: %s. Write in the files what is there; what is to change can change once it is imported.",
+		nameOf(o.planned), o.cause, strings.Join(differs, "; ")))
+}
