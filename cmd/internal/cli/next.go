@@ -7,7 +7,7 @@ import (
 )
 
 // notApplied are the flags of plan that apply does not need.
-var notApplied = map[string]bool{"out": true, "format": true, "json": true, "detailed-exitcode": true, "full": true}
+var notApplied = map[string]bool{"out": true, "format": true, "json": true, "detailed-exitcode": true, "full": true, "no-color": true, "debug": true}
 
 // applyCommandLine is what to type to have carried out what plan was asked for with these arguments and flags. Values of
 // variables are left out: they may be secrets.

@@ -87,7 +87,7 @@ func sensitiveText(f *planner.FieldChange) (before, after string) {
 	case f.New.IsZero():
 		return f.Old.String(), f.New.String()
 	}
-	return f.Old.String(), "(sensitive, changed)"
+	return "", "(sensitive, changed)"
 }
 
 // set is the value of a field that comes or goes.
@@ -117,8 +117,44 @@ func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
 		lines = append(lines, v.fieldLine(c, &fields[i], s))
 		i++
 	}
+	if text := reservationText(c); text != "" && !s.drift {
+		lines = append(lines, fieldLine{path: "reservations", new: text, impact: "in place"})
+	}
 	return lines
 }
+
+// reservationText counts what happens to the reservations of a network that changes: the nics that they are made for say the
+// rest.
+func reservationText(c *planner.Change) string {
+	if c.Action != planner.ActionUpdate {
+		return ""
+	}
+	kinds, seen := map[string]int{}, map[string]bool{}
+	for _, f := range c.Fields {
+		mac, _ := blockOf(f.Path)
+		if !isReservation(f) || seen[mac] {
+			continue
+		}
+		seen[mac] = true
+		switch {
+		case f.Old.IsZero():
+			kinds["new"]++
+		case f.New.IsZero():
+			kinds["gone"]++
+		default:
+			kinds["changed"]++
+		}
+	}
+	var parts []string
+	for _, k := range []string{"new", "changed", "gone"} {
+		if n := kinds[k]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func isReservation(f planner.FieldChange) bool { return strings.HasPrefix(f.Path, "reservation.") }
 
 // wholeBlock gives how many fields, from the first on, are all of a labelled block ("disk.data.bus") that comes or goes as
 // a whole: several of them, of one impact, that were all not set, or are not any more.

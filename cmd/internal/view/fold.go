@@ -18,7 +18,7 @@ const listedWhole = 10
 // folded are groups of instances of one block to which the same happens: the first is shown, the others are named.
 type folded struct {
 	*group
-	more []resource.Addr
+	more []*group
 }
 
 // fold puts groups together that read the same but for the instance. With Full, none.
@@ -39,7 +39,7 @@ func (v *PlanView) fold() []folded {
 			continue
 		}
 		if at, ok := first[texts[i]]; ok {
-			out[at].more = append(out[at].more, g.addr)
+			out[at].more = append(out[at].more, g)
 			continue
 		}
 		first[texts[i]] = len(out)
@@ -66,6 +66,9 @@ func (v *PlanView) instanceText(g *group) string {
 			known = append(known, mac, "*")
 		}
 	}
+	for _, address := range g.newAddresses() {
+		known = append(known, address, "*")
+	}
 	return fmt.Sprintf("%d %s", g.section(), strings.NewReplacer(known...).Replace(b.String()))
 }
 
@@ -81,11 +84,33 @@ func derivedMACs(lineage string, c *planner.Change) []string {
 	return out
 }
 
+// newAddresses are the addresses of the nics of a vm that is created.
+func (g *group) newAddresses() []string {
+	var out []string
+	for _, c := range g.changes {
+		for _, f := range c.Fields {
+			text, ok := f.New.Text()
+			if ok && c.Action == planner.ActionCreate && strings.HasPrefix(f.Path, "nic.") && strings.HasSuffix(f.Path, ".address") {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
+}
+
+// name is the address of the block, with those that its nics get.
+func (g *group) name() string {
+	if list := g.newAddresses(); len(list) > 0 {
+		return fmt.Sprintf("%s (%s)", g.addr, strings.Join(list, ", "))
+	}
+	return g.addr.String()
+}
+
 // moreText names the folded instances: all of them where something is lost, else by their range when they are many.
 func (f folded) moreText() string {
 	names := make([]string, len(f.more))
-	for i, a := range f.more {
-		names[i] = a.String()
+	for i, g := range f.more {
+		names[i] = g.name()
 	}
 	head := fmt.Sprintf("and %d more, in the same way: ", len(f.more))
 	switch last := len(names) - 1; {
@@ -100,9 +125,9 @@ func (f folded) moreText() string {
 
 // consecutive tells whether the folded instances are all those of a count between the first and the last.
 func (f folded) consecutive() bool {
-	start, err := strconv.Atoi(f.more[0].KeyText())
-	for i, a := range f.more {
-		if err != nil || a.Key != resource.IndexKey(start+i) {
+	start, err := strconv.Atoi(f.more[0].addr.KeyText())
+	for i, g := range f.more {
+		if err != nil || g.addr.Key != resource.IndexKey(start+i) {
 			return false
 		}
 	}

@@ -46,8 +46,8 @@ var usual = map[string]string{
 	"vendor_data":    "",
 }
 
-// telling gives the fields of c that the plan shows: of a new object not what is usual, of a changed seed the contents that
-// the files give.
+// telling gives the fields of c that the plan shows: of a new object not what is usual, of a changed one not what only follows
+// from its other fields.
 func telling(c *planner.Change, s changeStyle) []planner.FieldChange {
 	without := func(drop func(planner.FieldChange) bool) []planner.FieldChange {
 		return slices.DeleteFunc(slices.Clone(c.Fields), drop)
@@ -59,6 +59,10 @@ func telling(c *planner.Change, s changeStyle) []planner.FieldChange {
 		return without(func(f planner.FieldChange) bool { return isUsual(c, f) })
 	case c.Kind == resource.KindSeed:
 		return without(func(f planner.FieldChange) bool { return f.Path == "file" || f.Path == "meta_data" })
+	case c.Kind == resource.KindImage:
+		return without(func(f planner.FieldChange) bool { return f.Path == "file" || f.Path == "digest" && f.New.IsZero() })
+	case c.Kind == resource.KindNetwork:
+		return without(isReservation)
 	}
 	return c.Fields
 }

@@ -49,3 +49,25 @@ func TestABlockThatComesOrGoesIsOneLine(t *testing.T) {
 	}
 	golden(t, "blocks.txt", s.out.String())
 }
+
+// What only follows from other changes is counted, or left to those.
+func TestAChangedObjectShowsNoNoise(t *testing.T) {
+	live := func(path, was, is string) planner.FieldChange {
+		return planner.FieldChange{Path: path, Old: val(was), New: val(is), Impact: drivers.ImpactLive}
+	}
+	net := planner.Change{Addr: addr("network.lan"), Kind: "network", Action: planner.ActionUpdate, Impact: drivers.ImpactLive, Fields: []planner.FieldChange{
+		live("reservation.52:54:00:00:00:01.address", `"10.0.0.2"`, ""), live("reservation.52:54:00:00:00:01.name", `"a"`, ""),
+		live("reservation.52:54:00:00:00:02.address", "", `"10.0.0.3"`), live("reservation.52:54:00:00:00:03.address", `"10.0.0.4"`, `"10.0.0.5"`),
+	}}
+	image := planner.Change{Addr: addr("image.base"), Kind: "image", Action: planner.ActionReplace, Impact: drivers.ImpactReplace, Fields: []planner.FieldChange{
+		live("source", `"a.raw"`, `"b.raw"`), live("file", `"base-1.raw"`, `"base-2.raw"`), live("digest", `"sha256:00"`, ""),
+	}}
+	vm := planner.Change{Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactNextBoot, Fields: []planner.FieldChange{
+		live("disk.seed.source", `"default/web-seed-1.iso"`, `"default/web-seed-2.iso"`),
+	}}
+	s := newScreen(Streams{})
+	if err := s.Plan(&planner.Plan{Changes: []planner.Change{net, image, vm}, Steps: make([]planner.Step, 3)}, nil, Downloads{}).Text(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "noise.txt", s.out.String())
+}
