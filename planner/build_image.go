@@ -19,8 +19,8 @@ func (o *object) buildsImage() *resource.Image {
 	return img
 }
 
-// madeFrom tells whether the object is an image that is copied from the other, or from its disk. Only what a dead run left of it
-// stands upon that: see halfBuiltOn.
+// madeFrom tells whether the object is an image that is copied from the other, or from its disk. Only what an interrupted run left of it
+// depends on that: see halfBuiltOn.
 func (o *object) madeFrom(other *object) bool {
 	for _, r := range []resource.Resource{o.desired, o.recorded} {
 		img, ok := r.(*resource.Image)
@@ -42,7 +42,7 @@ func (o *object) volumeID() string {
 	return resource.VolumeID(o.recorded)
 }
 
-// unfinished tells whether building the image was cut short: what it left on the host goes when the image is deleted, also where
+// unfinished tells whether building the image was interrupted: what it left on the host goes when the image is deleted, also where
 // the image itself was never there.
 func (o *object) unfinished() bool {
 	img, ok := o.recorded.(*resource.Image)

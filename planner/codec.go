@@ -31,7 +31,7 @@ type file struct {
 	Plan    json.RawMessage `json:"plan"`
 }
 
-// Encode writes the plan as a plan file. Secrets are written as hashes; who may read the file is the caller's affair.
+// Encode writes the plan as a plan file. Secrets are written as hashes; who may read the file is up to the caller.
 func Encode(w io.Writer, p *Plan) error {
 	body, err := json.Marshal(p)
 	if err != nil {

@@ -124,7 +124,7 @@ func (p *planner) locate(o *object) {
 		p.occupy(at, o)
 	}
 	if img, ok := o.recorded.(*resource.Image); ok && img.Builds() && mayBeHalf(o.record) {
-		// What a dead run left of it stands upon what it is made from.
+		// What an interrupted run left of it depends on what it is made from.
 		p.occupy(location{o.location.host, volumeKey(img.BuildID(p.in.Hosts[o.location.host].Rules.Defaults().DiskFormat))}, o)
 	}
 }
@@ -137,7 +137,7 @@ func (p *planner) occupy(at location, o *object) {
 }
 
 // isSuperseded tells whether other, recorded at the same place as o, is there no longer: a replacement left it behind, or it moved to
-// o's address and that was cut short.
+// o's address and that was interrupted.
 func (p *planner) isSuperseded(other, o *object) bool {
 	switch {
 	case other.record.Status == state.StatusDeleting:
@@ -157,8 +157,8 @@ func (p *planner) ownerMovedAway(o *object) bool {
 	return owner == nil || owner.record == nil || p.byLocation[owner.location] != owner
 }
 
-// findRenamedVMs finds recorded vms by the mark they bear, where there is none of the recorded name: they were renamed, by hand or by
-// a run that was cut short.
+// findRenamedVMs finds recorded vms by their mark, where there is none of the recorded name: they were renamed, by hand or by
+// an interrupted run.
 func (p *planner) findRenamedVMs() {
 	lost := p.missingVMs()
 	if len(lost) == 0 {

@@ -73,7 +73,7 @@ func (p *planner) compareReplaced(o *object) {
 	}
 }
 
-// compareRecord notes what only the record has otherwise than it should, and tells whether the files changed.
+// compareRecord notes what only the record has different from it should, and tells whether the files changed.
 func (o *object) compareRecord() bool {
 	if o.recorded == nil {
 		return false
@@ -111,7 +111,7 @@ func (p *planner) compareDrift(o *object, ignored []string, live resource.Resour
 	}
 }
 
-// compareActive notices a network or pool that is defined but was stopped: what stands on it cannot start.
+// compareActive notices a network or pool that is defined but was stopped: what depends on it cannot start.
 func (p *planner) compareActive(o *object) {
 	if o.kind != resource.KindNetwork && o.kind != resource.KindPool || o.live.Power != drivers.PowerOff {
 		return

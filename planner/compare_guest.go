@@ -8,8 +8,8 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// compareGuest finds what a running guest has otherwise than its definition, in fields that the files set. What can be given
-// to it now is drift (or an update that was cut short) and is repaired; the rest waits for its next start.
+// compareGuest finds what a running guest has different from its definition, in fields that the files set. What can be given
+// to it now is drift (or an update that was interrupted) and is repaired; the rest waits for its next start.
 func (p *planner) compareGuest(o *object, ignored []string) {
 	if !o.isOn() || o.live.Running == nil || o.impact == drivers.ImpactReplace || len(resource.Diff(o.live.Running, o.live.Resource)) == 0 {
 		return

@@ -223,7 +223,7 @@ func (o *object) downtime() (off, on *step) {
 	case o.stopped != nil:
 		return o.stopped, o.started
 	case o.started == nil:
-		return o.done(), nil
+		return o.lastStep(), nil
 	}
 	if i := slices.Index(o.steps, o.started); i > 0 {
 		off = o.steps[i-1]

@@ -4,7 +4,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// relate finds out what each object stands on and what leans on it.
+// relate finds out what each object depends on and what depends on it.
 func (p *planner) relate() {
 	wanted := map[location]*object{}
 	for _, o := range p.sorted {
@@ -16,7 +16,7 @@ func (p *planner) relate() {
 		}
 	}
 	linked := map[[2]*object]bool{}
-	lean := func(on, o *object) {
+	depend := func(on, o *object) {
 		if o.madeFrom(on) {
 			on.derivedImages = append(on.derivedImages, o)
 			return
@@ -28,9 +28,9 @@ func (p *planner) relate() {
 	}
 	for _, o := range p.sorted {
 		if o.desired != nil {
-			o.requires = p.needsOf(o, wanted)
+			o.requires = p.requirementsOf(o, wanted)
 			for _, n := range o.requires {
-				lean(n, o)
+				depend(n, o)
 			}
 		}
 		if o.record == nil {
@@ -38,14 +38,14 @@ func (p *planner) relate() {
 		}
 		for _, a := range o.record.DependsOn {
 			if n := p.objects[a]; n != nil {
-				lean(n, o)
+				depend(n, o)
 			}
 		}
 	}
 }
 
-// needsOf lists what a desired object stands on, each once: what it refers to, and what has the place that it names.
-func (p *planner) needsOf(o *object, wanted map[location]*object) []*object {
+// requirementsOf lists what a desired object depends on, each once: what it refers to, and what has the place that it names.
+func (p *planner) requirementsOf(o *object, wanted map[location]*object) []*object {
 	var out []*object
 	seen := map[*object]bool{o: true}
 	add := func(n *object) {

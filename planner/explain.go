@@ -34,7 +34,7 @@ type FieldExplain struct {
 	Recorded resource.Value
 	Defined  resource.Value  // on the host, persistently
 	Running  resource.Value  // what a running guest has, where it can differ from its definition
-	Local    bool            // vmplan's own affair: hosts have no place for it
+	Local    bool            // only vmplan uses it; hosts have no place for it
 	Differs  bool            // the plan, or the next start of the guest, changes it
 	Impact   *drivers.Impact // of what differs
 	Note     string

@@ -11,7 +11,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// Flatten makes the plan that cuts a volume, or the disks of a vm, loose from what they stand on.
+// Flatten makes the plan that makes a volume, or the disks of a vm, independent of their base images.
 func Flatten(in Input, addr resource.Addr) (*Plan, error) {
 	a := newActionPlan(in)
 	found := false
@@ -50,7 +50,7 @@ func (a *actionPlan) flatten(v *resource.Volume, rec *state.Record) {
 	a.change(v, flat, Change{Action: ActionFlatten, Impact: drivers.ImpactLive, Cause: "it takes in what it has of " + v.Backing})
 }
 
-// snapshotted refuses to change what v stands on when the vm that has it as a disk has snapshots, which stand on that too.
+// snapshotted refuses to change what v depends on when the vm that has it as a disk has snapshots, which depend on that too.
 func (in *Input) snapshotted(v *resource.Volume) error {
 	objects := in.Hosts[v.Host].Observed.Objects
 	for _, key := range slices.Sorted(maps.Keys(objects)) {

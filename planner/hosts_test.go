@@ -99,7 +99,7 @@ func on(t testing.TB, name string) *resource.Set {
 	return set
 }
 
-// A vm whose host changes is made anew there and goes from where it was, with the disk it owns; nothing stays behind.
+// A vm whose host changes is recreated there and goes from where it was, with the disk it owns; nothing stays behind.
 func TestVMMovesToAnotherHost(t *testing.T) {
 	h := newHosts(t)
 	h.apply(h.plan(on(t, "a")))

@@ -9,8 +9,8 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// keepsOldBase tells whether a volume that is there stays upon the base that it was made with, although the files have another
-// image under it by now: on_image_change says so. A volume that is made anew has the new one.
+// keepsOldBase tells whether a volume that is there stays on the base that it was made with, although the files have another
+// image under it by now: on_image_change says so. A volume that is recreated has the new one.
 func (p *planner) keepsOldBase(o *object) bool {
 	want, ok := o.planned.(*resource.Volume)
 	was, recorded := o.recorded.(*resource.Volume)
@@ -33,7 +33,7 @@ func staysOnOldBase(v *resource.Volume) bool {
 	return v.OnImageChange == "ignore" || v.OnImageChange == "warn"
 }
 
-// keepsUsingBase tells whether the volume u goes on standing on the base o. What is left behind of a replaced image is needed by
+// keepsUsingBase tells whether the volume u keeps depending on the base o. What is left behind of a replaced image is needed by
 // every volume that is not taken away, whatever else becomes of it.
 func (p *planner) keepsUsingBase(u, o *object) bool {
 	if o.kind != resource.KindImage {
@@ -72,7 +72,7 @@ func (p *planner) successor(o *object) *object {
 	return p.objects[o.addr.Owner()]
 }
 
-// outlivesSuccessor tells whether a base that was replaced is all there is of its image: a run was cut short, and this plan does
+// outlivesSuccessor tells whether a base that was replaced is all there is of its image: a run was interrupted, and this plan does
 // not go on with the new one.
 func (p *planner) outlivesSuccessor(o *object) bool {
 	s := p.successor(o)
@@ -92,7 +92,7 @@ func (p *planner) linkFormerBase(o *object) {
 	}
 }
 
-// halfBuiltOn tells whether o is an image that stands on base by what a dead run left of building it.
+// halfBuiltOn tells whether o is an image that depends on base by what an interrupted run left of building it.
 func (o *object) halfBuiltOn(base *object) bool {
 	img, ok := o.recorded.(*resource.Image)
 	return ok && img.Builds() && mayBeHalf(o.record) && volumeKey(img.Origin) == base.location.key

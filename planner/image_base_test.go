@@ -72,7 +72,7 @@ func (w *world) mustHaveBases() {
 }
 
 // Images are built from each other and built anew, and every run is killed, whatever it was at: no image is ever without a
-// base that is whole, no plan is refused for what a dead run left, and the last run, which nobody kills, leaves nothing of it.
+// base that is whole, no plan is refused for what an interrupted run left, and the last run, which nobody kills, leaves nothing of it.
 func TestABaseStaysUntilTheNextIsWhole(t *testing.T) {
 	for seed := range seeds(150) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -31,7 +31,7 @@ func (p *planner) addrNow(a resource.Addr) resource.Addr {
 }
 
 // readdress gives a record as if it had been made after the moves: with every address in it as it is now. stale tells whether
-// it differs in more than its own address. What was re-addressed already, by a run that was cut short, keeps its old one.
+// it differs in more than its own address. What was re-addressed already, by an interrupted run, keeps its old one.
 func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
 	if len(p.moves) == 0 {
 		return rec, false
@@ -82,7 +82,7 @@ func (p *planner) oldRecord(o *object) resource.Resource {
 }
 
 // linkMove has a block recorded at its new address only after all its parts are, and the old ones forgotten only after that:
-// so a run that is cut short anywhere may be followed by going on, or by going back.
+// so an interrupted run anywhere may be followed by going on, or by going back.
 func (p *planner) linkMove(o *object) {
 	owner := p.objects[o.addr.Owner()]
 	if o.oldRecordForgotten == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {

@@ -28,7 +28,7 @@ func New(in Input) (*Plan, error) {
 	}
 	p.relate()                             // dependencies.go
 	p.selectObjects()                      // select.go: --target and --exclude
-	p.each((*planner).takeBackPredecessor) // predecessor.go: replacements that were cut short
+	p.each((*planner).takeBackPredecessor) // predecessor.go: replacements that were interrupted
 	p.each((*planner).decide)              // decide.go, decide_unwanted.go; compare.go, compare_guest.go
 	p.propagate()                          // propagate.go: what that does to the objects around
 	p.refuse()                             // refuse.go
@@ -121,7 +121,7 @@ type decision struct {
 	createBeforeDelete bool    // with ActionReplace: predecessor is deleted after the new one is made
 	deletePostponed    bool    // the old one stays until the guest that runs with it stops
 	predecessor        *object // the old one, under an address of its own: createBeforeDelete, or restoredFrom
-	restoredFrom       *object // the leftover of a replacement that was cut short, which is what this was before
+	restoredFrom       *object // the leftover of a replacement that was interrupted, which is what this was before
 }
 
 // comparison is what compare.go finds out about an object that is kept or replaced.
@@ -135,7 +135,7 @@ type comparison struct {
 	impact        drivers.Impact                 // of changes, the worst
 	impacts       map[string]drivers.FieldImpact // of changes, by path
 	recordChanged bool                           // the record differs from what it should be
-	guestChanges  []resource.Change              // what the running guest has otherwise than its definition and can be given now
+	guestChanges  []resource.Change              // what the running guest has different from its definition and can be given now
 	guestBefore   resource.Resource
 	pending       []FieldChange // what the running guest takes up when it next starts
 	inactive      bool          // a network or pool that is defined, but not started

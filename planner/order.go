@@ -35,15 +35,15 @@ func (p *planner) link() {
 			o.restoredFrom.steps[0].after(o.steps[0])
 		}
 		if occupant := p.departingOccupant(o); occupant != nil {
-			o.arrives().after(occupant.departs())
+			o.arrivalStep().after(occupant.departureFrom())
 		}
 	}
 	p.linkHosts()
 }
 
-// linkForward lets what brings the object up wait for all it stands on.
+// linkForward lets what brings the object up wait for all it depends on.
 func (p *planner) linkForward(o *object) {
-	ups := o.bringUp()
+	ups := o.bringUpSteps()
 	if len(ups) == 0 || o.action == ActionRelease {
 		return
 	}
@@ -53,21 +53,21 @@ func (p *planner) linkForward(o *object) {
 		switch {
 		case slices.Contains(n.copiedBy, o): // see linkLent
 		case o.action == ActionUpdate && !uses(o.planned, n.destination.key):
-			first.preferAfter(n.done()) // depends_on, of one that is there already
+			first.preferAfter(n.lastStep()) // depends_on, of one that is there already
 		case marks && (!o.adopt || n.action == ActionReplace && n.record != nil):
-			// A mark needs nothing, and may be made before the guest is stopped so that what it stands on can be replaced. Only
+			// A mark needs nothing, and may be made before the guest is stopped so that what it depends on can be replaced. Only
 			// what is taken over by being attached must be recorded before.
 			if len(ups) > 1 {
-				ups[1].after(n.done())
+				ups[1].after(n.lastStep())
 			}
 		default:
-			first.after(n.done())
+			first.after(n.lastStep())
 		}
 	}
 }
 
-// bringUp lists the steps that bring the object up.
-func (o *object) bringUp() []*step {
+// bringUpSteps lists the steps that bring the object up.
+func (o *object) bringUpSteps() []*step {
 	return slices.DeleteFunc(slices.Clone(o.steps), func(s *step) bool {
 		switch s.Op.Op.(type) {
 		case *drivers.Create, *drivers.Copy, *drivers.Build, *drivers.Update, *drivers.SetMark, *drivers.Start, *drivers.WaitReady:
@@ -85,7 +85,7 @@ func (p *planner) linkBack(o *object) {
 	}
 	head := o.steps[o.preamble]
 	if o.action == ActionRelease && o.record != nil {
-		// What it stands on first: otherwise a run that is cut short could find that used by nobody it knows.
+		// What it depends on first: otherwise an interrupted run could find that used by nobody it knows.
 		for _, a := range o.record.DependsOn {
 			if n := p.objects[a]; n != nil && n.action == ActionRelease && len(n.steps) > 0 {
 				head.after(n.steps[len(n.steps)-1])
@@ -117,22 +117,22 @@ func (p *planner) linkBack(o *object) {
 func (p *planner) linkEarly(head *step, n *object) {
 	again := n.action == ActionReplace && !n.createBeforeDelete
 	if !again && !p.willDependOnReplaced(n) {
-		head.preferAfter(n.done())
+		head.preferAfter(n.lastStep())
 	}
 }
 
-// linkUsers lets s, which takes o away, wait until those that use o are gone or have let go of it.
-func (p *planner) linkUsers(s *step, o *object, leans []*object) {
-	for _, u := range leans {
-		s.after(p.leaves(u, o))
+// linkUsers lets s, which takes o away, wait until those that use o are gone or no longer use it.
+func (p *planner) linkUsers(s *step, o *object, dependents []*object) {
+	for _, u := range dependents {
+		s.after(p.departureStep(u, o))
 	}
 	for _, u := range p.users(o) {
-		s.after(p.leaves(u, o))
+		s.after(p.departureStep(u, o))
 	}
 }
 
-// leaves is the step after which u no longer uses what o was; nil when there is none to wait for.
-func (p *planner) leaves(u, o *object) *step {
+// departureStep is the step after which u no longer uses what o was; nil when there is none to wait for.
+func (p *planner) departureStep(u, o *object) *step {
 	switch u.action {
 	case ActionDelete:
 		return u.deleted
@@ -144,13 +144,13 @@ func (p *planner) leaves(u, o *object) *step {
 		if u.predecessor == o {
 			return nil
 		}
-		return u.departs()
+		return u.departureFrom()
 	case ActionUpdate:
 		switch {
 		case u.live == nil || u.location.host != o.location.host:
 			return nil
 		case u.predecessor != nil:
-			return u.departs()
+			return u.departureFrom()
 		case u.unprotected != nil && !uses(u.after, o.location.key):
 			return u.unprotected // until then it may come back
 		case uses(u.after, o.location.key):
@@ -166,23 +166,23 @@ func (p *planner) leaves(u, o *object) *step {
 	return nil
 }
 
-// departs is the step that takes the object from its old place.
-func (o *object) departs() *step {
+// departureFrom is the step that takes the object from its old place.
+func (o *object) departureFrom() *step {
 	switch {
 	case o.predecessor != nil:
 		return o.predecessor.deleted // nil when that is postponed
 	case o.renamed():
-		return o.renames()
+		return o.renameStep()
 	}
 	return o.deleted
 }
 
-// arrives is the step that brings the object to its new place.
-func (o *object) arrives() *step {
+// arrivalStep is the step that brings the object to its new place.
+func (o *object) arrivalStep() *step {
 	if o.renamed() {
-		return o.renames()
+		return o.renameStep()
 	}
-	return o.bringUp()[0]
+	return o.bringUpSteps()[0]
 }
 
 // renamed tells whether the object is kept under another name.
@@ -190,8 +190,8 @@ func (o *object) renamed() bool {
 	return o.action == ActionUpdate && o.location != o.destination && !o.renameWaits
 }
 
-// renames is the first of the updates, which gives the object its new name.
-func (o *object) renames() *step {
+// renameStep is the first of the updates, which gives the object its new name.
+func (o *object) renameStep() *step {
 	for _, s := range o.steps {
 		if _, ok := s.Op.Op.(*drivers.Update); ok {
 			return s
@@ -200,8 +200,8 @@ func (o *object) renames() *step {
 	return nil
 }
 
-// done is the last step that brings the object to what is wanted.
-func (o *object) done() *step {
+// lastStep is the last step that brings the object to what is wanted.
+func (o *object) lastStep() *step {
 	switch o.action {
 	case ActionCreate, ActionUpdate, ActionReplace:
 		if len(o.steps) > 0 {

@@ -9,7 +9,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// Orphan is a live vm or network that bears the project's mark and is not managed: it is in no record, or was released.
+// Orphan is a live vm or network that has the project's mark and is not managed: it is in no record, or was released.
 type Orphan struct {
 	Claim
 	Released bool          `json:"released"`
@@ -24,7 +24,7 @@ type Orphan struct {
 	record *state.Record // nil when there is none
 }
 
-// Orphans lists what bears the mark of in.State's lineage and is not managed, in order of address. Only what was observed of
+// Orphans lists what has the mark of in.State's lineage and is not managed, in order of address. Only what was observed of
 // the disks is taken for their own: observe whole hosts.
 func Orphans(in Input) []Orphan {
 	var out []Orphan
@@ -102,7 +102,7 @@ func (a *actionPlan) deleteOrphan(in Input, o *Orphan) {
 	if vm, ok := o.object.(*resource.VM); ok && o.Power != drivers.PowerOff {
 		step(drivers.NewStop(vm, false)).KeepRecord = true
 	}
-	// Nothing but the vm leads to its disks: once it is gone, a run that is cut short would leave them behind for ever.
+	// Nothing but the vm leads to its disks: once it is gone, an interrupted run would leave them behind for ever.
 	for _, part := range o.owned {
 		if o.mayRecord(in, part) {
 			step(drivers.NewRecord(part)).Record = &state.Record{Object: part, Status: state.StatusDeleting}

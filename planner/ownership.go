@@ -86,7 +86,7 @@ func (p *planner) rebind(o *object, source string) bool {
 	return true
 }
 
-// findUnrecorded notes what is live of an object that is not recorded: what an import block names, bears its mark, is a disk of
+// findUnrecorded notes what is live of an object that is not recorded: what an import block names, has its mark, is a disk of
 // such a vm, or is not managed at all. What is somebody else's is not its.
 func (p *planner) findUnrecorded(o *object) {
 	if o.desired == nil || o.record != nil {

@@ -106,7 +106,7 @@ const (
 	ActionAdopt   Action = "adopt"   // a released object is taken back, and updated if Fields say so
 	ActionRelease Action = "release" // orphaned or retained: left as it is, no longer managed
 	ActionRestore Action = "restore" // its disks are brought back to a snapshot
-	ActionFlatten Action = "flatten" // it is cut loose from what it stands on
+	ActionFlatten Action = "flatten" // it is made independent of its base
 	ActionForget  Action = "forget"  // gone from the host already: only the record goes
 	ActionNone    Action = "no-op"   // left as it is
 )
@@ -117,7 +117,7 @@ const (
 	CauseDestroy = "asked to destroy" // of all that goes in a plan to destroy
 )
 
-// NoteRunning is the Note of a field that only the running guest has otherwise than its definition.
+// NoteRunning is the Note of a field that only the running guest has different from its definition.
 const NoteRunning = "in the running guest"
 
 // Change is what happens to one object.
@@ -170,7 +170,7 @@ type Step struct {
 	Impact drivers.Impact `json:"impact"`
 	Loses  []string       `json:"loses,omitempty"`
 	// Record is what is recorded once the step is done (nil: the record is removed), and Intent what is recorded before it
-	// begins, when a run that is cut short would otherwise not be understood. A step that leaves the record as it is sets
+	// begins, when an interrupted run would otherwise not be understood. A step that leaves the record as it is sets
 	// KeepRecord.
 	Intent     *state.Record `json:"intent,omitempty"`
 	Record     *state.Record `json:"record,omitempty"`

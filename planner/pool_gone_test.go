@@ -23,7 +23,7 @@ func TestVolumesOfAPoolThatIsNotDefinedAreNotCalledDeleted(t *testing.T) {
 	w.mustBeEmpty(project(t), planner.Options{})
 }
 
-// The bits that a pool made anew shows are not overwritten, nor deleted by the plan after a run that was cut off there.
+// The bits that a pool recreated shows are not overwritten, nor deleted by the plan after a run that was cut off there.
 func TestVolumesAreFoundAgainInAPoolMadeAnew(t *testing.T) {
 	root := addr(t, "vm.web.disk.root")
 	cut := 0

@@ -9,7 +9,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// takeBackPredecessor takes back what a replacement that was cut short has left behind, when the files have gone back to it as
+// takeBackPredecessor takes back what a replacement that was interrupted has left behind, when the files have gone back to it as
 // well. What had taken its place is left behind in turn. No later phase changes the facts of an object.
 func (p *planner) takeBackPredecessor(o *object) {
 	if !o.selected || !o.managed() || o.record == nil || !o.stored() || o.location == o.destination {
@@ -49,7 +49,7 @@ func (p *planner) keepPredecessor(o *object) {
 }
 
 // newLeftover gives what is replaced an address of its own, under which it is deleted when the new object is there. A run that was
-// cut short may have done that already.
+// interrupted may have done that already.
 func (p *planner) newLeftover(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {
@@ -78,7 +78,7 @@ func (p *planner) newLeftover(o *object) *object {
 	return old
 }
 
-// recordPredecessor records what is replaced under its own address, unless a run that was cut short has done that.
+// recordPredecessor records what is replaced under its own address, unless an interrupted run has done that.
 func (p *planner) recordPredecessor(old *object) {
 	if old.updated == nil && p.in.State.Records[old.addr] == nil {
 		old.updated = p.step(old, drivers.NewRecord(old.recorded), old.location.host, drivers.ImpactRecord)

@@ -23,7 +23,7 @@ func (p *planner) propagate() {
 	}
 }
 
-// users gives the objects known to the plan that use o on the host. The vms of a pool stand on it by their volumes.
+// users gives the objects known to the plan that use o on the host. The vms of a pool depend on it by their volumes.
 func (p *planner) users(o *object) []*object {
 	if o.live == nil || o.kind == resource.KindPool {
 		return nil

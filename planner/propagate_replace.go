@@ -38,7 +38,7 @@ func (p *planner) createFirst(o *object) {
 	}
 }
 
-// willDependOnReplaced tells whether anything that the object will depend on is deleted before it is made anew: then nothing may
+// willDependOnReplaced tells whether anything that the object will depend on is deleted before it is recreated: then nothing may
 // wait for the object before that deletion.
 func (p *planner) willDependOnReplaced(o *object) bool {
 	if known, ok := p.dependOnReplaced[o]; ok {

@@ -8,7 +8,7 @@ import (
 )
 
 // restartUsers sees to the vms that use what is replaced or deleted. Hosts do not delete a volume that a vm's definition has, nor a network that a
-// guest is on: what is made anew under the same name takes the vm with it, or the guest off for a while. So does a volume
+// guest is on: what is recreated under the same name takes the vm with it, or the guest off for a while. So does a volume
 // that the guest would stop using only when it next starts.
 func (p *planner) restartUsers(o *object) {
 	deletesFirst := o.action == ActionReplace && !o.createBeforeDelete

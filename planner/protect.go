@@ -10,7 +10,7 @@ import (
 )
 
 // protectSnapshot is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
-// which was cut short amid its change is of before that run, and the next one keeps it.
+// which was interrupted amid its change is of before that run, and the next one keeps it.
 const protectSnapshot = "vmplan-protect"
 
 // needsProtection tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.

@@ -10,16 +10,16 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// ImageUse is an image that is recorded, and what stands on its base.
+// ImageUse is an image that is recorded, and what depends on its base.
 type ImageUse struct {
 	Image  *resource.Image
 	Host   string
 	Status state.Status
 	Live   *drivers.Object // nil when the base is not on the host
 	// Wanted tells that the files have this very base: a replaced image leaves one that they do not have, as long as disks
-	// stay upon it.
+	// stay on it.
 	Wanted bool
-	// Users are all that stand on the base through any number of backing files, and the vms of those: the addresses of what is
+	// Users are all that depend on the base through any number of backing files, and the vms of those: the addresses of what is
 	// recorded, "vm NAME" and "volume POOL/FILE" for what is not ours. In order.
 	Users []string
 
@@ -90,7 +90,7 @@ func usersOf(objects map[string]*drivers.Object, at location, ours map[location]
 	return names
 }
 
-// Unused tells whether the base can go: it is ours and not protected, the files do not have it, nothing at all stands on it, and
+// Unused tells whether the base can go: it is ours and not protected, the files do not have it, nothing at all depends on it, and
 // what is made in its place, if that is so, is whole.
 func (u *ImageUse) Unused() bool {
 	if l := u.Image.Lifecycle; l != nil && l.PreventDestroy {

@@ -10,7 +10,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// whyOurImage tells why an image that nothing taken stands on is taken all the same, and as what: its file is named after the
+// whyOurImage tells why an image that nothing taken depends on is taken all the same, and as what: its file is named after the
 // project's lineage, which is as good as a mark. Whether it is whole cannot be told.
 func (b *rebuild) whyOurImage(img *resource.Image, at location) (string, state.Status) {
 	switch build := (location{at.host, volumeKey(img.BuildID(b.in.Hosts[at.host].Rules.Defaults().DiskFormat))}); {
@@ -35,7 +35,7 @@ func (b *rebuild) imports(a resource.Addr) bool {
 	return slices.ContainsFunc(b.in.Imports, func(i resource.Import) bool { return i.To == a })
 }
 
-// bases names what taken volumes stand on and no file has: that of which image it was, and so whose it is, is not known any more.
+// bases names what taken volumes depend on and no file has: that of which image it was, and so whose it is, is not known any more.
 func (b *rebuild) bases() {
 	for _, addr := range slices.SortedFunc(maps.Keys(b.out.Records), resource.Compare) {
 		rec := b.out.Records[addr]

@@ -67,7 +67,7 @@ type liveObject struct {
 	*drivers.Object
 }
 
-// builds tells whether it is the guest that builds an image, which bears the image's mark and is gone when that is whole.
+// builds tells whether it is the guest that builds an image, which has the image's mark and is gone when that is whole.
 func (o *liveObject) builds() bool {
 	return o.Mark != nil && o.Mark.Addr.Kind == resource.KindImage && o.Resource.Kind() == resource.KindVM
 }

@@ -31,7 +31,7 @@ type Rebuilt struct {
 //
 // A vm or network is taken by its mark, or by the UUID that this project gave it; the disks that a taken vm owns by being
 // attached to it under their label. Volumes, images and pools bear no mark: they are taken when they are exactly where the
-// files want them and something taken stands on them, images also for their names.
+// files want them and something taken depends on them, images also for their names.
 func Rebuild(in Input) *Rebuilt {
 	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[location]bool{}, skipped: map[location]bool{}}
 	for _, r := range in.Desired.All() {
@@ -100,8 +100,8 @@ func (b *rebuild) take(r resource.Resource, at location, status state.Status, wh
 	b.out.Taken = append(b.out.Taken, b.claim(obj, at, why))
 }
 
-// recordAsFlattened makes of a volume that stands on nothing any more, although the files want it upon a base, a copy of that: as one
-// that was flattened is recorded. A plan would take it for something else otherwise, and make it anew.
+// recordAsFlattened makes of a volume that depends on nothing any more, although the files want it upon a base, a copy of that: as one
+// that was flattened is recorded. A plan would take it for something else otherwise, and recreate it.
 func recordAsFlattened(found, wanted resource.Resource) {
 	vol, ok := found.(*resource.Volume)
 	want, same := wanted.(*resource.Volume)
@@ -248,7 +248,7 @@ func ownedName(r resource.Resource, vm *resource.VM) bool {
 	return false
 }
 
-// unmarked takes images and volumes that taken objects stand on, and the pools that hold what is taken.
+// unmarked takes images and volumes that taken objects depend on, and the pools that hold what is taken.
 func (b *rebuild) unmarked() {
 	left := b.wanted
 	for again := true; again; {

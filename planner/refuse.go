@@ -115,7 +115,7 @@ func (p *planner) departingOccupant(o *object) *object {
 	if !o.moves() || occupant == nil || occupant == o {
 		return nil
 	}
-	// Without anything live, it is what a dead run left beside its place: that goes before a new one is begun.
+	// Without anything live, it is what an interrupted run left beside its place: that goes before a new one is begun.
 	if occupant.action == ActionDelete || p.liveAt(o.destination) != nil && (occupant.action == ActionReplace && occupant.destination != occupant.location || occupant.renamed()) {
 		return occupant
 	}

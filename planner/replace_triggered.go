@@ -87,7 +87,7 @@ func (o *object) changesIn(field string) bool {
 }
 
 // emitTriggered records that the object is about to go before what triggers that changes: afterwards nothing would tell a run
-// that follows one that was cut short.
+// that follows one that was interrupted.
 func (p *planner) emitTriggered(o *object) {
 	if o.trigger == nil || o.action != ActionReplace {
 		return

@@ -7,8 +7,8 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// selectObjects marks the objects that take part: all, or the targets with what they stand on (and, where things are deleted, with
-// what leans on them), without the excluded ones.
+// selectObjects marks the objects that take part: all, or the targets with what they depend on (and, where things are deleted, with
+// what depends on them), without the excluded ones.
 func (p *planner) selectObjects() {
 	for _, o := range p.sorted {
 		o.selected = len(p.in.Targets) == 0 || slices.ContainsFunc(p.in.Targets, func(t resource.Addr) bool { return t.Contains(o.addr) })
@@ -81,7 +81,7 @@ func (p *planner) cloneSourceVM(o *object) []*object {
 	return nil
 }
 
-// includeRequired adds to what is in: what a wanted object stands on, and what leans on one that goes and goes itself, with what that owns.
+// includeRequired adds to what is in: what a wanted object depends on, and what depends on one that is deleted, if it is deleted itself, with what that owns.
 func (p *planner) includeRequired(in func(*object) bool, add func(*object)) {
 	var queue []*object
 	for _, o := range p.sorted {
@@ -105,7 +105,8 @@ func (p *planner) includeRequired(in func(*object) bool, add func(*object)) {
 	}
 }
 
-// excludeDependents adds to what is left out: what leans on a wanted object that is and what that owns, and what one that was to go stands on.
+// excludeDependents adds to what is left out: what depends on an excluded object that is wanted, with what that owns, and what an
+// excluded object that was to be deleted depends on.
 func (p *planner) excludeDependents(out map[*object]bool) {
 	var queue []*object
 	for _, o := range p.sorted {

@@ -105,7 +105,7 @@ func RestoreSnapshot(in Input, addr resource.Addr, name string) (*Plan, error) {
 	rec := *e.rec
 	if e.live.Power != drivers.PowerOff {
 		change.Impact, change.Power = drivers.ImpactRestart, "stop"
-		rec.Power = state.PowerStarting // an ordinary plan starts it again, if it is cut short here too
+		rec.Power = state.PowerStarting // an ordinary plan starts it again, if it is interrupted here too
 		stop := a.step(about(vm, ""), drivers.NewStop(vm, false), drivers.ImpactRestart)
 		stop.Record = &rec
 	}
@@ -137,7 +137,7 @@ func writtenSince(vm *resource.VM) []string {
 	return out
 }
 
-// checkRestore refuses to bring disks back that others stand on: what these show would change under them.
+// checkRestore refuses to bring disks back that others depend on: what these show would change under them.
 func (in *Input) checkRestore(vm *resource.VM) error {
 	for d, live := range in.written(vm) {
 		for _, user := range live.Users {

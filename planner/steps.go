@@ -86,8 +86,8 @@ func (p *planner) emitCreate(o *object) {
 	s := p.step(o, drivers.NewCreate(o.planned, mark), o.destination.host, impact)
 	s.Intent = o.newRecord(o.planned, state.StatusCreating, power)
 	if p.poolIsUndefined(o) && o.kind != resource.KindSeed && o.record.Status == state.StatusReady {
-		// Its bits may turn out to be there. What is recorded as being made is deleted and made anew after a crash, and so
-		// are the volumes that stand on it.
+		// Its bits may turn out to be there. What is recorded as being made is deleted and recreated after a crash, and so
+		// are the volumes that depend on it.
 		s.Intent = o.recordNow()
 	}
 	s.Record = o.newRecord(o.planned, state.StatusReady, power)

@@ -60,7 +60,7 @@ func (p *planner) emitChanges(o *object, updates bool) {
 		p.emitUpdates(o)
 		p.recordUpdateIntent(o, first)
 	}
-	// A network whose update was cut short may be as wanted, and still not be tidied up.
+	// A network whose update was interrupted may be as wanted, and still not be tidied up.
 	cut := o.kind == resource.KindNetwork && !updates && o.record != nil && o.record.Status == state.StatusCreating
 	if o.inactive || cut {
 		p.emitActivate(o)
@@ -182,7 +182,7 @@ func (p *planner) emitUpdate(o *object, before, after resource.Resource, live bo
 }
 
 // recordUpdateIntent has the first update (the object's step number first) record what will have been set before it sets it: a run that is
-// cut short and followed by other files must know what to take away. Bits in a pool have nothing of that kind.
+// interrupted and followed by other files must know what to take away. Bits in a pool have nothing of that kind.
 func (p *planner) recordUpdateIntent(o *object, first int) {
 	if o.kind != resource.KindVM && o.kind != resource.KindNetwork {
 		return

@@ -17,7 +17,7 @@ type Touched struct {
 	Power   drivers.Power    `json:"power,omitempty"`
 	Mark    *drivers.Mark    `json:"mark,omitempty"`
 	// Snapshots of a vm whose snapshots the steps take, delete or come back to, or delete with it or its disks: empty, and not
-	// nil, when it had none. Of others they are nil, and nobody's affair.
+	// nil, when it had none. Of others they are nil.
 	Snapshots []drivers.SnapshotInfo `json:"snapshots,omitzero"`
 }
 

@@ -33,7 +33,7 @@ func (o *object) linkDisks() {
 		}
 		n.steps[0].after(o.disksRestored)
 		if len(o.protectSteps) > 0 {
-			o.protectSteps[0].preferAfter(n.done())
+			o.protectSteps[0].preferAfter(n.lastStep())
 		}
 	}
 }

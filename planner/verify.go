@@ -50,7 +50,7 @@ func Verify(p *Plan, in Input) []string {
 	return moved
 }
 
-// moved tells how the object is otherwise than it was.
+// moved tells how the object is different from it was.
 func (t *Touched) moved(now Touched) []string {
 	was, is := t.Object.Resource, now.Object.Resource
 	switch {

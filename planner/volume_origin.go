@@ -41,7 +41,7 @@ func (p *planner) keepOrigin(o *object) {
 		kept.Backing, kept.CopyOf = was.Backing, ""
 		p.warnOrigin(o, "clone_mode", fmt.Sprintf("%s was made as an overlay of %s, and goes on standing on it. To cut it loose: vmplan flatten '%s'.", o.addr, was.Backing, o.addr))
 	case want.Backing != "" && live.Backing == "" && same && (was.CopyOf != "" || was.Backing != ""):
-		// It was cut loose, which may not be recorded yet. It has all that it had before.
+		// It was flattened, which may not be recorded yet. It has all that it had before.
 		kept.Backing, kept.CopyOf = "", cmp.Or(was.CopyOf, was.Backing)
 	case want.Backing == "":
 		if want.Clone != was.Clone && !want.Clone.IsZero() {

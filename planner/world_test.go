@@ -103,7 +103,7 @@ func (w *world) plan(desired *resource.Set, opts planner.Options) *planner.Plan 
 	return p
 }
 
-// crash says where an apply is cut short: before step, or in it.
+// crash says where an apply is interrupted: before step, or in it.
 type crash struct {
 	step   int
 	intent bool // the intent of step is on disk

@@ -253,7 +253,7 @@ func describe(t *testing.T, dir, what string) string {
 		t.Fatal(err)
 	}
 	for _, vm := range data.VMs {
-		vm.Boots = 0 // a run that was cut short may start a guest once more
+		vm.Boots = 0 // an interrupted run may start a guest once more
 	}
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)

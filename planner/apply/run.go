@@ -251,7 +251,7 @@ func (r *runner) fail(n *node, err error) {
 	r.settleNode(n, true)
 }
 
-// skip skips the nodes and all that stands on them, in the order of the plan.
+// skip skips the nodes and all that depends on them, in the order of the plan.
 func (r *runner) skip(why error, nodes ...*node) {
 	queue := newQueue(nodes...)
 	for queue.Len() > 0 {
