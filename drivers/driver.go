@@ -31,7 +31,8 @@ type Driver interface {
 
 	// Do makes one change. It is idempotent: what is already so is success (an object that is there as wanted, or already
 	// gone, a guest that already runs). It returns when the change is done and visible to Observe, or failed. It may report
-	// progress, from one goroutine at a time. Cancelling ctx ends waiting and transfers; what was begun is undone or is
+	// progress, from one goroutine at a time. Where op asks for an owner (OwnerOf) and the host's object carries the mark of
+	// another, Do changes nothing and answers ErrConflict. Cancelling ctx ends waiting and transfers; what was begun is undone or is
 	// such that the same Do finishes it.
 	Do(ctx context.Context, op Op, report func(Progress)) (Result, error)
 

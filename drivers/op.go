@@ -51,6 +51,7 @@ type Build struct {
 // definition; otherwise only the definition is written. What After does not mention stays.
 type Update struct {
 	target
+	owned
 	Before resource.Resource `json:"-"`
 	Live   bool              `json:"live,omitempty"`
 }
@@ -59,7 +60,10 @@ type Update struct {
 // volumes; stops and undefines a network or pool (a pool's folder is removed when it is empty); deletes a volume's bits.
 // What others stand on is ErrInUse and stays: a volume that a vm or another volume uses, a network that a running guest is on.
 // A vm, network or pool of that name which is not this very object (another UUID) is ErrConflict and stays, for all operations.
-type Delete struct{ target }
+type Delete struct {
+	target
+	owned
+}
 
 // Start starts a vm.
 type Start struct{ target }
@@ -67,12 +71,14 @@ type Start struct{ target }
 // Stop shuts a vm down gracefully and, when it has not stopped within its ShutdownTimeout, switches it off; with Force at once.
 type Stop struct {
 	target
+	owned
 	Force bool `json:"force,omitempty"`
 }
 
 // Reboot asks the guest to reboot; with Force it is reset.
 type Reboot struct {
 	target
+	owned
 	Force bool `json:"force,omitempty"`
 }
 
@@ -82,6 +88,7 @@ type WaitReady struct{ target }
 // SetMark writes the ownership mark and changes nothing else. Objects that cannot carry one are left alone.
 type SetMark struct {
 	target
+	owned
 	Mark Mark `json:"mark"`
 }
 
@@ -90,6 +97,7 @@ type SetMark struct {
 // What the host cannot take a snapshot of is ErrUnsupported.
 type Snapshot struct {
 	target
+	owned
 	Name   string `json:"name"`
 	Memory bool   `json:"memory,omitempty"`
 }
@@ -98,6 +106,7 @@ type Snapshot struct {
 // The definition stays as it is, unless With asks for that of the snapshot too. ErrNotFound when there is no such snapshot.
 type Restore struct {
 	target
+	owned
 	Name string `json:"name"`
 	With bool   `json:"with_definition,omitempty"`
 }
@@ -105,6 +114,7 @@ type Restore struct {
 // DropSnapshot removes a snapshot of a vm, and nothing of what the vm is now.
 type DropSnapshot struct {
 	target
+	owned
 	Name string `json:"name"`
 }
 
@@ -148,40 +158,40 @@ func NewBuild(img *resource.Image, m Mark) *Build { return &Build{target{img}, m
 
 // NewUpdate is the Op that changes before into after; live: in the running guest too.
 func NewUpdate(before, after resource.Resource, live bool) *Update {
-	return &Update{target{after}, before, live}
+	return &Update{target{after}, owned{}, before, live}
 }
 
 // NewDelete is the Op that deletes r.
-func NewDelete(r resource.Resource) *Delete { return &Delete{target{r}} }
+func NewDelete(r resource.Resource) *Delete { return &Delete{target{r}, owned{}} }
 
 // NewStart is the Op that starts vm.
 func NewStart(vm *resource.VM) *Start { return &Start{target{vm}} }
 
 // NewStop is the Op that shuts vm down, or with force switches it off.
-func NewStop(vm *resource.VM, force bool) *Stop { return &Stop{target{vm}, force} }
+func NewStop(vm *resource.VM, force bool) *Stop { return &Stop{target{vm}, owned{}, force} }
 
 // NewReboot is the Op that reboots vm, or with force resets it.
-func NewReboot(vm *resource.VM, force bool) *Reboot { return &Reboot{target{vm}, force} }
+func NewReboot(vm *resource.VM, force bool) *Reboot { return &Reboot{target{vm}, owned{}, force} }
 
 // NewWaitReady is the Op that waits until vm is as its ready block asks.
 func NewWaitReady(vm *resource.VM) *WaitReady { return &WaitReady{target{vm}} }
 
 // NewSetMark is the Op that sets r's mark to m.
-func NewSetMark(r resource.Resource, m Mark) *SetMark { return &SetMark{target{r}, m} }
+func NewSetMark(r resource.Resource, m Mark) *SetMark { return &SetMark{target{r}, owned{}, m} }
 
 // NewSnapshot is the Op that takes a snapshot of vm, with its guest's memory if it runs.
 func NewSnapshot(vm *resource.VM, name string, memory bool) *Snapshot {
-	return &Snapshot{target{vm}, name, memory}
+	return &Snapshot{target{vm}, owned{}, name, memory}
 }
 
 // NewRestore is the Op that brings vm back to a snapshot; with: its definition too.
 func NewRestore(vm *resource.VM, name string, with bool) *Restore {
-	return &Restore{target{vm}, name, with}
+	return &Restore{target{vm}, owned{}, name, with}
 }
 
 // NewDropSnapshot is the Op that removes a snapshot of vm.
 func NewDropSnapshot(vm *resource.VM, name string) *DropSnapshot {
-	return &DropSnapshot{target{vm}, name}
+	return &DropSnapshot{target{vm}, owned{}, name}
 }
 
 // NewFlatten is the Op that lets v stand on nothing.

@@ -23,10 +23,20 @@ func newActionPlan(in Input) *actionPlan {
 
 // step adds a step behind the others of the same block.
 func (a *actionPlan) step(about subject, op drivers.Op, impact drivers.Impact) *step {
+	drivers.SetOwner(op, a.owner(about, op.Target()))
 	s := a.add(about, op, impact)
 	s.after(a.last[s.Group])
 	a.last[s.Group] = s
 	return s
+}
+
+// owner is who the target of a step must belong to. Of what was not observed the mark may have an old address still.
+func (a *actionPlan) owner(about subject, target resource.Resource) drivers.Owner {
+	seen := a.in.Hosts[about.host].Observed
+	if seen == nil {
+		return drivers.Owner{Lineage: a.in.State.Lineage}
+	}
+	return a.in.owner(about.addr, seen.Objects[resource.Key(target)])
 }
 
 // finish gives the plan.

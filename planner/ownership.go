@@ -149,3 +149,18 @@ func uuidOf(r resource.Resource) string {
 	}
 	return ""
 }
+
+// owner is who a live object must belong to when a step changes it: this project, at this address, or whoever marked it when the
+// plan may take it from there. live may be nil.
+func (in *Input) owner(addr resource.Addr, live *drivers.Object) drivers.Owner {
+	o := drivers.Owner{Lineage: in.State.Lineage, Addr: addr}
+	if live == nil || live.Mark == nil {
+		return o
+	}
+	if m := live.Mark; m.Released || m.Lineage == o.Lineage {
+		if m.Lineage != o.Lineage || m.Addr != addr {
+			o.Found = m
+		}
+	}
+	return o
+}

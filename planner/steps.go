@@ -37,6 +37,7 @@ func (p *planner) emit(o *object) {
 
 // step adds a step to the object's chain: it runs after the steps that are there.
 func (p *planner) step(o *object, op drivers.Op, host string, impact drivers.Impact) *step {
+	drivers.SetOwner(op, p.in.owner(o.addr, o.live))
 	s := p.add(subject{addr: o.addr, host: host, cause: o.cause}, op, impact)
 	if n := len(o.steps); n > 0 {
 		s.after(o.steps[n-1])

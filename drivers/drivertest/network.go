@@ -129,6 +129,7 @@ var markScenarios = []scenario{
 		}
 		s.marked(vm, *s.mark(vm))
 	}},
+	{"what carries the mark of another is not changed", notOurs},
 	{"what cannot bear a mark is left alone", func(s *suite) {
 		v := s.volume("a.qcow2")
 		s.create(v, s.mark(v))
@@ -161,4 +162,46 @@ func (s *suite) marked(r resource.Resource, want drivers.Mark) {
 	if have := s.live(r).Mark; have == nil || *have != want {
 		s.t.Errorf("%s bears the mark %+v, not %+v", resource.Key(r), have, want)
 	}
+}
+
+// notOurs: an operation that asks for an owner leaves what is marked otherwise as it is, and changes what has no mark.
+func notOurs(s *suite) {
+	vm, lan := s.vm("web"), s.network("lan")
+	theirs := drivers.Mark{Lineage: "another", Addr: vm.Addr, Version: "1"}
+	moved := vm.Addr
+	moved.Name = "before"
+	s.create(vm, &theirs)
+	s.create(lan, &theirs)
+	mine := drivers.Owner{Lineage: s.lineage, Addr: vm.Addr}
+	asked := func(owner drivers.Owner, op drivers.Op) drivers.Op {
+		drivers.SetOwner(op, owner)
+		return op
+	}
+	s.do(drivers.NewStart(s.normalVM(vm)))
+	titled := resource.Clone(vm)
+	titled.Title = "mine"
+	for _, op := range []drivers.Op{
+		drivers.NewStop(s.normalVM(vm), true), drivers.NewReboot(s.normalVM(vm), true), drivers.NewDelete(s.normal(vm)), drivers.NewDelete(s.normal(lan)),
+		drivers.NewSetMark(s.normal(vm), *s.mark(vm)), drivers.NewSetMark(s.normal(lan), *s.mark(lan)),
+		drivers.NewUpdate(s.normal(vm), s.normal(titled), true), drivers.NewSnapshot(s.normalVM(vm), "mine", false),
+		drivers.NewRestore(s.normalVM(vm), "mine", false), drivers.NewDropSnapshot(s.normalVM(vm), "mine"),
+	} {
+		s.fails(asked(mine, op), drivers.ErrConflict)
+	}
+	if o := s.live(vm); o.Power != drivers.PowerOn || o.Resource.(*resource.VM).Title != "" {
+		s.t.Errorf("the vm of another is %s, with the title %q", o.Power, o.Resource.(*resource.VM).Title)
+	}
+	s.marked(vm, theirs)
+	s.marked(lan, theirs)
+
+	taken := drivers.Owner{Lineage: s.lineage, Addr: moved, Found: &theirs}
+	s.do(asked(taken, drivers.NewSetMark(s.normal(vm), drivers.Mark{Lineage: s.lineage, Addr: moved, Version: "1"})))
+	s.fails(asked(mine, drivers.NewStop(s.normalVM(vm), true)), drivers.ErrConflict)
+	s.do(asked(drivers.Owner{Lineage: s.lineage}, drivers.NewStop(s.normalVM(vm), true)))
+	s.do(asked(drivers.Owner{Lineage: s.lineage, Addr: moved}, drivers.NewDelete(s.normal(vm))))
+	s.absent(vm)
+
+	nobodys := s.network("nobodys")
+	s.create(nobodys, nil)
+	s.do(asked(mine, drivers.NewDelete(s.normal(nobodys))))
 }

@@ -34,6 +34,9 @@ func (d *driver) Do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 }
 
 func (c *call) do(op drivers.Op) (drivers.Result, error) {
+	if err := c.checkOwner(op); err != nil {
+		return drivers.Result{}, fmt.Errorf("%s %s: %w", op.Verb(), op.Target().Base().Name, err)
+	}
 	switch op := op.(type) {
 	case *drivers.Create:
 		return c.create(op)

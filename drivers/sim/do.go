@@ -51,19 +51,19 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	case *drivers.Build:
 		return drivers.Result{}, d.build(ctx, op.Target().(*resource.Image), report)
 	case *drivers.Update:
-		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.update(op) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.update(op) })
 	case *drivers.Delete:
 		if img, ok := op.Target().(*resource.Image); ok {
 			if err := d.clearBuild(img); err != nil {
 				return drivers.Result{}, err
 			}
 		}
-		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.delete(op.Target()) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.delete(op.Target()) })
 	case *drivers.SetMark:
-		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.setMark(op.Target(), &op.Mark) })
 	}
 	if op, ok := op.(*drivers.Flatten); ok {
-		return drivers.Result{}, d.touch(op.Target(), func(t *tx) error { return t.flatten(resource.VolumeID(op.Target())) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.flatten(resource.VolumeID(op.Target())) })
 	}
 	vm, ok := op.Target().(*resource.VM)
 	if !ok {
@@ -71,19 +71,19 @@ func (d *driver) do(ctx context.Context, op drivers.Op, report func(drivers.Prog
 	}
 	switch op := op.(type) {
 	case *drivers.Start:
-		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.start(vm.Name) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.start(vm.Name) })
 	case *drivers.Stop:
-		return drivers.Result{}, d.stop(ctx, vm, op.Force)
+		return drivers.Result{}, d.stop(ctx, op)
 	case *drivers.Reboot:
-		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.reboot(vm.Name, op.Force) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.reboot(vm.Name, op.Force) })
 	case *drivers.WaitReady:
 		return drivers.Result{}, d.waitReady(ctx, vm, report)
 	case *drivers.Snapshot:
-		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.snapshot(vm.Name, op.Name, op.Memory) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.snapshot(vm.Name, op.Name, op.Memory) })
 	case *drivers.Restore:
-		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.restore(vm.Name, op.Name, op.With) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.restore(vm.Name, op.Name, op.With) })
 	case *drivers.DropSnapshot:
-		return drivers.Result{}, d.touch(vm, func(t *tx) error { return t.dropSnapshot(vm.Name, op.Name) })
+		return drivers.Result{}, d.touch(op, func(t *tx) error { return t.dropSnapshot(vm.Name, op.Name) })
 	}
 	panic(fmt.Sprintf("sim: %T is no operation of a driver", op))
 }
@@ -98,10 +98,14 @@ func (d *driver) change(fn func(*tx) error) error {
 	})
 }
 
-// touch is change for what is done to an object that must be r, and not one that has taken its name since.
-func (d *driver) touch(r resource.Resource, fn func(*tx) error) error {
+// touch is change for an operation on an object that must be its target, and not one that has taken its name since or is somebody
+// else's.
+func (d *driver) touch(op drivers.Op, fn func(*tx) error) error {
 	return d.change(func(t *tx) error {
-		if err := t.same(r); err != nil {
+		if err := t.same(op.Target()); err != nil {
+			return err
+		}
+		if err := drivers.OwnerOf(op).Check(t.markOf(op)); err != nil {
 			return err
 		}
 		return fn(t)
@@ -136,6 +140,27 @@ func (t *tx) update(op *drivers.Update) error {
 		return t.updateVM(op.Before.(*resource.VM), after, op.Live)
 	}
 	return fmt.Errorf("a %s cannot be changed: %w", op.Target().Kind(), drivers.ErrUnsupported)
+}
+
+// markOf gives the mark of what an operation is about; nil when that has none. What an update renames may have its old name still.
+func (t *tx) markOf(op drivers.Op) *drivers.Mark {
+	objects := []resource.Resource{op.Target()}
+	if u, ok := op.(*drivers.Update); ok {
+		objects = append(objects, u.Before)
+	}
+	for _, r := range objects {
+		switch r := r.(type) {
+		case *resource.VM:
+			if live := t.VMs[r.Name]; live != nil {
+				return live.Mark
+			}
+		case *resource.Network:
+			if live := t.Networks[r.Name]; live != nil {
+				return live.Mark
+			}
+		}
+	}
+	return nil
 }
 
 // same tells whether what has r's name is r; one without a UUID stands for whatever has its name.

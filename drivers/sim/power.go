@@ -97,9 +97,10 @@ func (t *tx) leaseAddresses(name string, vm *resource.VM) {
 }
 
 // stop asks the guest to shut down, waits for one that does not heed it, and switches it off. The host is free meanwhile.
-func (d *driver) stop(ctx context.Context, vm *resource.VM, force bool) error {
+func (d *driver) stop(ctx context.Context, op *drivers.Stop) error {
+	vm, force := op.Target().(*resource.VM), op.Force
 	stubborn := false
-	err := d.touch(vm, func(t *tx) error {
+	err := d.touch(op, func(t *tx) error {
 		have := t.VMs[vm.Name]
 		stubborn = have != nil && have.on() && !force && (t.Guests[vm.Name].Stubborn || have.Power == drivers.PowerPaused)
 		if stubborn {
@@ -115,7 +116,7 @@ func (d *driver) stop(ctx context.Context, vm *resource.VM, force bool) error {
 	if err := d.host.wait(ctx, timeout); err != nil {
 		return err
 	}
-	return d.touch(vm, func(t *tx) error { return t.off(vm.Name) })
+	return d.touch(op, func(t *tx) error { return t.off(vm.Name) })
 }
 
 // off switches the guest off; one that is not there is off.

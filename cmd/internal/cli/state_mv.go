@@ -109,7 +109,9 @@ func (s *session) markMoved(ctx context.Context, moved []rename) error {
 		mark := drivers.Mark{
 			Lineage: s.state.Lineage, Addr: mv.to, Version: s.app.Version, Released: rec.Status == state.StatusReleased,
 		}
-		_, err := d.Do(ctx, drivers.NewSetMark(rec.Object, mark), func(drivers.Progress) {})
+		op := drivers.NewSetMark(rec.Object, mark)
+		drivers.SetOwner(op, drivers.Owner{Lineage: mark.Lineage})
+		_, err := d.Do(ctx, op, func(drivers.Progress) {})
 		switch {
 		case err == nil || errors.Is(err, drivers.ErrNotFound):
 		case ctx.Err() != nil:
