@@ -38,7 +38,7 @@ func (p *planner) compare(o *object) {
 		o.action, o.cause = ActionReplace, worstCause(o.fields)
 	case o.cause != "":
 	case o.restoreUnfinished():
-		o.cause = "bringing it back to what it was before a change was not finished"
+		o.cause = "restoring it to what it was before a change was not finished"
 	case o.record != nil && o.record.Status == state.StatusCreating:
 		o.cause = "an earlier run was not finished"
 	case o.inactive && len(o.changes) == 0:

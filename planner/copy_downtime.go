@@ -106,7 +106,7 @@ func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 	case !u.isOn() || u.action == ActionDelete || u.action == ActionReplace:
 	case why != "":
 		p.refuseAt(o, l.path, "what is to be copied is in use", fmt.Sprintf(
-			"%s runs and writes to %s, so a copy of it would be torn, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, l.what, why, u.addr))
+			"%s runs and writes to %s, so a copy of it would be inconsistent, and the plan does not shut the guest down for it: %s. Shut it down first: vmplan stop '%s'.", u.addr, l.what, why, u.addr))
 	case u.restartReason == "" && (o.kind != resource.KindImage || !u.neverSeenReady()):
 		u.restartReason = l.cause
 	}

@@ -64,7 +64,7 @@ func (p *planner) decideNew(o *object) {
 	case p.byLocation[o.destination] != o:
 		o.action, o.cause = ActionCreate, fmt.Sprintf("takes the place of %s", p.byLocation[o.destination].addr)
 	case p.isOurs(o, live):
-		o.adoptLive("bears this project's mark, but was not recorded")
+		o.adoptLive("has this project's mark, but was not recorded")
 	case p.attachedToOwner(o) && p.objects[o.addr.Owner()].adopt:
 		o.adoptLive(fmt.Sprintf("attached to %s", o.addr.Owner()))
 		o.replaceForbidden = p.objects[o.addr.Owner()].replaceForbidden

@@ -57,7 +57,7 @@ func (in *Input) snapshotted(v *resource.Volume) error {
 		vm, ok := objects[key].Resource.(*resource.VM)
 		if snaps := objects[key].Snapshots; ok && len(snaps) > 0 && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(v) }) {
 			owner := cmp.Or(vm.Addr.String(), vm.Name)
-			return fmt.Errorf("%s cannot be flattened: snapshot %s of %s stands on %s too. Delete it first: vmplan snapshot delete '%[3]s' %[2]s", v.Addr, snaps[0].Name, owner, v.Backing)
+			return fmt.Errorf("%s cannot be flattened: snapshot %s of %s needs %s too. Delete it first: vmplan snapshot delete '%[3]s' %[2]s", v.Addr, snaps[0].Name, owner, v.Backing)
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ func (p *planner) keepsOldBase(o *object) bool {
 	if want.OnImageChange == "warn" {
 		whole := o.addr.Owner()
 		p.addFinding(Finding{Severity: SeverityWarning, Addr: whole, Path: "on_image_change", Summary: "the image has changed", Detail: fmt.Sprintf(
-			"%s stays upon %s, and %s is %s by now. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, was.Backing, want.Image, want.Backing, whole)})
+			"%s stays on %s, and %s is now %s. To recreate it, and lose its content: vmplan apply --replace '%s'.", o.addr, was.Backing, want.Image, want.Backing, whole)})
 	}
 	return true
 }

@@ -38,7 +38,7 @@ func Orphans(in Input) []Orphan {
 		case live.builds():
 			o.Why, o.Wanted = leftBuilding(m.Addr), false
 		case rec != nil && recordedLocation(in, rec) != live.location:
-			o.Why, o.Wanted = "bears the mark of another object, as copies made by hand do", false
+			o.Why, o.Wanted = "has the mark of another object, like a copy made by hand", false
 		case rec != nil && rec.Status != state.StatusReleased:
 			continue
 		case m.Released:

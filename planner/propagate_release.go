@@ -41,7 +41,7 @@ func (p *planner) releaseRequiredBy(o, stays *object) {
 		n := p.objects[a]
 		if n != nil && n.action == ActionDelete {
 			n.action = ActionRelease
-			n.cause = fmt.Sprintf("%s is left as it is, and stands on it", stays.addr)
+			n.cause = fmt.Sprintf("%s stays on the host and needs it", stays.addr)
 			p.releaseRequiredBy(n, stays)
 		}
 	}

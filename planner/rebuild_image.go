@@ -55,6 +55,6 @@ func (b *rebuild) bases() {
 			}
 		}
 		b.skip(base, at, fmt.Sprintf(
-			"%s stands on it, and no file names it: it stays, also when nothing needs it any more. To cut the disk loose: vmplan flatten '%s'", vol.Addr, vol.Addr))
+			"%s needs it, and no file names it: it stays, even when nothing needs it any more. To make the disk independent of it: vmplan flatten '%s'", vol.Addr, vol.Addr))
 	}
 }

@@ -139,14 +139,14 @@ func (b *rebuild) marked() {
 		delete(want, addr)
 		switch {
 		case rec.Status == state.StatusReleased:
-			b.take(was, at, rec.Status, "bears this project's mark, released")
+			b.take(was, at, rec.Status, "has this project's mark, released")
 		case r == nil:
-			b.take(was, at, rec.Status, "bears this project's mark, and is not in the files")
+			b.take(was, at, rec.Status, "has this project's mark, and is not in the files")
 		case b.placeOf(r) != at:
 			// The files give it another name or host: the next plan shows what becomes of it.
-			b.take(was, at, rec.Status, "bears this project's mark, under another name")
+			b.take(was, at, rec.Status, "has this project's mark, under another name")
 		default:
-			b.take(r, at, rec.Status, "bears this project's mark")
+			b.take(r, at, rec.Status, "has this project's mark")
 		}
 	}
 	for _, addr := range slices.SortedFunc(maps.Keys(want), resource.Compare) {
@@ -158,11 +158,11 @@ func (b *rebuild) marked() {
 		case live.Mark == nil && uuidOf(r) != "" && uuidOf(r) == uuidOf(live.Resource):
 			b.take(r, at, state.StatusReady, "has the UUID that this project gives it")
 		case live.Mark == nil:
-			b.skip(r, at, "bears no mark")
+			b.skip(r, at, "has no mark")
 		case live.Mark.Lineage != b.in.State.Lineage:
-			b.skip(r, at, "bears the mark of project "+live.Mark.Lineage)
+			b.skip(r, at, "has the mark of project "+live.Mark.Lineage)
 		default:
-			b.skip(r, at, "bears the mark of "+live.Mark.Addr.String())
+			b.skip(r, at, "has the mark of "+live.Mark.Addr.String())
 		}
 	}
 	b.duplicateMarks()
@@ -175,7 +175,7 @@ func (b *rebuild) duplicateMarks() {
 		if o.Mark != nil && o.Mark.Lineage == b.in.State.Lineage && !b.taken[at] && !b.skipped[at] {
 			r := resource.Clone(o.Resource)
 			r.Base().Addr, r.Base().Host = o.Mark.Addr, at.host
-			why := "bears the same mark as another, as copies made by hand do"
+			why := "has the same mark as another, like a copy made by hand"
 			if o.builds() {
 				why = leftBuilding(o.Mark.Addr)
 			}
@@ -270,7 +270,7 @@ func (b *rebuild) unmarked() {
 		if pool, ok := r.(*resource.Pool); ok && pool.Implicit {
 			continue // the host's own
 		}
-		b.skip(r, b.placeOf(r), "bears no mark, and nothing of this project uses it")
+		b.skip(r, b.placeOf(r), "has no mark, and nothing of this project uses it")
 	}
 }
 

@@ -123,7 +123,7 @@ func (p *planner) departingOccupant(o *object) *object {
 }
 
 func (p *planner) refuseStranger(o *object, live *drivers.Object) {
-	owner := "bears no mark of this project and is not recorded"
+	owner := "has no mark of this project and is not recorded"
 	switch m := live.Mark; {
 	case m != nil && m.Lineage == p.in.State.Lineage:
 		owner = fmt.Sprintf("is marked as this project's %s", m.Addr)

@@ -142,7 +142,7 @@ func (in *Input) checkRestore(vm *resource.VM) error {
 	for d, live := range in.written(vm) {
 		for _, user := range live.Users {
 			if over, ok := strings.CutPrefix(user, string(resource.KindVolume)+"/"); ok {
-				return fmt.Errorf("%s is not restored: volume %s stands on its disk %s, and what it holds would be ruined. Cut that loose first: vmplan flatten", vm.Addr, over, d.Label)
+				return fmt.Errorf("%s is not restored: volume %s is an overlay of its disk %s, and restoring that disk would corrupt it. Make the overlay independent first: vmplan flatten", vm.Addr, over, d.Label)
 			}
 		}
 	}

@@ -45,13 +45,13 @@ func CheckWhole(rec *state.Record) error {
 	}
 	addr := rec.Object.Base().Addr
 	if rec.Restoring == protectSnapshot {
-		return fmt.Errorf("%s To go on with that: vmplan apply", describeUnfinishedRestore(addr, rec))
+		return fmt.Errorf("%s To continue: vmplan apply", describeUnfinishedRestore(addr, rec))
 	}
-	return fmt.Errorf("%s To go on with that: vmplan snapshot restore '%s' %s", describeUnfinishedRestore(addr, rec), addr, rec.Restoring)
+	return fmt.Errorf("%s To continue: vmplan snapshot restore '%s' %s", describeUnfinishedRestore(addr, rec), addr, rec.Restoring)
 }
 
 func describeUnfinishedRestore(addr resource.Addr, rec *state.Record) string {
-	return fmt.Sprintf("%s was being brought back to its snapshot %s, and that was not finished: one of its disks may hold what was, and another what is.", addr, rec.Restoring)
+	return fmt.Sprintf("Restoring %s to its snapshot %s was not finished: some of its disks may be restored, and others not.", addr, rec.Restoring)
 }
 
 // refuseUnfinishedRestore refuses to start a guest with such disks, where the plan does not go on to bring them back; and says so where
@@ -61,18 +61,18 @@ func (p *planner) refuseUnfinishedRestore(o *object) {
 		return
 	}
 	find := func(s Severity, detail string) {
-		p.addFinding(Finding{Severity: s, Addr: o.addr, Summary: "not all brought back to its snapshot", Detail: detail})
+		p.addFinding(Finding{Severity: s, Addr: o.addr, Summary: "not completely restored to its snapshot", Detail: detail})
 	}
 	snap, detail := o.snapshot(o.record.Restoring), describeUnfinishedRestore(o.addr, o.record)
 	switch {
 	case o.action == ActionUpdate && !o.isOn() && snap != nil:
 		find(SeverityError, CheckWhole(o.record).Error())
 	case o.action == ActionUpdate && !o.isOn():
-		find(SeverityError, fmt.Sprintf("%s The snapshot is gone. Bring it back to another one: vmplan snapshot restore '%s' NAME. Or make it anew: vmplan apply --replace '%[2]s'. Or, if its disks are to stay as they are, start it with the host's own tools.", detail, o.addr))
+		find(SeverityError, fmt.Sprintf("%s The snapshot is gone. Restore another one: vmplan snapshot restore '%s' NAME. Or recreate it: vmplan apply --replace '%[2]s'. Or start it with the host's own tools, if its disks are good as they are.", detail, o.addr))
 	case o.action == ActionUpdate && snap != nil && snap.Memory: // its guest has gone on from there, which it cannot do half way
 	case o.action == ActionUpdate:
-		find(SeverityWarning, fmt.Sprintf("%s Its guest runs, so they are left as they are. To bring it back all the same: vmplan snapshot restore '%s' NAME", detail, o.addr))
+		find(SeverityWarning, fmt.Sprintf("%s Its guest runs, so they are left as they are. To restore it anyway: vmplan snapshot restore '%s' NAME", detail, o.addr))
 	case o.start:
-		find(SeverityWarning, detail+" The plan starts its guest with those that are not made anew.")
+		find(SeverityWarning, detail+" The plan starts its guest with the disks that it does not recreate.")
 	}
 }

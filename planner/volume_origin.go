@@ -39,13 +39,13 @@ func (p *planner) keepOrigin(o *object) {
 	switch {
 	case want.CopyOf != "" && want.CopyOf == was.Backing:
 		kept.Backing, kept.CopyOf = was.Backing, ""
-		p.warnOrigin(o, "clone_mode", fmt.Sprintf("%s was made as an overlay of %s, and goes on standing on it. To cut it loose: vmplan flatten '%s'.", o.addr, was.Backing, o.addr))
+		p.warnOrigin(o, "clone_mode", fmt.Sprintf("%s was made as an overlay of %s and stays one. To make it independent: vmplan flatten '%s'.", o.addr, was.Backing, o.addr))
 	case want.Backing != "" && live.Backing == "" && same && (was.CopyOf != "" || was.Backing != ""):
 		// It was flattened, which may not be recorded yet. It has all that it had before.
 		kept.Backing, kept.CopyOf = "", cmp.Or(was.CopyOf, was.Backing)
 	case want.Backing == "":
 		if want.Clone != was.Clone && !want.Clone.IsZero() {
-			p.warnOrigin(o, "clone", fmt.Sprintf("%s is there already, so what %s holds is not copied into it: clone is read only when a volume is made. To make it anew, and lose what it holds: vmplan apply --replace '%s'.", o.addr, want.Clone, o.addr))
+			p.warnOrigin(o, "clone", fmt.Sprintf("%s exists already, so %s is not copied into it: clone only counts when a volume is created. To recreate it, and lose its content: vmplan apply --replace '%s'.", o.addr, want.Clone, o.addr))
 		}
 		kept.Clone, kept.CopyOf = was.Clone, was.CopyOf
 	}
@@ -97,12 +97,12 @@ func (p *planner) refuseMovingBase(o *object) {
 			continue
 		}
 		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
-			"%s would stand on %s, to which the guest of %s writes. Whatever it writes there changes what the overlay shows, and ruins the file system in it. Write running = false on %s, so that it stays off for good; or leave clone_mode out for a full copy.",
+			"%s would be an overlay of %s, to which the guest of %s writes. Every write there would corrupt the file system in the overlay. Set running = false on %s to keep it off; or leave out clone_mode for a full copy.",
 			o.addr, base.addr, u.addr, u.addr))
 	}
 	for _, key := range p.foreignVMsOn(base) {
 		p.refuseAt(o, "clone_mode", "overlay of a disk that changes", fmt.Sprintf(
-			"%s would stand on %s, which %s on host %q uses, and that is not of this project: nobody can tell when it writes there. Leave clone_mode out for a full copy.",
+			"%s would be an overlay of %s, which %s on host %q uses. That is not part of this project and may write there at any time. Leave out clone_mode for a full copy.",
 			o.addr, base.addr, strings.Replace(key, "/", " ", 1), o.destination.host))
 	}
 }
