@@ -179,16 +179,20 @@ func readMark(metadata *xmltree.Node) *drivers.Mark {
 		return nil
 	}
 	for _, k := range metadata.Kids {
-		if !isOurs(k, markName, markURI) {
-			continue
+		if isOurs(k, markName, markURI) {
+			return markIn(k)
 		}
-		addr, err := resource.ParseAddr(k.Attr("addr"))
-		if err != nil {
-			return nil
-		}
-		return &drivers.Mark{Lineage: k.Attr("lineage"), Addr: addr, Version: k.Attr("version"), Released: k.Attr("released") == "yes"}
 	}
 	return nil
+}
+
+// markIn reads the element of a mark; nil when it makes no sense.
+func markIn(element *xmltree.Node) *drivers.Mark {
+	addr, err := resource.ParseAddr(element.Attr("addr"))
+	if err != nil {
+		return nil
+	}
+	return &drivers.Mark{Lineage: element.Attr("lineage"), Addr: addr, Version: element.Attr("version"), Released: element.Attr("released") == "yes"}
 }
 
 // isOurs tells whether a metadata element has this name in this namespace.

@@ -63,9 +63,9 @@ func (c *call) markOfVM(name string) (*drivers.Mark, error) {
 	if err != nil {
 		return nil, err
 	}
-	mark, err := xmltree.Parse(text)
+	element, err := xmltree.Parse(text) // that of markURI, which libvirt gives without its namespace
 	if err != nil {
 		return nil, err
 	}
-	return readMark(&xmltree.Node{Kids: []*xmltree.Node{mark}}), nil
+	return markIn(element), nil
 }
