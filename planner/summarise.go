@@ -12,6 +12,7 @@ import (
 
 // summarise writes down what the steps amount to, per object.
 func (p *planner) summarise() {
+	var changed, unchanged []*object
 	for _, o := range p.sorted {
 		if len(o.pending) > 0 && !o.stop && !o.start {
 			p.plan.Pending = append(p.plan.Pending, o.change(Change{
@@ -20,13 +21,21 @@ func (p *planner) summarise() {
 		}
 		switch {
 		case len(o.steps) > 0 && o.action != ActionNone:
-			p.plan.Changes = append(p.plan.Changes, p.summary(o))
+			changed = append(changed, o)
 		case o.stays():
-			c := o.change(Change{Action: ActionNone, Impact: drivers.ImpactRecord})
-			c.Before.Resource = o.asItIs()
-			c.After = c.Before
-			p.plan.Unchanged = append(p.plan.Unchanged, c)
+			unchanged = append(unchanged, o)
 		}
+	}
+	p.plan.Changes = slices.Grow(p.plan.Changes, len(changed)) // those of hosts are in it
+	for _, o := range changed {
+		p.plan.Changes = append(p.plan.Changes, p.summary(o))
+	}
+	p.plan.Unchanged = make([]Change, len(unchanged))
+	for i, o := range unchanged {
+		c := o.change(Change{Action: ActionNone, Impact: drivers.ImpactRecord})
+		c.Before.Resource = o.asItIs()
+		c.After = c.Before
+		p.plan.Unchanged[i] = c
 	}
 	p.noteTouched()
 	byAddr := func(a, b Change) int { return resource.Compare(a.Addr, b.Addr) }
