@@ -79,10 +79,19 @@ type Lacks map[Ability]string
 // Can answers Rules.Can.
 func (l Lacks) Can(a Ability) error {
 	if why, ok := l[a]; ok {
-		return fmt.Errorf("cannot %s: %w: %s", a, ErrUnsupported, why)
+		return &lackError{a, why}
 	}
 	return nil
 }
+
+// lackError says what a kind of host cannot do, and why. It is ErrUnsupported.
+type lackError struct {
+	ability Ability
+	why     string
+}
+
+func (e *lackError) Error() string { return fmt.Sprintf("cannot %s: %s", e.ability, e.why) }
+func (e *lackError) Unwrap() error { return ErrUnsupported }
 
 // Defaults is what a kind of host decides where the files say nothing, and how to get there what it may lack.
 type Defaults struct {

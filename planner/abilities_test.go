@@ -56,7 +56,7 @@ func TestPlansAreRefusedWhereAHostCannotDoAStep(t *testing.T) {
 			if len(p.Findings) != 1 || !p.Refused() {
 				t.Fatalf("the plan is\n%s", p)
 			}
-			want := `Host "lab" cannot ` + string(c.ability) + ": not supported by this host: it is too small. " + c.object + " needs that."
+			want := `Host "lab" cannot ` + string(c.ability) + ": it is too small. " + c.object + " needs that."
 			if f := p.Findings[0]; f.Addr.String() != c.object || f.Path != c.path || f.Detail != want {
 				t.Errorf("it finds %+v", f)
 			}

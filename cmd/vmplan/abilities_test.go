@@ -43,7 +43,7 @@ vm "web" {
 `)
 	output := w.must(1, "plan")
 	for _, want := range []string{
-		`Host "lab" cannot build images: not supported by this host: libvirt's test driver runs no guests, and has no bits to copy. image.golden needs that.`,
+		`Host "lab" cannot build images: libvirt's test driver runs no guests, and has no bits to copy. image.golden needs that.`,
 		"main.hcl line 12, in image \"golden\"", "from = volume.data",
 		"cannot wait for guests", "main.hcl line 24",
 	} {
