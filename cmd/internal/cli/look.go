@@ -75,7 +75,11 @@ func (a *App) showPlanFile(path string, asJSON, full bool) error {
 	if asJSON {
 		return v.JSON()
 	}
-	return v.Text()
+	if err := v.Text(); err != nil || p.Empty() || p.Refused() {
+		return err
+	}
+	a.printer().Note("To carry this out: vmplan apply " + shellQuote(path))
+	return nil
 }
 
 // look reads the state and the hosts, and gives what is recorded beside what is live. The files are not needed: what was

@@ -97,8 +97,14 @@ func (v *PlanView) legend() string {
 	}
 	var spans []span
 	for _, s := range [][2]string{
-		{"+", "create"}, {"~", "change"}, {"-/+", "delete and create anew"}, {"-", "delete"}, {">", "start or stop"},
-		{"<=", "take back"}, {"=>", "leave on the host"}, {"x", "only forget"},
+		{"+", "create"},
+		{"~", "change"},
+		{"-/+", "delete and create anew"},
+		{"-", "delete"},
+		{">", "start or stop"},
+		{"<=", "take back"},
+		{"=>", "leave on the host"},
+		{"x", "only forget"},
 	} {
 		if used[s[0]] {
 			spans = append(spans, span{text: s[0] + " " + s[1], paint: v.printer.style.dim, whole: true})
