@@ -16,6 +16,9 @@ func (p *planner) collect() error {
 	if p.in.State == nil || p.in.Desired == nil {
 		return fmt.Errorf("plan: there is no state or no desired set")
 	}
+	size := max(p.in.Desired.Len(), len(p.in.State.Records))
+	p.objects, p.byLocation = make(map[resource.Addr]*object, size), make(map[location]*object, size)
+	p.sorted = make([]*object, 0, size)
 	var hostBlocks []*resource.Host
 	for _, r := range p.in.Desired.All() {
 		if h, ok := r.(*resource.Host); ok {

@@ -6,7 +6,8 @@ import (
 
 // relate finds out what each object depends on and what depends on it.
 func (p *planner) relate() {
-	wanted := map[location]*object{}
+	p.byBlock = make(map[resource.Addr][]*object, len(p.sorted))
+	wanted := make(map[location]*object, len(p.sorted))
 	for _, o := range p.sorted {
 		block := o.addr
 		block.Key = ""
@@ -15,14 +16,13 @@ func (p *planner) relate() {
 			wanted[o.destination] = o
 		}
 	}
-	linked := map[[2]*object]bool{}
 	depend := func(on, o *object) {
 		if o.madeFrom(on) {
 			on.derivedImages = append(on.derivedImages, o)
 			return
 		}
-		if on != o && !linked[[2]*object{on, o}] {
-			linked[[2]*object{on, o}] = true
+		known := len(on.dependents) > 0 && on.dependents[len(on.dependents)-1] == o // objects come one after the other
+		if on != o && !known {
 			on.dependents = append(on.dependents, o)
 		}
 	}

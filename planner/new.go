@@ -15,11 +15,8 @@ func New(in Input) (*Plan, error) {
 	p := &planner{
 		in:               in,
 		plan:             planOf(in),
-		objects:          map[resource.Addr]*object{},
 		hosts:            map[string]*host{},
-		byLocation:       map[location]*object{},
 		dependOnReplaced: map[*object]bool{},
-		byBlock:          map[resource.Addr][]*object{},
 		moves:            map[resource.Addr]resource.Addr{},
 		imports:          map[resource.Addr]resource.Import{},
 	}
