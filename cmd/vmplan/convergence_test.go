@@ -372,6 +372,9 @@ func (p *printedPlan) drift() string {
 func (t *teller) plan() (*printedPlan, error) {
 	code, out := t.vmplan("plan", "--format", "json", t.dir)
 	p := &printedPlan{}
+	if err := checkLines(schemas, "plan", out); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal([]byte(out), p); err != nil {
 		return nil, fmt.Errorf("plan exits with %d:\n%s", code, out)
 	}

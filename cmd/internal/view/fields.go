@@ -31,9 +31,6 @@ type fieldLine struct {
 func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s changeStyle) fieldLine {
 	l := fieldLine{path: clean(f.Path), note: clean(f.Note)}
 	l.old, l.new, l.diff = changeText(f)
-	if c.Kind == resource.KindVM && c.Action == planner.ActionUpdate && f.Path == seedSource {
-		l.path, l.old, l.new = "cloud_init", "", "new seed"
-	}
 	if s.drift || c.Action == planner.ActionCreate {
 		return l
 	}
@@ -114,7 +111,11 @@ func (v *PlanView) fieldLines(c *planner.Change, s changeStyle) []fieldLine {
 			i += n
 			continue
 		}
-		lines = append(lines, v.fieldLine(c, &fields[i], s))
+		l := v.fieldLine(c, &fields[i], s)
+		if c.Kind == resource.KindVM && c.Action == planner.ActionUpdate && fields[i].Path == seedSource {
+			l.path, l.old, l.new = "cloud_init", "", "new seed"
+		}
+		lines = append(lines, l)
 		i++
 	}
 	if text := reservationText(c); text != "" && !s.drift {

@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -315,5 +316,44 @@ func TestUnifiedDiffs(t *testing.T) {
 	}
 	if same := unified("a\nb\n", "a\nb\n", 3, ""); len(same) != 0 {
 		t.Errorf("no change gives %q", same)
+	}
+}
+
+// Whatever a plan holds can be shown in every way.
+func TestEveryPlanCanBeShown(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	value := func() resource.Value {
+		return val(pick("", "", `"text"`, `"a longer text with words"`, `"two\nlines"`, "1 GiB", "2", "true", "vm.web", "(sensitive)"))
+	}
+	for range 2000 {
+		p := &planner.Plan{Steps: bigPlan().Steps[:r.IntN(2)]}
+		for range r.IntN(6) {
+			c := planner.Change{
+				Addr:   addr(pick("vm.web", "vm.web[0]", "vm.web[1]", "vm.web[2]", `vm.db["a b"]`, "vm.web.seed", "vm.web[0].disk.root", "network.lan", "image.base", "volume.data", "module.m.vm.a")),
+				Kind:   resource.Kind(pick("vm", "seed", "volume", "network", "image", "pool")),
+				Action: planner.Action(pick("create", "update", "replace", "delete", "start", "stop", "adopt", "release", "forget", "restore", "flatten")),
+				Impact: drivers.Impact(r.IntN(6)), Power: pick("", "", "start", "stop", "restart"), Cause: pick("", "a cause"),
+			}
+			for range r.IntN(5) {
+				c.Fields = append(c.Fields, planner.FieldChange{
+					Path: pick("title", "disk.seed.source", "disk.seed.bus", "disk.root.bus", "nic.lan.mac", "nic.lan.address", "reservation.52:54:00:00:00:01.name", "ready.ssh", "bandwidth.inbound.average", "file", "digest"),
+					Old:  value(), New: value(), Impact: drivers.Impact(r.IntN(6)), Note: pick("", "a note"),
+				})
+			}
+			list := []*[]planner.Change{&p.Changes, &p.Changes, &p.Drift, &p.Pending, &p.Unchanged}[r.IntN(5)]
+			*list = append(*list, c)
+		}
+		s := newScreen(Streams{Width: []int{0, 20, 60, 120}[r.IntN(4)], Color: r.IntN(2) == 0})
+		v := s.Plan(p, nil, Downloads{})
+		v.Full = r.IntN(2) == 0
+		for _, show := range []func() error{v.Text, v.JSON, v.Markdown} {
+			if err := show(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if strings.Contains(s.out.String(), "hunter2") {
+			t.Fatalf("a secret is shown:\n%s", &s.out)
+		}
 	}
 }

@@ -65,8 +65,11 @@ func TestAChangedObjectShowsNoNoise(t *testing.T) {
 	vm := planner.Change{Addr: addr("vm.web"), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactNextBoot, Fields: []planner.FieldChange{
 		live("disk.seed.source", `"default/web-seed-1.iso"`, `"default/web-seed-2.iso"`),
 	}}
+	first := planner.Change{Addr: addr("vm.first"), Kind: "vm", Action: planner.ActionUpdate, Impact: drivers.ImpactLive, Fields: []planner.FieldChange{
+		live("disk.seed.source", "", `"default/first-seed-1.iso"`), live("disk.seed.bus", "", `"virtio"`), live("disk.seed.volume", "", "vm.first.seed"),
+	}}
 	s := newScreen(Streams{})
-	if err := s.Plan(&planner.Plan{Changes: []planner.Change{net, image, vm}, Steps: make([]planner.Step, 3)}, nil, Downloads{}).Text(); err != nil {
+	if err := s.Plan(&planner.Plan{Changes: []planner.Change{net, image, vm, first}, Steps: make([]planner.Step, 3)}, nil, Downloads{}).Text(); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "noise.txt", s.out.String())
