@@ -24,7 +24,7 @@ var rooms = map[string]struct{ own, third string }{
 	"config/function":        {"config/resource", "github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/zclconf/go-cty-yaml github.com/google/uuid golang.org/x/text"},
 	"drivers":                {"config/resource", ""},
 	"drivers/guest":          {"config/atomicfile config/resource", "github.com/kdomanski/iso9660 golang.org/x/crypto"},
-	"drivers/libvirt":        {"config/atomicfile config/resource drivers drivers/guest drivers/libvirt/impact drivers/libvirt/internal/symbols drivers/libvirt/internal/xmltree", "libvirt.org/go/libvirt libvirt.org/go/libvirtxml golang.org/x/sync golang.org/x/sys"},
+	"drivers/libvirt":        {"config/atomicfile config/resource drivers drivers/guest drivers/libvirt/impact drivers/libvirt/internal/definition drivers/libvirt/internal/symbols drivers/libvirt/internal/xmltree", "libvirt.org/go/libvirt libvirt.org/go/libvirtxml golang.org/x/sync golang.org/x/sys"},
 	"drivers/sim":            {"config/atomicfile config/resource drivers", "github.com/google/uuid github.com/gofrs/flock"},
 	"drivers/drivertest":     {"config/resource drivers", "github.com/google/uuid pgregory.net/rapid"},
 	"drivers/source":         {"config/atomicfile config/resource drivers drivers/ovf drivers/qemuimg", "github.com/klauspost/compress github.com/mikelolasagasti/xz github.com/gofrs/flock golang.org/x/sys"},
@@ -62,9 +62,10 @@ var rooms = map[string]struct{ own, third string }{
 	"cmd/internal/bench": {"drivers/libvirt/libvirttest", ""},
 	"cmd/internal/docs":  {"config config/function config/resource drivers/libvirt/impact", ""},
 
-	"drivers/libvirt/impact":           {"config/resource drivers", ""},
-	"drivers/libvirt/internal/symbols": {"", "libvirt.org/go/libvirt"},
-	"drivers/libvirt/internal/xmltree": {"", ""},
+	"drivers/libvirt/impact":              {"config/resource drivers drivers/libvirt/internal/definition", ""},
+	"drivers/libvirt/internal/definition": {"config/resource drivers drivers/libvirt/internal/xmltree", ""},
+	"drivers/libvirt/internal/symbols":    {"", "libvirt.org/go/libvirt"},
+	"drivers/libvirt/internal/xmltree":    {"", ""},
 
 	"drivers/libvirt/libvirttest":                 {"", "golang.org/x/sys"},
 	"drivers/libvirt/libvirttest/cmd/floor":       {"", "libvirt.org/go/libvirt golang.org/x/sync"},

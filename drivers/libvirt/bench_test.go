@@ -14,6 +14,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
 
@@ -229,14 +230,18 @@ func createByHand(conn *libvirt.Connect, pool *libvirt.StoragePool, folder, name
 	}
 	vm := &resource.VM{Memory: resource.GiB, MaxMemory: resource.GiB, VCPUs: 1, MaxVCPUs: 1, Disks: []resource.Disk{{Label: "root", Bus: "virtio", Device: "disk"}, {Label: "seed", Bus: "virtio", Device: "disk", ReadOnly: new(true)}}}
 	vm.Name = name
-	text, err := domainXML(domainSpec{
-		vm: vm, facts: &hostFacts{Facts: drivers.Facts{Arch: "x86_64", DomainTypes: []string{"qemu"}}},
-		files: map[string]diskFile{"root": {filepath.Join(folder, name+".qcow2"), "qcow2"}, "seed": {filepath.Join(folder, name+".iso"), "raw"}},
+	files := map[string]definition.File{"root": {Path: filepath.Join(folder, name+".qcow2"), Format: "qcow2"}, "seed": {Path: filepath.Join(folder, name+".iso"), Format: "raw"}}
+	for i := range vm.Disks {
+		vm.Disks[i].Source = vm.Disks[i].Label
+	}
+	def, err := definition.NewVM(vm, &definition.Context{
+		Host: &definition.Host{Arch: "x86_64", DomainTypes: []string{"qemu"}},
+		File: func(label string) (definition.File, error) { return files[label], nil },
 	})
 	if err != nil {
 		return err
 	}
-	dom, err := conn.DomainDefineXML(text)
+	dom, err := conn.DomainDefineXML(def.String())
 	if err == nil {
 		freeDomain(dom)
 	}

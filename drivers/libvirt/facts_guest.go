@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -68,9 +69,9 @@ func (o *observation) readWantedFacts(host *hostFacts) (drivers.Facts, error) {
 func (k guestKind) sortKey() []string { return []string{k.arch, k.domainType, k.machine} }
 
 func (o *observation) kindOf(vm *resource.VM, host *hostFacts) guestKind {
-	spec := domainSpec{vm: vm, facts: host, test: o.test}
-	kind := guestKind{arch: vm.Arch, domainType: vm.DomainType, machine: vm.Machine, realArch: spec.arch(), chipset: spec.machine()}
-	kind.virt, _ = spec.domainType() // a host with none says so when it is asked
+	h := host.guestHost(o.test)
+	kind := guestKind{arch: vm.Arch, domainType: vm.DomainType, machine: vm.Machine, realArch: h.ArchOf(vm), chipset: h.Machine(vm)}
+	kind.virt, _ = h.DomainType(vm) // a host with none says so when it is asked
 	return kind
 }
 
@@ -108,7 +109,7 @@ func readGuestFacts(conn *libvirt.Connect, kind guestKind) (*drivers.GuestFacts,
 	}
 	g.MaxVCPUs, _ = strconv.Atoi(caps.Get("vcpu").Attr("max"))
 	g.CPUs = readCPUs(caps.Get("cpu"))
-	if isX86(kind.realArch) {
+	if definition.IsX86(kind.realArch) {
 		g.Firmwares = append(g.Firmwares, "bios")
 	}
 	if osNode := caps.Get("os"); slices.Contains(enum(osNode, "firmware"), "efi") {

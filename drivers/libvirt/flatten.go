@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 // flatten lets QEMU pull everything that the volume stands on into it, while its guest goes on running. For a volume that no
@@ -121,15 +122,18 @@ func (c *call) idleMachine(live *liveVolume) (*libvirt.Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	const label = "disk"
 	vm := &resource.VM{VCPUs: 1, MaxVCPUs: 1, Memory: 64 * resource.MiB, MaxMemory: 64 * resource.MiB, DomainType: c.host.DomainType}
 	vm.Name = "vmplan-flatten-" + strings.ToLower(rand.Text()[:10])
-	vm.Disks = []resource.Disk{{Label: label, Source: live.path, Bus: "virtio", Device: "disk"}}
-	spec := domainSpec{vm: vm, facts: facts, files: map[string]diskFile{label: {live.path, live.format}}}
-	text, err := domainXML(spec)
+	vm.Disks = []resource.Disk{{Label: "disk", Source: live.path, Bus: "virtio", Device: "disk"}}
+	def, err := definition.NewVM(vm, &definition.Context{
+		Host: facts.guestHost(false),
+		File: func(string) (definition.File, error) {
+			return definition.File{Path: live.path, Format: live.format}, nil
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	dom, err := c.conn.DomainCreateXML(text, libvirt.DOMAIN_START_PAUSED|libvirt.DOMAIN_START_AUTODESTROY)
+	dom, err := c.conn.DomainCreateXML(def.String(), libvirt.DOMAIN_START_PAUSED|libvirt.DOMAIN_START_AUTODESTROY)
 	return dom, fail(err, "start a machine around it")
 }

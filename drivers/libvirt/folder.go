@@ -12,15 +12,16 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/atomicfile"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 // folders knows which pools' folders this process can write to itself. Uploading through libvirt makes it read the whole
 // pool after every file, so that N seeds cost N² reads; a file that is written into the folder costs nothing but itself.
 type folders struct {
 	mu    sync.Mutex
-	ours  map[string]bool        // by path: proven to be the host's folder, and ours to write to; or not
-	files map[string]diskFile    // by volume id: written by this process; libvirt may not have looked since
-	bases map[string]*liveVolume // by volume id: what overlays of this run stand on
+	ours  map[string]bool            // by path: proven to be the host's folder, and ours to write to; or not
+	files map[string]definition.File // by volume id: written by this process; libvirt may not have looked since
+	bases map[string]*liveVolume     // by volume id: what overlays of this run stand on
 }
 
 // folderOf gives the folder of a pool when it is proven to be the same here and on the host, else "".
@@ -95,16 +96,16 @@ func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error
 }
 
 // wrote remembers a file that libvirt may not know of yet.
-func (f *folders) wrote(id string, file diskFile) {
+func (f *folders) wrote(id string, file definition.File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.files == nil {
-		f.files = map[string]diskFile{}
+		f.files = map[string]definition.File{}
 	}
 	f.files[id] = file
 }
 
-func (f *folders) file(id string) (diskFile, bool) {
+func (f *folders) file(id string) (definition.File, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	file, ok := f.files[id]

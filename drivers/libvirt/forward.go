@@ -12,67 +12,11 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// Port forwards are QEMU's, and libvirt's definition has no place for them. So they are written into the vm's metadata, and QEMU
-// is told through its monitor; what it has open is asked there too.
-const (
-	forwardsURI  = "https://vmplan.dev/xmlns/forwards/v1"
-	forwardsName = "forwards"
-)
-
-// forwardsNode is the element of the metadata with all port forwards of a vm; nil when it has none.
-func forwardsNode(vm *resource.VM) *xmltree.Node {
-	all := xmltree.New(markPrefix+":"+forwardsName, "xmlns:"+markPrefix, forwardsURI)
-	for _, nic := range vm.NICs {
-		for _, f := range nic.PortForwards {
-			all.Add(xmltree.New(markPrefix+":forward",
-				"nic", nic.Label,
-				"name", f.Name,
-				"protocol", f.Protocol,
-				"address", f.Address,
-				"host-port", strconv.Itoa(f.HostPort),
-				"guest-port", strconv.Itoa(f.GuestPort)))
-		}
-	}
-	if len(all.Kids) == 0 {
-		return nil
-	}
-	return all
-}
-
-func isForwards(n *xmltree.Node) bool { return isOurs(n, forwardsName, forwardsURI) }
-
-// readForwards gives the vm's NICs the port forwards that its metadata, which may be nil, holds.
-func readForwards(metadata *xmltree.Node, vm *resource.VM) {
-	for _, all := range metadata.Children() {
-		if !isForwards(all) {
-			continue
-		}
-		for _, n := range all.Children() {
-			if nic := vm.NIC(n.Attr("nic")); nic != nil {
-				nic.PortForwards = append(nic.PortForwards, resource.PortForward{
-					Name: n.Attr("name"), Protocol: n.Attr("protocol"), Address: n.Attr("address"),
-					HostPort: number(n.Attr("host-port")), GuestPort: number(n.Attr("guest-port")),
-				})
-			}
-		}
-	}
-}
-
-// editForwards writes the port forwards into the definition.
-func (e *edit) editForwards() {
-	want := forwardsNode(e.after)
-	if want == nil && e.def.Get("metadata") == nil {
-		return
-	}
-	metadata := e.def.Ensure("metadata")
-	metadata.DropFunc(isForwards)
-	if want != nil {
-		metadata.Add(want)
-	}
-}
+// libvirt keeps no port forwards, so QEMU is told through its monitor, and what it has open is asked there too.
 
 // readOpenForwards gives the running vm the port forwards that QEMU has open, under the names they have in its definition.
 func (o *observation) readOpenForwards(dom *libvirt.Domain, live *xmltree.Node, running, defined *resource.VM) error {
@@ -81,7 +25,7 @@ func (o *observation) readOpenForwards(dom *libvirt.Domain, live *xmltree.Node, 
 		if !isUser(nic) || o.test {
 			continue
 		}
-		open, err := openPorts(dom, netdev(live, nic.Label))
+		open, err := openPorts(dom, netdev(live, running, nic.Label))
 		if ended(err) {
 			return nil
 		}
@@ -98,12 +42,14 @@ func (o *observation) readOpenForwards(dom *libvirt.Domain, live *xmltree.Node, 
 	return nil
 }
 
+func isUser(nic *resource.NIC) bool { return nic.User != nil && *nic.User }
+
 // ended tells whether err says that the guest is off by now.
 func ended(err error) bool { return missing(err) || hasCode(err, libvirt.ERR_OPERATION_INVALID) }
 
 // netdev is what QEMU calls the host's side of a NIC.
-func netdev(live *xmltree.Node, label string) string {
-	return "host" + device(live, "interface", aliasNIC, label).Get("alias").Attr("name")
+func netdev(live *xmltree.Node, vm *resource.VM, label string) string {
+	return "host" + definition.NIC(live, vm, label).Get("alias").Attr("name")
 }
 
 // openPorts asks QEMU which port forwards a netdev has open. Each is named after its protocol and port.
@@ -135,7 +81,7 @@ func parseUsernet(answer, netdev string) []resource.PortForward {
 		}
 		f := resource.PortForward{
 			Protocol: strings.ToLower(protocol), Address: strings.Replace(columns[2], "*", "0.0.0.0", 1),
-			HostPort: number(columns[3]), GuestPort: number(columns[5]),
+			HostPort: portNumber(columns[3]), GuestPort: portNumber(columns[5]),
 		}
 		f.Name = fmt.Sprintf("%s-%d", f.Protocol, f.HostPort)
 		out = append(out, f)
@@ -173,7 +119,7 @@ func (c *call) moveForwards(dom *libvirt.Domain, nic *resource.NIC, was []resour
 	if err != nil {
 		return err
 	}
-	dev := netdev(live, nic.Label)
+	dev := netdev(live, &resource.VM{NICs: []resource.NIC{*nic}}, nic.Label)
 	open, err := openPorts(dom, dev)
 	if err != nil {
 		return err
@@ -218,7 +164,7 @@ func (c *call) openForwards(dom *libvirt.Domain, vm *resource.VM) error {
 	if err != nil {
 		return err
 	}
-	nics := poolIndex{}.readVM(live, nil).NICs
+	nics := poolIndex{}.readVM(live, vm).NICs
 	for i := range nics {
 		if len(nics[i].PortForwards) == 0 {
 			continue
@@ -228,4 +174,9 @@ func (c *call) openForwards(dom *libvirt.Domain, vm *resource.VM) error {
 		}
 	}
 	return nil
+}
+
+func portNumber(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
 }

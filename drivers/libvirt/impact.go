@@ -8,9 +8,6 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/impact"
 )
 
-// seedLabel is the disk that holds a vm's cloud-init seed, by config's convention.
-const seedLabel = "seed"
-
 // Impact implements drivers.Driver.
 func (d *driver) Impact(before, after resource.Resource) []drivers.FieldImpact {
 	return impact.Of(before, after)

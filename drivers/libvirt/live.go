@@ -13,11 +13,11 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
-	"vmplan.dev/vmplan/drivers/libvirt/impact"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// unplugTimeout is how long a guest may take to let go of a device, and unplugEvery how often it is asked.
+// unplugTimeout is how long a guest may take to release a device, and unplugEvery how often it is asked.
 const (
 	unplugTimeout = 60 * time.Second
 	unplugEvery   = 5 * time.Second
@@ -27,20 +27,31 @@ const (
 	balloonRest = 1500 * time.Millisecond
 )
 
+// liveCalls has a function for each call that changes fields of the vm itself. Each finds out what is already so.
+var liveCalls = map[definition.Live]func(*edit, *libvirt.Domain) error{
+	definition.LiveMetadata: (*edit).liveTexts,
+	definition.LiveVCPUs:    (*edit).liveVCPUs,
+	definition.LiveMemory:   (*edit).liveMemory,
+}
+
 // applyLive makes those changes on the running guest that can be made there. Each may have been made already.
 func (e *edit) applyLive(dom *libvirt.Domain) error {
-	if err := e.liveTexts(dom); err != nil {
-		return err
+	made := map[definition.Live]bool{}
+	for _, field := range e.live.Fields {
+		live := definition.LiveOf(field)
+		if change := liveCalls[live]; change != nil && !made[live] {
+			made[live] = true
+			if err := change(e, dom); err != nil {
+				return err
+			}
+		}
 	}
-	if err := e.liveSize(dom); err != nil {
-		return err
-	}
-	for _, name := range e.labels(e.disks) {
+	for _, name := range e.live.DisksInOrder(e.before, e.after) {
 		if err := e.liveDisk(dom, name); err != nil {
 			return fail(err, "vm %s: disk %s", e.after.Name, name)
 		}
 	}
-	for _, name := range e.labels(e.nics) {
+	for _, name := range e.live.NICsInOrder(e.before, e.after) {
 		if err := e.liveNIC(dom, name); err != nil {
 			return fail(err, "vm %s: nic %s", e.after.Name, name)
 		}
@@ -59,7 +70,7 @@ func (e *edit) liveTexts(dom *libvirt.Domain) error {
 		{"title", e.after.Title, libvirt.DOMAIN_METADATA_TITLE},
 		{"description", e.after.Description, libvirt.DOMAIN_METADATA_DESCRIPTION},
 	} {
-		if !e.fields[t.field] {
+		if !e.live.Has(t.field) {
 			continue
 		}
 		if err := dom.SetMetadata(t.kind, t.text, "", "", libvirt.DOMAIN_AFFECT_LIVE); err != nil {
@@ -69,18 +80,23 @@ func (e *edit) liveTexts(dom *libvirt.Domain) error {
 	return nil
 }
 
-func (e *edit) liveSize(dom *libvirt.Domain) error {
-	live, err := domainTree(dom, 0)
+func (e *edit) liveVCPUs(dom *libvirt.Domain) error {
+	now, err := runningVM(dom)
 	if err != nil {
 		return err
 	}
-	now := poolIndex{}.readVM(live, nil)
-	if vcpus := e.after.VCPUs; e.fields["vcpus"] && now.VCPUs != vcpus && vcpus <= now.MaxVCPUs {
-		if err := dom.SetVcpusFlags(uint(vcpus), libvirt.DOMAIN_VCPU_LIVE); err != nil {
-			return fail(err, "set the vCPUs of vm %s", e.after.Name)
-		}
+	if vcpus := e.after.VCPUs; now.VCPUs != vcpus && vcpus <= now.MaxVCPUs {
+		return fail(dom.SetVcpusFlags(uint(vcpus), libvirt.DOMAIN_VCPU_LIVE), "set the vCPUs of vm %s", e.after.Name)
 	}
-	if memory := e.after.Memory; e.fields["memory"] && now.Memory != memory && memory <= now.MaxMemory {
+	return nil
+}
+
+func (e *edit) liveMemory(dom *libvirt.Domain) error {
+	now, err := runningVM(dom)
+	if err != nil {
+		return err
+	}
+	if memory := e.after.Memory; now.Memory != memory && memory <= now.MaxMemory {
 		if err := dom.SetMemoryFlags(uint64(memory/resource.KiB), libvirt.DOMAIN_MEM_LIVE); err != nil {
 			return fail(err, "set the memory of vm %s", e.after.Name)
 		}
@@ -89,15 +105,24 @@ func (e *edit) liveSize(dom *libvirt.Domain) error {
 	return nil
 }
 
+// runningVM is what a guest has now.
+func runningVM(dom *libvirt.Domain) (*resource.VM, error) {
+	live, err := domainTree(dom, 0)
+	if err != nil {
+		return nil, err
+	}
+	return poolIndex{}.readVM(live, nil), nil
+}
+
 // awaitBalloon waits until the guest has given or taken the memory it was asked to.
 func (e *edit) awaitBalloon(dom *libvirt.Domain) error {
 	want := e.after.Memory
 	for deadline := time.Now().Add(balloonTimeout); ; {
-		live, err := domainTree(dom, 0)
+		vm, err := runningVM(dom)
 		if err != nil {
 			return err
 		}
-		now := poolIndex{}.readVM(live, nil).Memory
+		now := vm.Memory
 		if now == want {
 			return nil
 		}
@@ -118,103 +143,113 @@ func balloonAtRest(ctx context.Context, dom *libvirt.Domain, now resource.Size) 
 		if err := pause(ctx, powerPoll); err != nil {
 			return 0, err
 		}
-		live, err := domainTree(dom, 0)
+		vm, err := runningVM(dom)
 		if err != nil {
 			return 0, err
 		}
-		if next := (poolIndex{}).readVM(live, nil).Memory; next != now {
-			now, since = next, time.Now()
+		if vm.Memory != now {
+			now, since = vm.Memory, time.Now()
 		}
 	}
 	return now, nil
 }
 
-func (e *edit) liveDisk(dom *libvirt.Domain, name string) error {
-	if name == seedLabel {
-		return nil // read when the guest boots; it keeps the one it has until then
-	}
+// known names the devices that the guest may have.
+func (e *edit) known() *resource.VM { return definition.Known(e.before, e.after) }
+
+func (e *edit) diskIn(live *xmltree.Node, label string) *xmltree.Node {
+	return definition.Disk(live, e.known(), label, e.context.VolumeID)
+}
+
+func (e *edit) nicIn(live *xmltree.Node, label string) *xmltree.Node {
+	return definition.NIC(live, e.known(), label)
+}
+
+func (e *edit) liveDisk(dom *libvirt.Domain, label string) error {
 	live, err := domainTree(dom, 0)
 	if err != nil {
 		return err
 	}
-	old, disk, n := e.before.Disk(name), e.after.Disk(name), device(live, "disk", aliasDisk, name)
+	disk, el := e.after.Disk(label), e.diskIn(live, label)
+	fields := updatable(e.live.Disks[label], "disk."+label)
 	switch {
-	case disk == nil && n != nil && impact.HotPluggable(old):
-		return e.unplug(dom, "disk", aliasDisk, name)
-	case disk != nil && n == nil && impact.HotPluggable(disk):
-		taken := newTargets()
-		for _, def := range []*xmltree.Node{live, e.def} {
-			for _, k := range def.Get("devices").All("disk") {
-				taken.taken[k.Get("target").Attr("dev")] = true
-			}
-		}
-		added, err := e.newDisk(disk, taken)
+	case disk == nil && el != nil:
+		return e.unplug(dom, label, e.diskIn)
+	case disk != nil && el == nil:
+		added, err := definition.NewDisk(disk, e.context, live, e.def)
 		if err != nil {
 			return err
 		}
 		return dom.AttachDeviceFlags(added.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
-	case disk != nil && n != nil && disk.Device == "cdrom" && slices.Contains(e.disks[name], "source"):
-		if err := e.editDisk(n, disk, newTargets()); err != nil {
+	case disk != nil && len(fields) > 0:
+		if err := definition.WriteDisk(el, disk, fields, e.context); err != nil {
 			return err
 		}
-		return dom.UpdateDeviceFlags(n.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
+		return dom.UpdateDeviceFlags(el.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 	}
 	return nil
 }
 
-func (e *edit) liveNIC(dom *libvirt.Domain, name string) error {
+// updatable are the fields of a device that libvirt changes by its element.
+func updatable(fields []string, block string) []string {
+	return slices.DeleteFunc(slices.Clone(fields), func(f string) bool {
+		return definition.LiveOf(block+"."+f) != definition.LiveDevice
+	})
+}
+
+func (e *edit) liveNIC(dom *libvirt.Domain, label string) error {
 	live, err := domainTree(dom, 0)
 	if err != nil {
 		return err
 	}
-	nic, n := e.after.NIC(name), device(live, "interface", aliasNIC, name)
-	fields := slices.DeleteFunc(slices.Clone(e.nics[name]), func(f string) bool {
-		return f == "mac" || f == "model" || strings.HasPrefix(f, "port_forward.")
-	})
+	nic, el := e.after.NIC(label), e.nicIn(live, label)
+	fields := updatable(e.live.NICs[label], "nic."+label)
 	switch {
-	case nic == nil && n != nil:
-		return e.unplug(dom, "interface", aliasNIC, name)
-	case nic != nil && n == nil:
-		added, err := newNIC(nic)
+	case nic == nil && el != nil:
+		return e.unplug(dom, label, e.nicIn)
+	case nic != nil && el == nil:
+		added, err := definition.NewNIC(nic)
 		if err != nil {
 			return err
 		}
 		return dom.AttachDeviceFlags(added.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 	case nic != nil && len(fields) > 0:
-		was := n.Get("source").Attr("network")
-		editNIC(n, nic, fields)
-		if err := dom.UpdateDeviceFlags(n.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+		old := el.Get("source").Attr("network")
+		if err := definition.WriteNIC(el, nic, fields); err != nil {
 			return err
 		}
-		if strings.HasPrefix(was, parkingPrefix) {
-			return e.closeParking(was)
+		if err := dom.UpdateDeviceFlags(el.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+			return err
+		}
+		if strings.HasPrefix(old, parkingPrefix) {
+			return e.closeParking(old)
 		}
 	}
 	return nil
 }
 
-// unplug asks the guest to let go of a device until it does.
-func (e *edit) unplug(dom *libvirt.Domain, kind, prefix, name string) error {
+// unplug asks the guest to release a device until it does.
+func (e *edit) unplug(dom *libvirt.Domain, label string, find func(live *xmltree.Node, label string) *xmltree.Node) error {
 	deadline := time.Now().Add(unplugTimeout)
 	for next := time.Now(); ; {
 		live, err := domainTree(dom, 0)
 		if err != nil {
 			return err
 		}
-		n := device(live, kind, prefix, name)
+		el := find(live, label)
 		switch {
-		case n == nil:
+		case el == nil:
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("%w: the guest does not let go of it; shut the guest down, and apply again", drivers.ErrTimeout)
+			return fmt.Errorf("%w: the guest does not release it; shut the guest down, and apply again", drivers.ErrTimeout)
 		case !time.Now().Before(next):
 			next = time.Now().Add(unplugEvery)
 			// Asking again while the guest thinks about it is an error that means nothing.
-			err := dom.DetachDeviceAlias(n.Get("alias").Attr("name"), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
+			err := dom.DetachDeviceAlias(el.Get("alias").Attr("name"), libvirt.DOMAIN_DEVICE_MODIFY_LIVE)
 			if err != nil && notOffered(err) {
 				return err
 			} else if err != nil {
-				e.env.Log.Debug("unplug", "vm", e.after.Name, "device", name, "error", err)
+				e.env.Log.Debug("unplug", "vm", e.after.Name, "device", label, "error", err)
 			}
 		}
 		if err := pause(e.ctx, powerPoll); err != nil {

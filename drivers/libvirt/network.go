@@ -5,52 +5,24 @@ package libvirt
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// networkXML writes a normalised network.
-func networkXML(n *resource.Network, mark *drivers.Mark) (string, error) {
-	def := libvirtxml.Network{Name: n.Name, UUID: n.UUID}
-	if mark != nil {
-		def.Metadata = &libvirtxml.NetworkMetadata{XML: markNode(mark).String()}
+// newNetwork is the definition of a network that is not there yet, with its mark.
+func newNetwork(n *resource.Network, mark *drivers.Mark) (*xmltree.Node, error) {
+	def, err := definition.NewNetwork(n)
+	if err == nil {
+		putMark(def, mark)
 	}
-	if n.Mode != "isolated" {
-		def.Forward = &libvirtxml.NetworkForward{Mode: n.Mode}
-	}
-	if n.Mode == "bridge" {
-		def.Bridge = &libvirtxml.NetworkBridge{Name: n.Bridge}
-		return def.Marshal()
-	}
-	// With spanning tree or a delay, guests are off the network for their first seconds.
-	def.Bridge = &libvirtxml.NetworkBridge{Name: n.Bridge, STP: "off", Delay: "0"}
-	if n.Domain != "" {
-		def.Domain = &libvirtxml.NetworkDomain{Name: n.Domain, LocalOnly: "yes"}
-	}
-	prefix, err := netip.ParsePrefix(n.CIDR)
-	if err != nil {
-		return "", fmt.Errorf("cidr: %w", err)
-	}
-	ip := libvirtxml.NetworkIP{Address: prefix.Masked().Addr().Next().String(), Prefix: uint(prefix.Bits())}
-	if *n.DHCP {
-		ip.DHCP = &libvirtxml.NetworkDHCP{Ranges: []libvirtxml.NetworkDHCPRange{{Start: n.DHCPStart, End: n.DHCPEnd}}}
-		for _, r := range n.Reservations {
-			ip.DHCP.Hosts = append(ip.DHCP.Hosts, libvirtxml.NetworkDHCPHost{MAC: r.MAC, IP: r.Address, Name: r.Name})
-		}
-	}
-	def.IPs = []libvirtxml.NetworkIP{ip}
-	if hosts := dnsHosts(n); len(hosts) > 0 {
-		def.DNS = &libvirtxml.NetworkDNS{Host: hosts}
-	}
-	return def.Marshal()
+	return def, err
 }
 
 // createNetwork defines, autostarts and starts the network. One at a time: libvirt gives two that come at once the same bridge.
@@ -93,11 +65,11 @@ func (c *call) startWithGuests(net *libvirt.Network, name string) error {
 }
 
 func (c *call) defineNetwork(n *resource.Network, mark *drivers.Mark) (*libvirt.Network, error) {
-	text, err := networkXML(n, mark)
+	def, err := newNetwork(n, mark)
 	if err != nil {
 		return nil, err
 	}
-	return c.conn.NetworkDefineXML(text)
+	return c.conn.NetworkDefineXML(def.String())
 }
 
 // network looks a network up by name. Another network that has the name by now is ErrConflict.
@@ -181,8 +153,8 @@ func (c *call) startOnAnotherBridge(net *libvirt.Network, failed error) error {
 
 var chosenBridge = regexp.MustCompile(`^virbr[0-9]+$`)
 
-// updateNetwork tells a running network's DHCP server about fixed addresses; for other changes it defines the network anew
-// and restarts it.
+// updateNetwork tells a running network's own server about fixed addresses and names; for other changes it edits the
+// definition and restarts the network.
 func (c *call) updateNetwork(before, after *resource.Network) (err error) {
 	net, err := c.network(after)
 	if err != nil {
@@ -193,64 +165,33 @@ func (c *call) updateNetwork(before, after *resource.Network) (err error) {
 	if err := autostartNetwork(net, after); err != nil {
 		return err
 	}
-	restart, hosts, names := false, false, false
+	restart, served := false, false
 	for _, f := range c.Impact(before, after) {
 		switch {
 		case f.Impact > drivers.ImpactLive:
 			restart = true
-		case strings.HasPrefix(f.Path, "dns_host."):
-			names = true
 		case f.Path != "autostart":
-			hosts = true
+			served = true
 		}
 	}
 	if restart {
-		return c.redefineNetwork(net, after)
+		return c.redefineNetwork(net, before, after)
 	}
-	if hosts {
-		if err := updateReservations(net, after); err != nil {
-			return err
-		}
-	}
-	if names {
-		return updateNames(net, after)
+	if served {
+		return updateServed(net, after)
 	}
 	return nil
 }
 
-func (c *call) redefineNetwork(net *libvirt.Network, after *resource.Network) error {
-	old, err := networkTree(net)
+func (c *call) redefineNetwork(net *libvirt.Network, before, after *resource.Network) error {
+	def, err := networkTree(net)
 	if err != nil {
 		return err
 	}
-	text, err := networkXML(after, nil)
-	if err != nil {
-		return err
+	if err := definition.WriteNetwork(def, before, after); err != nil {
+		return fmt.Errorf("define network %s: %w", after.Name, err)
 	}
-	def, err := xmltree.Parse(text)
-	if err != nil {
-		return err
-	}
-	mergeNetwork(old, def)
-	return c.putNetwork(net, after.Name, old.String(), true)
-}
-
-// mergeNetwork puts what a network's files can say into its definition; all else there stays.
-func mergeNetwork(old, def *xmltree.Node) {
-	if readMode(old.Get("forward")) != readMode(def.Get("forward")) {
-		old.Drop("forward")
-		old.Add(def.All("forward")...)
-	}
-	// Without a name libvirt would choose another bridge, and leave the files of the old one behind.
-	bridge := old.Ensure("bridge")
-	for _, a := range def.Get("bridge").Attrs {
-		bridge.Set(a.Name, a.Value)
-	}
-	old.Drop("domain")
-	mergeNames(old, def)
-	was := ipv4(old)
-	old.DropFunc(func(k *xmltree.Node) bool { return k == was })
-	old.Add(append(def.All("domain"), def.All("ip")...)...)
+	return c.putNetwork(net, after.Name, def.String(), true)
 }
 
 // putNetwork writes a network's definition, and restarts the network if wanted. The network is stopped first: cut short anywhere,

@@ -12,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 	"vmplan.dev/vmplan/drivers/libvirt/libvirttest"
 )
@@ -76,8 +77,13 @@ func TestANetworkWhoseTwoSidesDiffer(t *testing.T) {
 	net, err := s.conn.LookupNetworkByName("lan")
 	check(t, err)
 	defer freeNetwork(net)
-	check(t, updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_DELETE, one, libvirt.NETWORK_UPDATE_AFFECT_LIVE))
-	check(t, updateHost(net, libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, two, libvirt.NETWORK_UPDATE_AFFECT_LIVE))
+	update := func(command libvirt.NetworkUpdateCommand, r resource.Reservation) {
+		t.Helper()
+		text := fmt.Sprintf("<host mac='%s' name='%s' ip='%s'/>", r.MAC, r.Name, r.Address)
+		check(t, net.Update(command, libvirt.NETWORK_SECTION_IP_DHCP_HOST, -1, text, libvirt.NETWORK_UPDATE_AFFECT_LIVE))
+	}
+	update(libvirt.NETWORK_UPDATE_COMMAND_DELETE, one)
+	update(libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, two)
 	check(t, net.Update(libvirt.NETWORK_UPDATE_COMMAND_DELETE, libvirt.NETWORK_SECTION_DNS_HOST, -1, "<host ip='10.95.0.11'/>", libvirt.NETWORK_UPDATE_AFFECT_LIVE))
 
 	after := resource.Clone(before)
@@ -87,7 +93,7 @@ func TestANetworkWhoseTwoSidesDiffer(t *testing.T) {
 	for side, read := range map[string]func(*libvirt.Network) (*xmltree.Node, error){"definition": networkTree, "running network": runningNetworkTree} {
 		tree, err := read(net)
 		check(t, err)
-		if is := readNetwork(tree); !slices.Equal(is.Reservations, after.Reservations) || !slices.Equal(is.DNSHosts, after.DNSHosts) {
+		if is := definition.ReadNetwork(tree); !slices.Equal(is.Reservations, after.Reservations) || !slices.Equal(is.DNSHosts, after.DNSHosts) {
 			t.Errorf("the %s has %+v and %+v", side, is.Reservations, is.DNSHosts)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 // Defaults that do not depend on the host.
@@ -136,7 +137,7 @@ func normalizeVM(vm *resource.VM) error {
 	if vm.MaxMemory < vm.Memory {
 		return unsupported("max_memory", "%s is less than memory, %s", vm.MaxMemory, vm.Memory)
 	}
-	// Which firmware is the default depends on the host's architecture; see domainSpec.uefi.
+	// Which firmware is the default depends on the host's architecture; see definition.Host.
 	if vm.Firmware == "uefi" {
 		setDefault(&vm.SecureBoot, new(false))
 	} else {
@@ -164,29 +165,13 @@ func normalizeVM(vm *resource.VM) error {
 		setDefault(&n.Model, "virtio")
 		setDefault(&n.Link, new(true))
 		setDefault(&n.User, new(false))
-		normalizeBandwidth(n)
+		definition.NormalizeBandwidth(n)
 		for j := range n.PortForwards {
 			setDefault(&n.PortForwards[j].Protocol, "tcp")
 			setDefault(&n.PortForwards[j].Address, defaultListen)
 		}
 	}
 	return nil
-}
-
-// normalizeBandwidth takes blocks away that limit nothing, which libvirt does not keep.
-func normalizeBandwidth(n *resource.NIC) {
-	b := n.Bandwidth
-	if b == nil {
-		return
-	}
-	for _, rate := range []**resource.Rate{&b.Inbound, &b.Outbound} {
-		if *rate != nil && (*rate).Average == 0 {
-			*rate = nil
-		}
-	}
-	if b.Inbound == nil && b.Outbound == nil {
-		n.Bandwidth = nil
-	}
 }
 
 func normalizeDisk(disk *resource.Disk) error {
@@ -221,19 +206,4 @@ func checkLabel(block, label string) error {
 		return unsupported(block, "label %q: libvirt takes letters, digits, _ and - in a device's name", label)
 	}
 	return nil
-}
-
-var versionedMachine = regexp.MustCompile(`^(?:pc-(q35|i440fx)|(virt|s390-ccw-virtio|pseries))-.+$`)
-
-// machineFamily is the name without version: pc-q35-7.2 → q35, pc-i440fx-7.2 → pc. Which version a name without one stands
-// for changes with the host's QEMU, and is settled when a domain is defined; so it is no difference.
-func machineFamily(machine string) string {
-	switch m := versionedMachine.FindStringSubmatch(machine); {
-	case m == nil:
-		return machine
-	case m[1] == "i440fx":
-		return "pc"
-	default:
-		return m[1] + m[2]
-	}
 }

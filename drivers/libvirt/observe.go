@@ -5,7 +5,6 @@ package libvirt
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +12,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -179,7 +179,7 @@ func readMark(metadata *xmltree.Node) *drivers.Mark {
 		return nil
 	}
 	for _, k := range metadata.Kids {
-		if isOurs(k, markName, markURI) {
+		if definition.IsMetadata(k, markName, markURI) {
 			return markIn(k)
 		}
 	}
@@ -193,15 +193,6 @@ func markIn(element *xmltree.Node) *drivers.Mark {
 		return nil
 	}
 	return &drivers.Mark{Lineage: element.Attr("lineage"), Addr: addr, Version: element.Attr("version"), Released: element.Attr("released") == "yes"}
-}
-
-// isOurs tells whether a metadata element has this name in this namespace.
-func isOurs(n *xmltree.Node, name, space string) bool {
-	prefix, local, ok := strings.Cut(n.Name, ":")
-	if !ok {
-		return n.Name == name && n.Attr("xmlns") == space
-	}
-	return local == name && n.Attr("xmlns:"+prefix) == space
 }
 
 // markNode is the element that readMark reads.

@@ -13,6 +13,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -57,8 +58,8 @@ func readPools(s *session) (poolIndex, error) {
 	return pools, nil
 }
 
-func readPool(p *libvirt.StoragePool) (*livePool, error) {
-	text, err := p.GetXMLDesc(0)
+func readPool(pool *libvirt.StoragePool) (*livePool, error) {
+	text, err := pool.GetXMLDesc(0)
 	if err != nil {
 		return nil, fail(err, "read the definition of a pool")
 	}
@@ -66,13 +67,14 @@ func readPool(p *libvirt.StoragePool) (*livePool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of a pool: %w", err)
 	}
-	active, err := p.IsActive()
+	active, err := pool.IsActive()
 	if err != nil {
 		return nil, fail(err, "read the state of a pool")
 	}
+	p := definition.ReadPool(def)
 	return &livePool{
-		name: def.Get("name").Text(), path: path.Clean(def.Get("target", "path").Text()), uuid: def.Get("uuid").Text(), kind: def.Attr("type"),
-		active: active, capacity: sizeOf(def.Get("capacity")), free: sizeOf(def.Get("available")),
+		name: p.Name, path: path.Clean(p.Path), uuid: p.UUID, kind: p.Type,
+		active: active, capacity: definition.Size(def.Get("capacity")), free: definition.Size(def.Get("available")),
 	}, nil
 }
 
@@ -249,7 +251,7 @@ func readVolume(v *libvirt.StorageVol) (*liveVolume, error) {
 	}
 	live := &liveVolume{
 		name: def.Get("name").Text(), path: def.Get("target", "path").Text(), format: def.Get("target", "format").Attr("type"),
-		kind: def.Attr("type"), size: sizeOf(def.Get("capacity")), taken: sizeOf(def.Get("allocation")), backing: def.Get("backingStore", "path").Text(),
+		kind: def.Attr("type"), size: definition.Size(def.Get("capacity")), taken: definition.Size(def.Get("allocation")), backing: def.Get("backingStore", "path").Text(),
 		written: def.Get("target", "timestamps", "mtime").Text(),
 	}
 	live.probed = live.format
@@ -280,7 +282,7 @@ func (v *liveVolume) ignoreProbed(physical *xmltree.Node) {
 	case strings.HasSuffix(v.name, "."+formatRaw) && v.format != formatRaw:
 		v.format, v.backing = formatRaw, ""
 		if physical != nil {
-			v.size = sizeOf(physical)
+			v.size = definition.Size(physical)
 		}
 	}
 }

@@ -5,20 +5,14 @@ package libvirt
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
-)
-
-// Aliases of our devices. libvirt keeps what begins with "ua-" and hands it to QEMU.
-const (
-	aliasDisk = "ua-disk-"
-	aliasNIC  = "ua-nic-"
 )
 
 // readDomains reads all domains: one list, and the XML of each, also of those that are not ours, for what they use.
@@ -194,189 +188,14 @@ func union(a, b []string) []string {
 	return a
 }
 
-// readVM turns a domain into a vm in canonical form. want, which may be nil, tells whether a versioned machine is meant.
+// readVM turns a domain into a vm in canonical form: see definition.ReadVM.
 func (pools poolIndex) readVM(def *xmltree.Node, want *resource.VM) *resource.VM {
-	osNode := def.Get("os")
-	vm := &resource.VM{
-		UUID:        def.Get("uuid").Text(),
-		Title:       def.Get("title").Text(),
-		Description: def.Get("description").Text(),
-		MaxVCPUs:    number(def.Get("vcpu").Text()),
-		MaxMemory:   sizeOf(def.Get("memory")),
-		Memory:      sizeOf(def.Get("currentMemory")),
-		CPU:         readCPU(def.Get("cpu")),
-		DomainType:  readDomainType(def.Attr("type")),
-		Arch:        osNode.Get("type").Attr("arch"),
-		Machine:     osNode.Get("type").Attr("machine"),
-	}
-	vm.Name = def.Get("name").Text()
-	vm.VCPUs = vm.MaxVCPUs
-	if current := def.Get("vcpu").Attr("current"); current != "" {
-		vm.VCPUs = number(current)
-	}
-	if vm.Memory == 0 {
-		vm.Memory = vm.MaxMemory
-	}
-	if want == nil || want.Machine != vm.Machine {
-		vm.Machine = machineFamily(vm.Machine)
-	}
-	readFirmware(osNode, vm)
-	nics := 0
-	for _, k := range def.Get("devices").Children() {
-		switch k.Name {
-		case "disk":
-			if kind := k.Attr("device"); kind == "" || kind == "disk" || kind == "cdrom" {
-				vm.Disks = append(vm.Disks, pools.readDisk(k))
-			}
-		case "interface":
-			vm.NICs = append(vm.NICs, readNIC(k, nics))
-			nics++
-		case "graphics":
-			if vm.Graphics == nil {
-				vm.Graphics = readGraphics(k)
-			}
-		case "tpm":
-			if backend := k.Get("backend"); backend.Attr("type") == "emulator" {
-				vm.TPM = &resource.TPM{Version: backend.Attr("version"), Model: k.Attr("model")}
-			}
-		}
-	}
-	readForwards(def.Get("metadata"), vm)
-	return vm
+	return definition.ReadVM(def, want, pools.volumeID)
 }
 
-func readDomainType(t string) string {
-	if t == "test" {
-		return "qemu"
-	}
-	return t
-}
-
-func readCPU(cpu *xmltree.Node) string {
-	switch mode := cpu.Attr("mode"); {
-	case mode == "custom", mode == "" && cpu.Get("model") != nil:
-		return cpu.Get("model").Text()
-	default:
-		return mode
-	}
-}
-
-// readFirmware understands both ways to say UEFI: by feature, and by the files that libvirt chose for it.
-func readFirmware(osNode *xmltree.Node, vm *resource.VM) {
-	loader := osNode.Get("loader")
-	if osNode.Attr("firmware") != "efi" && loader.Attr("type") != "pflash" {
-		vm.Firmware = "bios"
-		return
-	}
-	secure := loader.Attr("secure") == "yes"
-	for _, f := range osNode.Get("firmware").All("feature") {
-		if f.Attr("name") == "secure-boot" {
-			secure = f.Attr("enabled") == "yes"
-		}
-	}
-	vm.Firmware, vm.SecureBoot = "uefi", &secure
-}
-
-func (pools poolIndex) readDisk(n *xmltree.Node) resource.Disk {
-	disk := resource.Disk{
-		Source:   pools.diskSource(n),
-		Bus:      n.Get("target").Attr("bus"),
-		Device:   "disk",
-		ReadOnly: new(n.Get("readonly") != nil),
-		Cache:    n.Get("driver").Attr("cache"),
-	}
-	if device := n.Attr("device"); device != "" {
-		disk.Device = device
-	}
-	disk.Label = label(n, aliasDisk, n.Get("target").Attr("dev"))
-	return disk
-}
-
-// label is the name that our alias holds, or other for a device that is not ours.
-func label(n *xmltree.Node, prefix, other string) string {
-	if l, ok := strings.CutPrefix(n.Get("alias").Attr("name"), prefix); ok {
-		return l
-	}
-	return other
-}
-
-// diskSource names a disk's (or one of its backing files') source: "pool/file" inside a pool, else what libvirt says.
+// diskSource names a disk's (or one of its backing files') source: see definition.Source.
 func (pools poolIndex) diskSource(disk *xmltree.Node) string {
-	source := disk.Get("source")
-	switch disk.Attr("type") {
-	case "volume":
-		return source.Attr("pool") + "/" + source.Attr("volume")
-	case "block":
-		return source.Attr("dev")
-	case "network":
-		return source.Attr("protocol") + ":" + source.Attr("name")
-	}
-	return pools.volumeID(source.Attr("file"))
-}
-
-func readNIC(n *xmltree.Node, index int) resource.NIC {
-	nic := resource.NIC{
-		Model: n.Get("model").Attr("type"),
-		MAC:   strings.ToLower(n.Get("mac").Attr("address")),
-		Link:  new(n.Get("link").Attr("state") != "down"),
-		User:  new(n.Attr("type") == "user"),
-	}
-	switch n.Attr("type") {
-	case "network":
-		nic.Source = n.Get("source").Attr("network")
-	case "bridge":
-		nic.Bridge = n.Get("source").Attr("bridge")
-	}
-	nic.Label = label(n, aliasNIC, "net"+strconv.Itoa(index))
-	if limits := n.Get("bandwidth"); limits != nil {
-		nic.Bandwidth = &resource.Bandwidth{Inbound: readRate(limits.Get("inbound")), Outbound: readRate(limits.Get("outbound"))}
-		normalizeBandwidth(&nic)
-	}
-	return nic
-}
-
-func readRate(n *xmltree.Node) *resource.Rate {
-	if n == nil {
-		return nil
-	}
-	return &resource.Rate{Average: number(n.Attr("average")), Peak: number(n.Attr("peak")), Burst: number(n.Attr("burst"))}
-}
-
-func readGraphics(n *xmltree.Node) *resource.Graphics {
-	kind := n.Attr("type")
-	if kind != "vnc" && kind != "spice" {
-		return nil
-	}
-	g := &resource.Graphics{Type: kind, Listen: n.Attr("listen")}
-	if listen := n.Get("listen").Attr("address"); g.Listen == "" {
-		g.Listen = listen
-	}
-	if n.Attr("autoport") != "yes" {
-		g.Port = max(number(n.Attr("port")), 0)
-	}
-	return g
-}
-
-// sizeOf reads an element such as <memory unit='KiB'>.
-func sizeOf(n *xmltree.Node) resource.Size {
-	if n == nil {
-		return 0
-	}
-	v, _ := strconv.ParseUint(strings.TrimSpace(n.Text()), 10, 64)
-	switch n.Attr("unit") {
-	case "bytes", "b":
-		return resource.Size(v)
-	case "MiB", "M":
-		return resource.Size(v) * resource.MiB
-	case "GiB", "G":
-		return resource.Size(v) * resource.GiB
-	}
-	return resource.Size(v) * resource.KiB
-}
-
-func number(text string) int {
-	n, _ := strconv.Atoi(text)
-	return n
+	return definition.Source(disk, pools.volumeID)
 }
 
 // readLeases adds the addresses that the networks' DHCP servers gave to running guests.

@@ -10,6 +10,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -89,7 +90,7 @@ func (n guestNIC) unpark(network string) error {
 	link := new(true)
 	for _, d := range defined.Get("devices").All("interface") {
 		if d.Get("mac").Attr("address") == n.def.Get("mac").Attr("address") {
-			link = readNIC(d, 0).Link
+			link = definition.ReadNIC(d).Link
 		}
 	}
 	return n.move(&resource.NIC{Source: network, Link: link})
@@ -175,8 +176,7 @@ func (c *call) nicsOn(network string) ([]guestNIC, error) {
 func moveBack(nics []guestNIC, network string) error {
 	var errs []error
 	for _, n := range nics {
-		was := readNIC(n.def, 0)
-		errs = append(errs, n.move(&resource.NIC{Source: network, Link: was.Link}))
+		errs = append(errs, n.move(&resource.NIC{Source: network, Link: definition.ReadNIC(n.def).Link}))
 	}
 	return errors.Join(errs...)
 }
@@ -187,6 +187,8 @@ func (n guestNIC) move(to *resource.NIC) error {
 	if err != nil {
 		return fmt.Errorf("move a NIC: %w", err)
 	}
-	editNIC(def, to, []string{"source", "link"})
+	if err := definition.WriteNIC(def, to, []string{"source", "link"}); err != nil {
+		return fmt.Errorf("move a NIC: %w", err)
+	}
 	return fail(n.dom.UpdateDeviceFlags(def.String(), libvirt.DOMAIN_DEVICE_MODIFY_LIVE), "put NIC %s on network %s", def.Get("mac").Attr("address"), to.Source)
 }

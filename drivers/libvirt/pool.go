@@ -9,10 +9,10 @@ import (
 	"path"
 
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 // createPool makes the folder if it is missing, defines, starts and autostarts the pool. Each of that may have been done.
@@ -72,12 +72,13 @@ func (c *call) definePool(p *resource.Pool) (*libvirt.StoragePool, error) {
 			return nil, err
 		}
 	}
-	def := libvirtxml.StoragePool{Type: "dir", Name: p.Name, UUID: p.UUID, Target: &libvirtxml.StoragePoolTarget{Path: folder}}
-	text, err := def.Marshal()
+	p = resource.Clone(p)
+	p.Type, p.Path = "dir", folder
+	def, err := definition.NewPool(p)
 	if err != nil {
 		return nil, err
 	}
-	return c.conn.StoragePoolDefineXML(text, 0)
+	return c.conn.StoragePoolDefineXML(def.String(), 0)
 }
 
 // defaultPoolPath is where the pool "default" lives when no file says otherwise.

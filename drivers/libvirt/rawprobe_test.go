@@ -44,7 +44,7 @@ func TestARawVolumeIsRawWhateverIsWrittenToIt(t *testing.T) {
 	s, err := d.session(t.Context())
 	check(t, err)
 	file, err := (&call{driver: d, session: s, ctx: t.Context()}).diskFile(resource.VolumeID(vol))
-	if err != nil || file.format != "raw" {
-		t.Errorf("a guest would be given it as %s, %v", file.format, err)
+	if err != nil || file.Format != "raw" {
+		t.Errorf("a guest would be given it as %s, %v", file.Format, err)
 	}
 }

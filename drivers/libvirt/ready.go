@@ -15,6 +15,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/guest"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 const (
@@ -207,7 +208,7 @@ func (w *waiter) givesAddresses(nic resource.NIC) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return ipv4(tree).Get("dhcp") != nil, nil
+	return definition.IPv4(tree).Get("dhcp") != nil, nil
 }
 
 // addressesOf are the IPv4 addresses of a NIC: its lease, else what the agent says, else what the host's ARP table has.

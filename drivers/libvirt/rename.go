@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -237,8 +238,7 @@ var firmwareFile = regexp.MustCompile(`"filename":"([^"]+)","node-name":"libvirt
 // firmwareState is the path of the file in which the firmware of a vm called name keeps what it remembers; empty when it keeps
 // nothing. libvirt tells it only of guests that run, and in the command line that it would start one with.
 func (c *call) firmwareState(def *xmltree.Node, name string) (string, error) {
-	vm := &resource.VM{}
-	if readFirmware(def.Get("os"), vm); c.test || vm.Firmware != "uefi" {
+	if c.test || !definition.IsUEFI(def) {
 		return "", nil
 	}
 	named, err := xmltree.Parse(def.String())

@@ -16,6 +16,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -55,7 +56,9 @@ func (c *call) takeSnapshot(vm *resource.VM, name string, memory bool) error {
 		return fail(err, "snapshot of vm %s", vm.Name)
 	}
 	described := &resource.VM{Meta: vm.Meta}
-	readFirmware(def.Get("os"), described)
+	if described.Firmware = "bios"; definition.IsUEFI(def) {
+		described.Firmware = "uefi"
+	}
 	if err := c.CheckSnapshot(described, active, memory && active); err != nil {
 		return err
 	}

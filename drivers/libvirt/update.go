@@ -4,16 +4,14 @@ package libvirt
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -29,14 +27,9 @@ func (c *call) updateVM(before, after *resource.VM, live bool) error {
 	if err != nil {
 		return err
 	}
-	e := &edit{call: c, before: before, after: after, def: def}
-	for _, change := range resource.Diff(before, after) {
-		if change.Class == resource.ClassHost {
-			e.note(change)
-		}
-	}
-	if e.facts, err = c.caps(); err != nil {
-		return err
+	e, err := c.newEdit(before, after, def)
+	if err != nil {
+		return fmt.Errorf("update vm %s: %w", after.Name, err)
 	}
 	active, err := dom.IsActive()
 	if err != nil {
@@ -76,12 +69,7 @@ func (e *edit) changeSaved(dom *libvirt.Domain) error {
 	if err != nil {
 		return fail(err, "look for saved memory of vm %s", e.after.Name)
 	}
-	for field := range e.fields {
-		if field != "title" && field != "description" && field != "autostart" {
-			return discardSaved(dom, e.after.Name)
-		}
-	}
-	if len(e.disks)+len(e.nics) > 0 {
+	if !e.onlyTexts() {
 		return discardSaved(dom, e.after.Name)
 	}
 	text, err := dom.ManagedSaveGetXMLDesc(libvirt.DOMAIN_SAVE_IMAGE_XML_SECURE)
@@ -92,7 +80,9 @@ func (e *edit) changeSaved(dom *libvirt.Domain) error {
 	if err != nil {
 		return fmt.Errorf("read what vm %s was saved as: %w", e.after.Name, err)
 	}
-	e.editTexts(def)
+	if err := definition.WriteVM(def, e.before, e.after, e.context); err != nil {
+		return err
+	}
 	return fail(dom.ManagedSaveDefineXML(def.String(), 0), "change what vm %s was saved as", e.after.Name)
 }
 
@@ -100,96 +90,53 @@ func (e *edit) changeSaved(dom *libvirt.Domain) error {
 type edit struct {
 	*call
 	before, after *resource.VM
-	facts         *hostFacts
 	def           *xmltree.Node
-	fields        map[string]bool     // changed outside of blocks
-	disks, nics   map[string][]string // changed fields by label; none when the block comes or goes
+	context       *definition.Context
+	changes       definition.Changes
+	live          definition.Changes // those that a running guest can have now
 }
 
-func (e *edit) note(change resource.Change) {
-	if e.fields == nil {
-		e.fields, e.disks, e.nics = map[string]bool{}, map[string][]string{}, map[string][]string{}
+func (c *call) newEdit(before, after *resource.VM, def *xmltree.Node) (*edit, error) {
+	context, err := c.writing()
+	if err != nil {
+		return nil, err
 	}
-	block, rest, _ := strings.Cut(change.Path, ".")
-	blocks := e.disks
-	switch block {
-	case "disk":
-	case "nic":
-		blocks = e.nics
-	default:
-		e.fields[block] = true
-		return
+	e := &edit{call: c, before: before, after: after, def: def, context: context}
+	var all, live []string
+	for _, f := range c.Impact(before, after) {
+		if f.Impact >= drivers.ImpactReplace {
+			return nil, unsupported(f.Path, "it cannot be changed in place")
+		}
+		all = append(all, f.Path)
+		if f.Impact == drivers.ImpactLive {
+			live = append(live, f.Path)
+		}
 	}
-	label, field, inside := strings.Cut(rest, ".")
-	blocks[label] = append(blocks[label], nil...)
-	if inside {
-		blocks[label] = append(blocks[label], field)
-	}
+	e.changes, e.live = definition.NewChanges(all), definition.NewChanges(live)
+	return e, nil
 }
 
-// defines tells whether anything but autostart changes.
+// defines tells whether anything but autostart, which is no part of the definition, changes.
 func (e *edit) defines() bool {
-	fields := len(e.fields)
-	if e.fields["autostart"] {
-		fields--
-	}
-	return fields+len(e.disks)+len(e.nics) > 0
+	return len(e.changes.Fields)+len(e.changes.Disks)+len(e.changes.NICs) > 0 && !e.onlyFields("autostart")
+}
+
+// onlyTexts tells whether nothing changes that the guest could see.
+func (e *edit) onlyTexts() bool { return e.onlyFields("title", "description", "autostart") }
+
+func (e *edit) onlyFields(fields ...string) bool {
+	others := slices.ContainsFunc(e.changes.Fields, func(f string) bool { return !slices.Contains(fields, f) })
+	return !others && len(e.changes.Disks)+len(e.changes.NICs) == 0
 }
 
 // applyDefinition writes the changes into the definition.
 func (e *edit) applyDefinition() error {
-	vm, def := e.after, e.def
-	for _, field := range slices.Sorted(maps.Keys(e.fields)) {
-		switch field {
-		case "title", "description":
-			e.editTexts(def)
-		case "name":
-			if err := e.moveLog(); err != nil {
-				return err
-			}
-		case "vcpus", "max_vcpus":
-			def.Drop("vcpus") // which says of each vCPU whether it is on
-			vcpu := def.Ensure("vcpu")
-			vcpu.SetText(strconv.Itoa(vm.MaxVCPUs))
-			vcpu.Set("current", strconv.Itoa(vm.VCPUs))
-		case "memory", "max_memory":
-			setKiB(def.Ensure("memory"), vm.MaxMemory)
-			setKiB(def.Ensure("currentMemory"), vm.Memory)
-		case "cpu", "domain_type":
-			if err := e.editType(); err != nil {
-				return err
-			}
-		case "machine":
-			e.editMachine()
-		case "firmware", "secure_boot":
-			e.editFirmware()
-		case "graphics":
-			if err := e.editGraphics(); err != nil {
-				return err
-			}
-		case "tpm":
-			if err := e.editTPM(); err != nil {
-				return err
-			}
-		case "autostart":
-		default:
-			return fmt.Errorf("%s: %w: it cannot be changed in place", field, drivers.ErrUnsupported)
+	if e.changes.Has("name") {
+		if err := e.moveLog(); err != nil {
+			return err
 		}
 	}
-	if err := e.editDisks(); err != nil {
-		return err
-	}
-	return e.editNICs()
-}
-
-func (e *edit) editTexts(def *xmltree.Node) {
-	for _, t := range [][2]string{{"title", e.after.Title}, {"description", e.after.Description}} {
-		if field, text := t[0], t[1]; e.fields[field] {
-			if def.Drop(field); text != "" {
-				def.Ensure(field).SetText(text)
-			}
-		}
-	}
+	return definition.WriteVM(e.def, e.before, e.after, e.context)
 }
 
 // moveLog gives the serial log of a renamed vm its new name. What is in the old one would be overwritten at the next start.
@@ -207,128 +154,6 @@ func (e *edit) moveLog() error {
 				n.Ensure("log").Set("file", path.Join(path.Dir(log), serialLog(e.after)))
 			}
 		}
-	}
-	return nil
-}
-
-func setKiB(n *xmltree.Node, size resource.Size) {
-	n.Set("unit", "KiB")
-	n.SetText(strconv.FormatUint(uint64(size/resource.KiB), 10))
-}
-
-// spec is what domainXML would write the new definition from.
-func (e *edit) spec() *domainSpec { return &domainSpec{vm: e.after, facts: e.facts, test: e.test} }
-
-func (e *edit) editType() error {
-	if e.fields["domain_type"] {
-		t, err := e.spec().domainType()
-		if err != nil {
-			return err
-		}
-		e.def.Set("type", t)
-		e.def.Get("devices").Drop("emulator")
-	}
-	text := e.spec().cpu(e.def.Attr("type"))
-	cpu := e.def.Ensure("cpu")
-	topology := cpu.Get("topology")
-	cpu.Attrs, cpu.Kids = nil, nil
-	cpu.Set("mode", text.Mode)
-	if text.Model != nil {
-		cpu.Set("match", text.Match)
-		cpu.Ensure("model").SetText(text.Model.Value)
-	}
-	if topology != nil {
-		cpu.Add(topology)
-	}
-	return nil
-}
-
-// editMachine changes the machine type. Where devices sit is another matter on each, so libvirt places them anew.
-func (e *edit) editMachine() {
-	e.def.Ensure("os", "type").Set("machine", e.spec().machine())
-	if machineFamily(e.before.Machine) == machineFamily(e.after.Machine) {
-		return
-	}
-	devices := e.def.Ensure("devices")
-	devices.DropFunc(func(k *xmltree.Node) bool {
-		return k.Name == "controller" && (k.Attr("type") == "pci" || k.Attr("type") == "usb" || k.Attr("type") == "sata")
-	})
-	for _, k := range devices.Kids {
-		if k.Get("address").Attr("type") == "pci" {
-			k.Drop("address")
-		}
-	}
-	for _, ctl := range e.spec().controllers(e.after.Machine) {
-		if ctl.Type != "pci" {
-			continue
-		}
-		n := &xmltree.Node{Name: "controller"}
-		n.Set("type", ctl.Type)
-		n.Set("index", strconv.Itoa(int(*ctl.Index)))
-		n.Set("model", ctl.Model)
-		devices.Add(n)
-	}
-}
-
-func (e *edit) editFirmware() {
-	osNode := e.def.Ensure("os")
-	for _, chosen := range []string{"loader", "nvram", "firmware"} {
-		osNode.Drop(chosen) // libvirt chooses anew
-	}
-	e.def.Ensure("features").Drop("smm")
-	if !e.spec().uefi() {
-		osNode.Set("firmware", "")
-		return
-	}
-	osNode.Set("firmware", "efi")
-	for _, f := range firmwareFeatures(e.after) {
-		feature := &xmltree.Node{Name: "feature"}
-		feature.Set("enabled", f.Enabled)
-		feature.Set("name", f.Name)
-		osNode.Ensure("firmware").Kids = append(osNode.Ensure("firmware").Kids, feature)
-	}
-}
-
-func (e *edit) editTPM() error {
-	devices := e.def.Ensure("devices")
-	devices.DropFunc(func(k *xmltree.Node) bool { return k.Name == "tpm" && k.Get("backend").Attr("type") == "emulator" })
-	if e.after.TPM == nil {
-		return nil
-	}
-	tpm := tpmXML(e.after.TPM)
-	return add(devices, &tpm)
-}
-
-// add puts an element, which knows how to write itself, into another.
-func add(to *xmltree.Node, element interface{ Marshal() (string, error) }) error {
-	text, err := element.Marshal()
-	if err != nil {
-		return err
-	}
-	n, err := xmltree.Parse(text)
-	if err != nil {
-		return err
-	}
-	to.Add(n)
-	return nil
-}
-
-func (e *edit) editGraphics() error {
-	devices := e.def.Ensure("devices")
-	devices.DropFunc(func(k *xmltree.Node) bool { return k.Name == "graphics" && readGraphics(k) != nil })
-	if devices.Get("sound") == nil {
-		devices.Drop("audio") // libvirt adds one that fits the graphics
-	}
-	if e.after.Graphics == nil {
-		devices.Drop("video")
-		return nil
-	}
-	g := graphicsXML(e.after.Graphics)
-	if err := add(devices, &g); err != nil {
-		return err
-	}
-	if devices.Get("video") == nil {
-		devices.Ensure("video", "model").Set("type", "vga")
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/guest"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 const (
@@ -57,7 +58,7 @@ func (c *call) putSmall(pool *libvirt.StoragePool, id string, content []byte) er
 	if folder != "" {
 		err := writeInto(folder, file, 0o600, func(f *os.File) error { _, err := f.Write(content); return err })
 		if err == nil {
-			c.folders.wrote(id, diskFile{filepath.Join(folder, file), formatRaw})
+			c.folders.wrote(id, definition.File{Path: filepath.Join(folder, file), Format: formatRaw})
 		}
 		return err
 	}

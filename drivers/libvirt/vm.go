@@ -10,6 +10,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 )
 
 // domain looks a vm's domain up by name. Another vm that has the name by now is ErrConflict.
@@ -50,27 +51,23 @@ func checkDomain(dom *libvirt.Domain, vm *resource.VM) error {
 }
 
 func (c *call) defineVM(vm *resource.VM, mark *drivers.Mark) (*libvirt.Domain, error) {
-	facts, err := c.caps()
+	context, err := c.writing()
 	if err != nil {
 		return nil, err
 	}
-	spec := domainSpec{vm: vm, mark: mark, facts: facts, test: c.test, files: map[string]diskFile{}}
-	for _, disk := range vm.Disks {
-		file, err := c.diskFile(disk.Source)
+	if len(vm.Disks) > 0 {
+		file, err := c.diskFile(vm.Disks[0].Source)
 		if err != nil {
-			return nil, fmt.Errorf("disk %s: %w", disk.Label, err)
+			return nil, fmt.Errorf("disk %s: %w", vm.Disks[0].Label, err)
 		}
-		spec.files[disk.Label] = file
-		if spec.log == "" {
-			// In a pool the log can be read and removed through libvirt, whose machine may be another.
-			spec.log = path.Join(path.Dir(file.path), serialLog(vm))
-		}
+		// In a pool the log can be read and removed through libvirt, whose machine may be another.
+		context.SerialLog = path.Join(path.Dir(file.Path), serialLog(vm))
 	}
-	text, err := domainXML(spec)
+	def, err := newDomain(vm, mark, context)
 	if err != nil {
 		return nil, err
 	}
-	dom, err := c.conn.DomainDefineXML(text)
+	dom, err := c.conn.DomainDefineXML(def.String())
 	if err != nil && vm.UUID != "" {
 		if other, lookupErr := c.conn.LookupDomainByUUIDString(vm.UUID); lookupErr == nil {
 			defer freeDomain(other)
@@ -85,7 +82,7 @@ func (c *call) defineVM(vm *resource.VM, mark *drivers.Mark) (*libvirt.Domain, e
 func serialLog(vm *resource.VM) string { return vm.Name + "-serial.log" }
 
 // diskFile finds the file and format behind a disk's source.
-func (c *call) diskFile(source string) (diskFile, error) {
+func (c *call) diskFile(source string) (definition.File, error) {
 	if file, ok := c.folders.file(source); ok {
 		return file, nil
 	}
@@ -94,26 +91,26 @@ func (c *call) diskFile(source string) (diskFile, error) {
 	}
 	v, err := c.readVolumeByID(source)
 	if err != nil {
-		return diskFile{}, err
+		return definition.File{}, err
 	}
-	return diskFile{v.path, v.format}, nil
+	return definition.File{Path: v.path, Format: v.format}, nil
 }
 
 // fileAt is for a disk whose file lies outside all pools: its format is told by the domain that has it, or raw.
-func (c *call) fileAt(file string) (diskFile, error) {
+func (c *call) fileAt(file string) (definition.File, error) {
 	vol, err := c.conn.LookupStorageVolByPath(file)
 	if missing(err) {
-		return diskFile{file, formatRaw}, nil
+		return definition.File{Path: file, Format: formatRaw}, nil
 	}
 	if err != nil {
-		return diskFile{}, fail(err, "look up %s", file)
+		return definition.File{}, fail(err, "look up %s", file)
 	}
 	defer freeVolume(vol)
 	v, err := readVolume(vol)
 	if err != nil {
-		return diskFile{}, err
+		return definition.File{}, err
 	}
-	return diskFile{v.path, v.format}, nil
+	return definition.File{Path: v.path, Format: v.format}, nil
 }
 
 func autostartVM(dom *libvirt.Domain, vm *resource.VM) error {

@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -133,7 +134,7 @@ func (c *call) createAs(pool *libvirt.StoragePool, v *resource.Volume, def *libv
 	if err == nil {
 		defer freeVolume(vol)
 		if file, err := vol.GetPath(); err == nil {
-			c.folders.wrote(id, diskFile{file, v.Format}) // saves its vm from asking
+			c.folders.wrote(id, definition.File{Path: file, Format: v.Format}) // saves its vm from asking
 		}
 		return nil
 	}

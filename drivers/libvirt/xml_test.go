@@ -13,6 +13,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
@@ -60,18 +61,33 @@ func uefiVM() *resource.VM {
 	}
 }
 
-// testFiles pretends that each disk of a vm is a file of /pool.
-func testFiles(vm *resource.VM) map[string]diskFile {
-	files := map[string]diskFile{}
-	for _, disk := range vm.Disks {
-		name := filepath.Base(disk.Source)
-		format := strings.TrimPrefix(filepath.Ext(name), ".")
-		if format != "qcow2" {
-			format = "raw"
-		}
-		files[disk.Label] = diskFile{"/pool/" + name, format}
+// testFile pretends that each disk of a vm is a file of /pool.
+func testFile(source string) (definition.File, error) {
+	name := filepath.Base(source)
+	format := strings.TrimPrefix(filepath.Ext(name), ".")
+	if format != "qcow2" {
+		format = "raw"
 	}
-	return files
+	return definition.File{Path: "/pool/" + name, Format: format}, nil
+}
+
+// testContext writes definitions for a host with these facts.
+func testContext(facts *hostFacts) *definition.Context {
+	return &definition.Context{Host: facts.guestHost(false), File: testFile}
+}
+
+// indented writes an element for people: each child on a line of its own.
+func indented(n *xmltree.Node, in string) string {
+	if len(n.Kids) == 0 || n.Kids[0].Name == "" || n.Name == "metadata" {
+		return in + n.String()
+	}
+	empty := *n
+	empty.Kids = nil
+	lines := []string{in + strings.TrimSuffix(empty.String(), "/>") + ">"}
+	for _, k := range n.Kids {
+		lines = append(lines, indented(k, in+"  "))
+	}
+	return strings.Join(append(lines, in+"</"+n.Name+">"), "\n")
 }
 
 // What is written for a vm is read back as the same vm.
@@ -94,15 +110,15 @@ func TestDomainXML(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			vm := normal(t, &driver{}, c.vm)
-			spec := domainSpec{vm: vm, facts: c.facts, files: testFiles(vm), mark: &drivers.Mark{Lineage: "l", Addr: resource.Addr{Kind: resource.KindVM, Name: "web", Key: `["a"]`}, Version: "0.1.0"}}
+			context, mark := testContext(c.facts), &drivers.Mark{Lineage: "l", Addr: resource.Addr{Kind: resource.KindVM, Name: "web", Key: `["a"]`}, Version: "0.1.0"}
 			if len(vm.Disks) > 0 {
-				spec.log = "/pool/" + serialLog(vm)
+				context.SerialLog = "/pool/" + serialLog(vm)
 			}
-			text, err := domainXML(spec)
+			written, err := newDomain(vm, mark, context)
 			check(t, err)
-			golden(t, c.name+".xml", text)
+			golden(t, c.name+".xml", indented(written, ""))
 
-			tree, err := xmltree.Parse(text)
+			tree, err := xmltree.Parse(written.String())
 			check(t, err)
 			pools := poolIndex{"fast": {name: "fast", path: "/pool"}}
 			live := pools.readVM(tree, vm)
@@ -111,8 +127,8 @@ func TestDomainXML(t *testing.T) {
 			for _, d := range resource.Diff(before, after) {
 				t.Errorf("%s was written as %s and is read as %s", d.Path, resource.Format(d.New), resource.Format(d.Old))
 			}
-			if mark := readMark(tree.Get("metadata")); mark == nil || *mark != *spec.mark {
-				t.Errorf("the mark is read as %+v", mark)
+			if got := readMark(tree.Get("metadata")); got == nil || *got != *mark {
+				t.Errorf("the mark is read as %+v", got)
 			}
 		})
 	}
@@ -130,40 +146,16 @@ func TestNetworkXML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := normal(t, &driver{}, n)
-			text, err := networkXML(n, &drivers.Mark{Lineage: "l", Addr: n.Addr, Version: "0.1.0"})
+			tree, err := newNetwork(n, &drivers.Mark{Lineage: "l", Addr: n.Addr, Version: "0.1.0"})
 			check(t, err)
-			golden(t, "network-"+name+".xml", text)
-			tree, err := xmltree.Parse(text)
-			check(t, err)
-			live := readNetwork(tree)
+			golden(t, "network-"+name+".xml", indented(tree, ""))
+			live := definition.ReadNetwork(tree)
 			live.Autostart = n.Autostart
 			before, after := resource.Overlay(n, nil, live)
 			for _, d := range resource.Diff(before, after) {
 				t.Errorf("%s was written as %s and is read as %s", d.Path, resource.Format(d.New), resource.Format(d.Old))
 			}
 		})
-	}
-}
-
-// A network that is defined anew keeps what its files cannot say.
-func TestNetworkKeepsWhatIsUnknown(t *testing.T) {
-	old, err := xmltree.Parse(`<network><name>lan</name><metadata><x/></metadata><forward mode='nat'><nat><port start='1' end='2'/></nat></forward>
-<bridge name='virbr3' stp='on' delay='0'/><mtu size='9000'/><domain name='old'/><dns><txt name='a' value='b'/></dns>
-<ip address='10.0.0.1' netmask='255.255.255.0'/><ip family='ipv6' address='fd00::1' prefix='64'/></network>`)
-	check(t, err)
-	text, err := networkXML(normal(t, &driver{}, &resource.Network{Meta: labMeta(resource.KindNetwork, "lan"), CIDR: "10.0.1.0/24", Domain: "new"}), nil)
-	check(t, err)
-	def, err := xmltree.Parse(text)
-	check(t, err)
-	mergeNetwork(old, def)
-	got := readNetwork(old)
-	if got.CIDR != "10.0.1.0/24" || got.Domain != "new" || got.Bridge != "virbr3" || got.Mode != "nat" || !*got.DHCP {
-		t.Errorf("merged to %+v", got)
-	}
-	for _, kept := range []string{`<x/>`, `<port start="1" end="2"/>`, `<mtu size="9000"/>`, `<txt name="a" value="b"/>`, `fd00::1`} {
-		if !strings.Contains(old.String(), kept) {
-			t.Errorf("%s is lost: %s", kept, old)
-		}
 	}
 }
 

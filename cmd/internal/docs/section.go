@@ -103,7 +103,7 @@ func (p *page) impact(path string, class resource.Class) string {
 	}
 	switch {
 	case len(rules) > 0:
-		return strings.Join(texts, "; ")
+		return strings.Join(slices.Compact(texts), "; ") // rules may differ in their notes alone
 	case class == resource.ClassInput:
 		return "as what it sets"
 	}
