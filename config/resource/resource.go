@@ -100,6 +100,7 @@ type Network struct {
 	CIDR         string        `json:"cidr,omitzero" doc:"The IPv4 range, such as 10.17.3.0/24. The host takes the first address. Needed unless mode is bridge."`
 	Domain       string        `json:"domain,omitzero" doc:"The DNS domain that the network's DHCP server gives and answers for."`
 	Bridge       string        `json:"bridge,omitzero" doc:"The bridge device: with mode = bridge the existing one; else a name for the new one, by default virbrN as the host chooses."`
+	MTU          int           `json:"mtu,omitzero" doc:"Largest packet that the network carries, in bytes, such as 9000; its guests are told by DHCP. Not with mode = bridge, where the bridge's own counts. Default the host's, 1500."`
 	DHCP         *bool         `json:"dhcp,omitzero" doc:"Whether the host answers DHCP. Default true unless mode is bridge."`
 	DHCPStart    string        `json:"dhcp_start,omitzero" doc:"First address given to guests without a fixed one. Default: the second of the range."`
 	DHCPEnd      string        `json:"dhcp_end,omitzero" doc:"Last address given to guests without a fixed one. Default: the last of the range."`

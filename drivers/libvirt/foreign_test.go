@@ -207,6 +207,7 @@ var networkEdits = []struct {
 	{"reservation", "hosts", func(n *resource.Network) {
 		n.Reservations = append(n.Reservations, resource.Reservation{MAC: "52:54:00:20:00:09", Address: "10.66.4.10", Name: "added"})
 	}, []string{"ip/dhcp/host#2"}},
+	{"mtu", "", func(n *resource.Network) { n.MTU = 9000 }, []string{"mtu"}},
 	{"bridge", "", func(n *resource.Network) { n.Bridge = "vbf9" }, []string{"bridge@name"}},
 	{"dhcp_start", "boot", func(n *resource.Network) { n.DHCPStart = "10.66.1.90" }, []string{"ip/dhcp/range@start"}},
 	{"dhcp", "blocks", func(n *resource.Network) { n.DHCP, n.DHCPStart, n.DHCPEnd = new(true), "10.66.2.10", "10.66.2.20" }, []string{"ip/dhcp/range"}},

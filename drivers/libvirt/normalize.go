@@ -91,6 +91,9 @@ func normalizeNetwork(n *resource.Network) error {
 		if len(n.DNSHosts) > 0 {
 			return unsupported("dns_host", "the host answers no DNS on a network of mode bridge")
 		}
+		if n.MTU != 0 {
+			return unsupported("mtu", "a network of mode bridge has that of its bridge")
+		}
 		setDefault(&n.DHCP, new(false))
 		return nil
 	}

@@ -210,6 +210,7 @@ func TestNormalize(t *testing.T) {
 		"disk.a.read": &resource.VM{Disks: []resource.Disk{{Label: "a", Device: "disk", Bus: "sata", ReadOnly: new(true)}}},
 		"nic":         &resource.VM{NICs: []resource.NIC{{Label: "a.b"}}},
 		"cidr":        &resource.Network{CIDR: "10.0.0.0/31"},
+		"mtu":         &resource.Network{Mode: "bridge", Bridge: "br0", MTU: 9000},
 		"bridge":      &resource.Network{CIDR: "10.0.0.0/24", Bridge: "sixteen-letters-"},
 		"type":        &resource.Pool{Type: "rbd", Path: "/x"},
 		"name":        &resource.Pool{Meta: resource.Meta{Name: "a/b"}},

@@ -23,6 +23,7 @@ var networkFields = []Field[resource.Network]{
 		Rules: []Rule{{Impact: restart, When: "of the network", Note: noteNet + ". What only the old mode has goes from the definition, such as the ports of NAT", Call: callNetwork}},
 	},
 	attribute("bridge", func(n *resource.Network) *string { return &n.Bridge }, "name", "bridge"),
+	number("mtu", func(n *resource.Network) *int { return &n.MTU }, "size", "mtu"),
 	{
 		Name: "domain", Write: writeDomain,
 		Read: func(def *xmltree.Node, n *resource.Network, _ *Context) { n.Domain = def.Get("domain").Attr("name") },
