@@ -233,7 +233,7 @@ func (w *workshop) outcome(vm *resource.VM, last guest.Report) error {
 	case last.Step != "":
 		return fmt.Errorf("the guest went off during %s; the last lines of its output:\n%s", last.Step, last.Log)
 	}
-	return w.silent(vm, "the guest went off without a word")
+	return w.silent(vm, "the guest shut down and reported nothing")
 }
 
 // overdue says at what a guest was when its time was up.

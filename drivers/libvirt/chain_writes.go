@@ -12,8 +12,8 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// chainWrites is what a volume and all that it stands on were like when nobody wrote to them: their last writes, by path. Nothing keeps
-// a guest from being started while they are read, and it may be off again by the end: so who has read looks again.
+// chainWrites has the times of the last writes to a volume and its backing files, by path, taken while no guest writes to them.
+// A guest may be started and stopped while they are read, so the reader checks again at the end.
 type chainWrites struct {
 	*call
 	live  *liveVolume

@@ -40,7 +40,7 @@ func (c *call) flatten(v *resource.Volume) error {
 		return err
 	}
 	if live.backing != "" {
-		return fmt.Errorf("flatten volume %s: QEMU gave up before that was done, and it still stands on %s: see that its pool has room, and do it again, which goes on", id, live.backing)
+		return fmt.Errorf("flatten volume %s: QEMU stopped before it was finished, and it still has the backing file %s: make sure that its pool has free space, then run it again to continue", id, live.backing)
 	}
 	return nil
 }

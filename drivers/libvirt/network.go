@@ -216,7 +216,7 @@ func (c *call) putNetwork(net *libvirt.Network, name, text string, restart bool)
 		return errors.Join(define(), c.startNetwork(net, name))
 	}
 	switch {
-	case active && c.test: // it never shows what an active network was defined anew to
+	case active && c.test: // it never shows the new definition of an active network
 		return again()
 	case active && restart:
 		return c.withGuestsParked(net, name, again)

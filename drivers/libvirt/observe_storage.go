@@ -124,7 +124,7 @@ func (o *observation) readStorage(ctx context.Context) error {
 		if err != nil && (ours || o.all || o.strict || ctx.Err() != nil || errors.Is(err, drivers.ErrUnavailable)) {
 			return err
 		}
-		// A pool of others' that is out of order is no affair of ours.
+		// A broken pool that holds nothing of this project is ignored.
 	}
 	for name, p := range o.pools {
 		key := string(resource.KindPool) + "/" + name

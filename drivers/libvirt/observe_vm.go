@@ -146,8 +146,8 @@ func domainTree(dom *libvirt.Domain, flags libvirt.DomainXMLFlags) (*xmltree.Nod
 	return tree, nil
 }
 
-// wholeDefinition is a domain's definition for who defines it anew: with the password of its graphical console, which would
-// be taken away otherwise.
+// wholeDefinition is a domain's definition with its secrets. Use it to redefine a domain: without them, that would remove the
+// password of its graphical console.
 func wholeDefinition(dom *libvirt.Domain) (*xmltree.Node, error) {
 	return domainTree(dom, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 }

@@ -14,14 +14,14 @@ import (
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
 
-// parkingName is the network where NICs of running guests wait while theirs is restarted. It is there only then. Each network
-// has its own, as several may be restarted at once, and it is named by what nobody else calls a network.
+// parkingName is the name of a network's parking network: NICs of running guests wait there while their network is restarted.
+// It exists only during that time. Each network has its own, because several may be restarted at once.
 func parkingName(uuid string) string { return parkingPrefix + uuid }
 
 const parkingPrefix = "vmplan-aside-"
 
-// closeParking stops the network aside unless a NIC is on it: a run that was killed leaves both behind, and the NICs leave one by
-// one when a later run gives them their networks back.
+// closeParking removes a parking network unless NICs are on it. A run that was killed leaves both behind; later runs move the
+// NICs back one by one.
 func (c *call) closeParking(name string) error {
 	if c.test {
 		return nil
@@ -48,8 +48,8 @@ func (c *call) closeParking(name string) error {
 	return fail(err, "remove network %s", name)
 }
 
-// closeParkingOf does that for the network's own. If the network is active, what a run that was killed has left aside is put
-// back on it first.
+// closeParkingOf removes the parking network of a network. If the network is active, NICs that a killed run left parked are
+// moved back first.
 func (c *call) closeParkingOf(net *libvirt.Network, network string) error {
 	if c.test {
 		return nil
@@ -70,9 +70,9 @@ func (c *call) closeParkingOf(net *libvirt.Network, network string) error {
 	return c.closeParking(parkingName(uuid))
 }
 
-// unpark gives the NICs that are aside their network back, and the link that their guests' definitions say.
-func (c *call) unpark(aside, network string) error {
-	nics, err := c.nicsOn(aside)
+// unpark moves parked NICs back to their network, with the link state of their guests' definitions.
+func (c *call) unpark(parking, network string) error {
+	nics, err := c.nicsOn(parking)
 	for _, n := range nics {
 		if err == nil {
 			err = n.unpark(network)
@@ -102,10 +102,9 @@ type guestNIC struct {
 	def *xmltree.Node // of the interface, live
 }
 
-// withGuestsParked does something that takes a network down, with the NICs of running guests put on another network before
-// and back after: a network that is destroyed and started again leaves its guests unplugged until they are restarted.
-// Their link is down meanwhile, so that they ask for an address again. If this is cut off, the guests' networks differ from
-// their definitions, which the next plan sees and mends.
+// withGuestsParked calls do, which takes a network down, while the NICs of running guests are on the parking network: libvirt
+// does not plug guests in again when a network is destroyed and started. Their link is down meanwhile, so that they ask for an
+// address again. If this is interrupted, the running NICs differ from their definitions; the next plan shows and fixes that.
 func (c *call) withGuestsParked(net *libvirt.Network, network string, do func() error) (err error) {
 	nics, err := c.nicsOn(network)
 	if err != nil {
@@ -124,12 +123,12 @@ func (c *call) withGuestsParked(net *libvirt.Network, network string, do func() 
 		return fail(err, "read the uuid of network %s", network)
 	}
 	name := parkingName(uuid)
-	aside, err := c.openParking(name)
+	parking, err := c.openParking(name)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		freeNetwork(aside)
+		freeNetwork(parking)
 		err = errors.Join(err, c.closeParking(name))
 	}()
 	for _, n := range nics {

@@ -196,7 +196,7 @@ func (c *call) sameBytes(a, b *libvirt.StorageVol) (bool, error) {
 	return bytes.Equal(content[0], content[1]), nil
 }
 
-// dropFirmwareState removes the file that a renamed vm has left behind, unless another vm bears the old name by now.
+// dropFirmwareState removes the file that a renamed vm left behind, unless another vm has the old name by now.
 func (c *call) dropFirmwareState(dom *libvirt.Domain, from string) error {
 	def, err := domainTree(dom, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {

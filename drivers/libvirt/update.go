@@ -59,8 +59,8 @@ func (c *call) updateVM(before, after *resource.VM, live bool) error {
 	return nil
 }
 
-// changeSaved sees to the memory that a guest was saved with, which holds its definition too: the guest would be resumed as it
-// was. Texts are changed there as well; with anything else the memory is of no use any more.
+// changeSaved updates a guest's saved memory. It contains a definition too, with which the guest would be resumed. Title and
+// description are changed there as well; any other change makes the saved memory useless, and it is discarded.
 func (e *edit) changeSaved(dom *libvirt.Domain) error {
 	saved, err := dom.HasManagedSaveImage(0)
 	if notOffered(err) || err == nil && !saved {

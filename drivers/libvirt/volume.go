@@ -72,8 +72,8 @@ func (c *call) refreshPoolOf(id string) error {
 	return c.refreshWhenIdle(pool, name)
 }
 
-// refreshWhenIdle is refresh for who has put a file into the folder, and needs libvirt to know of it: while libvirt makes or
-// fills another volume there it refuses to look, so this waits until it does.
+// refreshWhenIdle lets libvirt notice a file that was put into the pool's folder. libvirt refuses while it makes or fills
+// another volume there, so this waits until it has finished.
 func (c *call) refreshWhenIdle(pool *libvirt.StoragePool, name string) error {
 	err := c.retryWhile(isBusy, func() error { return pool.Refresh(0) })
 	if err == nil || notOffered(err) {
@@ -82,7 +82,7 @@ func (c *call) refreshWhenIdle(pool *libvirt.StoragePool, name string) error {
 	return fail(err, "refresh pool %s", name)
 }
 
-// retryWhile does something that libvirt refuses as long as it works on a volume itself: again and again until it does not.
+// retryWhile calls do until it succeeds or fails with an error that is not one of refused.
 func (c *call) retryWhile(refused func(error) bool, do func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

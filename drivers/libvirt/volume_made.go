@@ -9,13 +9,13 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// A volume that libvirt still makes, for a run that was killed or for somebody else, is in its lists before it has a file; who
-// reads it then is told that there is no such volume. That does not mean "gone": it comes.
+// libvirt lists a volume before its file exists. Reading such a volume fails with "no such volume", which here does not mean
+// that it is gone: a killed run or another client began it, and libvirt goes on making it.
 
 // madePoll is how often libvirt is asked whether it has made a volume.
 const madePoll = 20 * time.Millisecond
 
-// beingMade tells whether libvirt still makes the volume. It says so to who wants to have what is in it.
+// beingMade tells whether libvirt still makes the volume. It says so when the content is asked for.
 func (s *session) beingMade(v *libvirt.StorageVol) (bool, error) {
 	stream, err := s.conn.NewStream(0)
 	if err != nil {

@@ -37,7 +37,7 @@ func (h *Host) Machine(vm *resource.VM) string {
 	return ""
 }
 
-// writeMachine changes the machine type. On another family devices sit elsewhere, so libvirt places them anew.
+// writeMachine changes the machine type. Other families have other buses, so libvirt assigns the addresses of devices again.
 func writeMachine(def *xmltree.Node, vm *resource.VM, c *Context) error {
 	old, next := def.Get("os", "type").Attr("machine"), c.Machine(vm)
 	setAttr(def, next, "machine", "os", "type")

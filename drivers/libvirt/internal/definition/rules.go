@@ -51,7 +51,7 @@ const NoteBoot = "cloud-init reads its seed when the guest boots"
 
 const (
 	noteRename   = "a guest that runs cannot be renamed"
-	noteFirmware = "libvirt chooses the firmware's files anew"
+	noteFirmware = "libvirt chooses the firmware's files again"
 	noteCPU      = "what only the old mode can have goes from the definition: a model's vendor, migratable, a passed-through cache"
 	noteNet      = "the network is restarted: guests on it are off the network for a moment, and ask for an address again"
 	noteShape    = "the host's kernel shapes the traffic, with its modules sch_htb, sch_sfq and act_police"
