@@ -31,17 +31,6 @@ func (o *object) madeFrom(other *object) bool {
 	return false
 }
 
-// volumeID is that of what the object is, or else is to be; empty for one that is no storage volume.
-func (o *object) volumeID() string {
-	switch {
-	case !o.stored():
-		return ""
-	case o.desired != nil:
-		return resource.VolumeID(o.desired)
-	}
-	return resource.VolumeID(o.recorded)
-}
-
 // unfinished tells whether building the image was interrupted: what it left on the host goes when the image is deleted, also where
 // the image itself was never there.
 func (o *object) unfinished() bool {

@@ -10,18 +10,6 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// copyDowntime is what a vm has to do with what the plan copies from its disks: volumes and images.
-type copyDowntime struct {
-	copiedBy []*object // what is copied: its guest is off meanwhile
-	// secondDowntimeFor is an image for which its guest is shut down once more: it comes up in this plan, and only then has on its disk what the
-	// files want.
-	secondDowntimeFor *object
-	secondStop        *step // it is off for that
-	secondStart       *step // and started again
-	// copySteps are the steps that copy from its disks while it is off.
-	copySteps []*step
-}
-
 // copySource is what the plan copies a volume or an image from.
 type copySource struct {
 	key   string // of the volume that is copied
@@ -49,8 +37,6 @@ func (o *object) copiesFrom() (l copySource, ok bool) {
 	}
 	return copySource{}, false
 }
-
-func volumeKey(id string) string { return string(resource.KindVolume) + "/" + id }
 
 // stopForCopies finds the vms whose guests write to what the object is copied from. Those that run are off meanwhile, if their
 // files allow that.
@@ -110,14 +96,6 @@ func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 	case u.restartReason == "" && (o.kind != resource.KindImage || !u.neverSeenReady()):
 		u.restartReason = l.cause
 	}
-}
-
-// writes tells whether the vm may write to the volume with that key.
-func writes(r resource.Resource, key string) bool {
-	vm, ok := r.(*resource.VM)
-	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool {
-		return volumeKey(d.Source) == key && (d.ReadOnly == nil || !*d.ReadOnly)
-	})
 }
 
 // whyNoDowntime says why the plan must not shut the guest down for a while; empty when it may.
@@ -229,4 +207,11 @@ func (o *object) downtime() (off, on *step) {
 		off = o.steps[i-1]
 	}
 	return off, o.started
+}
+
+// emitStart adds what brings a vm up, and down and up again where an image is made from it. vm is as the host has it by then,
+// record what is recorded of it.
+func (p *planner) emitStart(o *object, vm *resource.VM, record resource.Resource) {
+	p.emitUp(o, vm, record, o.start)
+	p.emitSecondDowntime(o)
 }

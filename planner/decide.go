@@ -3,7 +3,6 @@ package planner
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/state"
@@ -144,17 +143,6 @@ func (p *planner) decideRecorded(o *object) {
 	}
 }
 
-// poolIsUndefined tells whether the object is recorded in a pool that its host does not know, so that nobody can tell whether its bits
-// are still in the pool's folder.
-func (p *planner) poolIsUndefined(o *object) bool {
-	if o.record == nil || o.live != nil || !o.stored() {
-		return false
-	}
-	pool, _, _ := strings.Cut(resource.VolumeID(o.recorded), "/")
-	at := location{o.location.host, string(resource.KindPool) + "/" + pool}
-	return p.byLocation[at] != nil && p.liveAt(at) == nil // it was looked for, and is not there
-}
-
 func (p *planner) whyMoved(o *object) string {
 	switch want := o.planned.(type) {
 	case *resource.Image:
@@ -163,12 +151,4 @@ func (p *planner) whyMoved(o *object) string {
 		return "its content changed"
 	}
 	return "its name or place on the host changes"
-}
-
-// nameOf is what the host calls the object.
-func nameOf(r resource.Resource) string {
-	if id := resource.VolumeID(r); id != "" {
-		return id
-	}
-	return r.Base().Name
 }

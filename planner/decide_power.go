@@ -8,15 +8,6 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// powerDecision is what a plan does to a vm's power.
-type powerDecision struct {
-	stop, start, wait bool
-	powerUnrecorded   bool         // its power is as it should be, but the record says otherwise
-	restartCause      string       // why the guest is restarted, when its own changes do not ask for it
-	ruleChange        *FieldChange // the files say otherwise of the power than they did, and it already is as they say
-	powerCause        string
-}
-
 // decidePower decides whether a vm is stopped, started and waited for, once all changes and what they do to others are known.
 func (p *planner) decidePower(o *object) {
 	if o.kind != resource.KindVM {
@@ -139,28 +130,3 @@ func (p *planner) whyPower(o *object) string {
 	}
 	return "is off, and running = true in the files"
 }
-
-func (o *object) recordedPower() string {
-	if o.record == nil {
-		return ""
-	}
-	return o.record.Power
-}
-
-// livePower is the live power as it is recorded.
-func (o *object) livePower() string {
-	if o.isOn() {
-		return state.PowerOn
-	}
-	return state.PowerOff
-}
-
-// orNil is the value of a field, or nil when it is not set.
-func orNil(b *bool) any {
-	if b == nil {
-		return nil
-	}
-	return *b
-}
-
-func isFalse(b *bool) bool { return b != nil && !*b }

@@ -52,18 +52,6 @@ func (p *planner) isRetained(o *object) bool {
 	return ok && vol.OnDelete == "retain" && (r == nil || r.From.Kind != o.addr.Kind || r.From.Part != o.addr.Part)
 }
 
-// removal is the removed block that is about the object, or nil. Of several it is the one that says it most closely.
-func (p *planner) removal(o *object) *resource.Removal {
-	var found *resource.Removal
-	for i := range p.in.Removed {
-		r := &p.in.Removed[i]
-		if o.declared == nil && r.From.Contains(o.addr) && (found == nil || found.From.Contains(r.From)) {
-			found = r
-		}
-	}
-	return found
-}
-
 func (p *planner) whyGone(o *object) string {
 	switch {
 	case isLeftBehind(o.addr):

@@ -2,8 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/state"
@@ -29,10 +27,6 @@ func (p *planner) keepsOldBase(o *object) bool {
 	return true
 }
 
-func staysOnOldBase(v *resource.Volume) bool {
-	return v.OnImageChange == "ignore" || v.OnImageChange == "warn"
-}
-
 // keepsUsingBase tells whether the volume u keeps depending on the base o. What is left behind of a replaced image is needed by
 // every volume that is not taken away, whatever else becomes of it.
 func (p *planner) keepsUsingBase(u, o *object) bool {
@@ -49,21 +43,6 @@ func (p *planner) keepsUsingBase(u, o *object) bool {
 	return false
 }
 
-// keptBase says which base of a replaced image stays, and for whom.
-func (p *planner) keptBase(o *object) []string {
-	if !o.deletePostponed || o.kind != resource.KindImage || o.predecessor == nil {
-		return nil
-	}
-	var names []string
-	for _, u := range p.users(o.predecessor) {
-		if p.keepsUsing(u, o.predecessor) {
-			names = append(names, u.addr.String())
-		}
-	}
-	slices.Sort(names)
-	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.predecessor.recorded), strings.Join(names, ", "))}
-}
-
 // successor is the image that has replaced the base o; nil when o is no base that was left behind.
 func (p *planner) successor(o *object) *object {
 	if o.kind != resource.KindImage || !isLeftBehind(o.addr) {
@@ -77,11 +56,6 @@ func (p *planner) successor(o *object) *object {
 func (p *planner) outlivesSuccessor(o *object) bool {
 	s := p.successor(o)
 	return s != nil && s.action == ActionNone && s.desired != nil && s.record != nil && mayBeHalf(s.record)
-}
-
-// mayBeHalf tells whether what is recorded may be on its host in part.
-func mayBeHalf(rec *state.Record) bool {
-	return rec.Status == state.StatusCreating || rec.Status == state.StatusDeleting
 }
 
 // linkFormerBase lets a base that was replaced go only when the new one is whole: making it may fail, and then the files may be

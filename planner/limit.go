@@ -4,14 +4,7 @@ import (
 	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 )
-
-// Limit is how far a plan may go. It is part of the options, so a saved plan takes it along.
-type Limit struct {
-	Impact drivers.Impact  `json:"impact"`          // the worst that may happen to what exists
-	Allow  []resource.Addr `json:"allow,omitempty"` // exceptions: these, and what they own, may go beyond
-}
 
 // Beyond gives the changes that go further than the limit allows. What is created touches nothing that exists.
 func (l *Limit) Beyond(changes []Change) []Change {

@@ -185,27 +185,11 @@ func (o *object) arrivalStep() *step {
 	return o.bringUpSteps()[0]
 }
 
-// renamed tells whether the object is kept under another name.
-func (o *object) renamed() bool {
-	return o.action == ActionUpdate && o.location != o.destination && !o.renameWaits
-}
-
 // renameStep is the first of the updates, which gives the object its new name.
 func (o *object) renameStep() *step {
 	for _, s := range o.steps {
 		if _, ok := s.Op.Op.(*drivers.Update); ok {
 			return s
-		}
-	}
-	return nil
-}
-
-// lastStep is the last step that brings the object to what is wanted.
-func (o *object) lastStep() *step {
-	switch o.action {
-	case ActionCreate, ActionUpdate, ActionReplace:
-		if len(o.steps) > 0 {
-			return o.steps[len(o.steps)-1]
 		}
 	}
 	return nil

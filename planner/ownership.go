@@ -138,18 +138,6 @@ func (p *planner) isForeign(o *object, live *drivers.Object) bool {
 	return a != "" && b != "" && a != b
 }
 
-func uuidOf(r resource.Resource) string {
-	switch r := r.(type) {
-	case *resource.VM:
-		return r.UUID
-	case *resource.Network:
-		return r.UUID
-	case *resource.Pool:
-		return r.UUID
-	}
-	return ""
-}
-
 // owner is who a live object must belong to when a step changes it: this project, at this address, or whoever marked it when the
 // plan may take it from there. live may be nil.
 func (in *Input) owner(addr resource.Addr, live *drivers.Object) drivers.Owner {

@@ -198,3 +198,23 @@ const (
 	SeverityError   Severity = "error"
 	SeverityWarning Severity = "warning"
 )
+
+// Limit is how far a plan may go. It is part of the options, so a saved plan takes it along.
+type Limit struct {
+	Impact drivers.Impact  `json:"impact"`          // the worst that may happen to what exists
+	Allow  []resource.Addr `json:"allow,omitempty"` // exceptions: these, and what they own, may go beyond
+}
+
+// Touched is a live object that steps of a plan are about, as the plan saw it. Fields that are not set were not there.
+type Touched struct {
+	Addr    resource.Addr    `json:"addr"`
+	Host    string           `json:"host"`
+	Key     string           `json:"key"`
+	Object  resource.Encoded `json:"object"` // null: it was not on the host
+	Running resource.Encoded `json:"running"`
+	Power   drivers.Power    `json:"power,omitempty"`
+	Mark    *drivers.Mark    `json:"mark,omitempty"`
+	// Snapshots of a vm whose snapshots the steps take, delete or come back to, or delete with it or its disks: empty, and not
+	// nil, when it had none. Of others they are nil.
+	Snapshots []drivers.SnapshotInfo `json:"snapshots,omitzero"`
+}

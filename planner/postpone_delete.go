@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -33,4 +35,19 @@ func (p *planner) keepsUsing(u, o *object) bool {
 		return u.action == ActionNone
 	}
 	return false
+}
+
+// keptBase says which base of a replaced image stays, and for whom.
+func (p *planner) keptBase(o *object) []string {
+	if !o.deletePostponed || o.kind != resource.KindImage || o.predecessor == nil {
+		return nil
+	}
+	var names []string
+	for _, u := range p.users(o.predecessor) {
+		if p.keepsUsing(u, o.predecessor) {
+			names = append(names, u.addr.String())
+		}
+	}
+	slices.Sort(names)
+	return []string{fmt.Sprintf("base %s, for %s", nameOf(o.predecessor.recorded), strings.Join(names, ", "))}
 }

@@ -100,11 +100,3 @@ func (p *planner) emitPredecessor(o *object) {
 	p.emitDelete(old)
 	old.deleted.Impact = o.replaceImpact()
 }
-
-// leftBehind is the last part of the address of what a replacement has left to be deleted.
-const leftBehind = "old"
-
-func isLeftBehind(a resource.Addr) bool {
-	last := a.Part[strings.LastIndex(a.Part, ".")+1:]
-	return last == leftBehind || strings.HasPrefix(last, leftBehind+"-")
-}

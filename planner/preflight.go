@@ -141,15 +141,6 @@ func (f *preflightCheck) checkGuest(o *object, vm *resource.VM, can *drivers.Gue
 	}
 }
 
-// some lists the first of many.
-func some(names []string) string {
-	const most = 12
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}
-
 // checkFolder looks at where a pool is to be.
 func (f *preflightCheck) checkFolder(o *object, pool *resource.Pool) {
 	folder, ok := f.facts.Folders[pool.Path]

@@ -1,7 +1,5 @@
 package planner
 
-import "vmplan.dev/vmplan/config/resource"
-
 // propagationRules are what an action on one object does to the objects around it, in the order in which they apply: each visits
 // all objects, in order of address, before the next one begins. They alone overrule what decide has chosen.
 var propagationRules = []func(*planner, *object){
@@ -21,26 +19,4 @@ func (p *planner) propagate() {
 	for _, rule := range propagationRules {
 		p.each(rule)
 	}
-}
-
-// users gives the objects known to the plan that use o on the host. The vms of a pool depend on it by their volumes.
-func (p *planner) users(o *object) []*object {
-	if o.live == nil || o.kind == resource.KindPool {
-		return nil
-	}
-	var out []*object
-	for _, key := range o.live.Users {
-		if u := p.byLocation[location{o.location.host, key}]; u != nil && u != o {
-			out = append(out, u)
-		}
-	}
-	return out
-}
-
-// current is what the object is now: recorded, or live when it is taken back.
-func (o *object) current() resource.Resource {
-	if o.recorded != nil {
-		return o.recorded
-	}
-	return o.live.Resource
 }

@@ -9,25 +9,10 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// protectSnapshot is the snapshot that protects a vm while it is changed. It is always called the same: one that a run has left
-// which was interrupted amid its change is of before that run, and the next one keeps it.
-const protectSnapshot = "vmplan-protect"
-
 // needsProtection tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
 func (p *planner) needsProtection(o *object) bool {
 	vm, ok := o.planned.(*resource.VM)
 	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.action == ActionUpdate && o.start && (o.stop || !o.isOn()) && len(o.changes) > 0
-}
-
-// hasProtectSnapshot tells whether the snapshot of an earlier run is there still.
-func (o *object) hasProtectSnapshot() bool { return o.snapshot(protectSnapshot) != nil }
-
-// snapshot gives the vm's snapshot of that name; nil when there is none.
-func (o *object) snapshot(name string) *drivers.SnapshotInfo {
-	if o.live == nil {
-		return nil
-	}
-	return findSnapshot(o.live, name)
 }
 
 // protectsBeforeStop tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.

@@ -26,12 +26,6 @@ func (p *planner) refuse() {
 	}
 }
 
-func (p *planner) addFinding(f Finding) { p.plan.Findings = append(p.plan.Findings, f) }
-
-func (p *planner) refuseAt(o *object, path, summary, detail string) {
-	p.addFinding(Finding{Severity: SeverityError, Addr: o.addr, Path: path, Summary: summary, Detail: detail})
-}
-
 func (p *planner) refuseProtected(o *object) {
 	r := o.declared
 	if r == nil {
@@ -102,24 +96,6 @@ func (p *planner) refuseOccupied(o *object) {
 			"%s would be %s %q on host %q, but %s has that name and keeps it. Give one of them another name.",
 			o.addr, o.kind, nameOf(o.planned), o.destination.host, occupant.addr))
 	}
-}
-
-// moves tells whether the plan makes the object where it was not before.
-func (o *object) moves() bool {
-	return o.action == ActionCreate || o.action == ActionReplace && o.location != o.destination || o.renamed()
-}
-
-// departingOccupant is who has the object's destination now and leaves it in this plan; nil when there is none.
-func (p *planner) departingOccupant(o *object) *object {
-	occupant := p.byLocation[o.destination]
-	if !o.moves() || occupant == nil || occupant == o {
-		return nil
-	}
-	// Without anything live, it is what an interrupted run left beside its place: that goes before a new one is begun.
-	if occupant.action == ActionDelete || p.liveAt(o.destination) != nil && (occupant.action == ActionReplace && occupant.destination != occupant.location || occupant.renamed()) {
-		return occupant
-	}
-	return nil
 }
 
 func (p *planner) refuseStranger(o *object, live *drivers.Object) {

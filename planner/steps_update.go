@@ -102,21 +102,6 @@ func (p *planner) emitActivate(o *object) {
 	o.updated.Record = o.newRecord(o.toRecord, state.StatusReady, "")
 }
 
-// keptPower is what is recorded of the power of a vm that the plan does not start.
-func (o *object) keptPower() string {
-	switch {
-	case o.kind != resource.KindVM:
-		return ""
-	case o.stop && o.start:
-		return state.PowerStarting
-	case o.stop:
-		return state.PowerOff
-	case o.record == nil || o.record.Power == "" || o.powerUnrecorded:
-		return o.livePower()
-	}
-	return o.record.Power
-}
-
 // emitUpdates adds the updates of an object: one for what happens now, and for a running guest one more when part of it
 // has to wait for its next start.
 func (p *planner) emitUpdates(o *object) {

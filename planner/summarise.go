@@ -47,26 +47,6 @@ func (p *planner) summarise() {
 	})
 }
 
-// change fills in who c is about.
-func (o *object) change(c Change) Change {
-	r, at := o.planned, o.destination
-	if r == nil {
-		r, at = o.recorded, o.location
-	}
-	c.Addr, c.Kind, c.Name, c.Host = o.addr, o.kind, nameOf(r), at.host
-	return c
-}
-
-// drift adds to what somebody else changed of the object.
-func (p *planner) drift(o *object, c Change) {
-	n := len(p.plan.Drift)
-	if n > 0 && p.plan.Drift[n-1].Addr == o.addr {
-		p.plan.Drift[n-1].Fields = append(p.plan.Drift[n-1].Fields, c.Fields...)
-		return
-	}
-	p.plan.Drift = append(p.plan.Drift, o.change(c))
-}
-
 // stays tells whether the plan looked at the object and leaves it as it is: not when it is refused.
 func (o *object) stays() bool {
 	if o.live == nil || o.desired == nil || !o.selected {

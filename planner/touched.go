@@ -7,20 +7,6 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// Touched is a live object that steps of a plan are about, as the plan saw it. Fields that are not set were not there.
-type Touched struct {
-	Addr    resource.Addr    `json:"addr"`
-	Host    string           `json:"host"`
-	Key     string           `json:"key"`
-	Object  resource.Encoded `json:"object"` // null: it was not on the host
-	Running resource.Encoded `json:"running"`
-	Power   drivers.Power    `json:"power,omitempty"`
-	Mark    *drivers.Mark    `json:"mark,omitempty"`
-	// Snapshots of a vm whose snapshots the steps take, delete or come back to, or delete with it or its disks: empty, and not
-	// nil, when it had none. Of others they are nil.
-	Snapshots []drivers.SnapshotInfo `json:"snapshots,omitzero"`
-}
-
 // noteTouched notes the live objects at all places that the steps are about.
 func (p *planner) noteTouched() {
 	snapshotted := p.touchSnapshots()

@@ -8,12 +8,6 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// restoreUnfinished tells whether the disks of a vm were being brought back to the snapshot that protects it when that failed or was cut
-// short: the plan goes on with it, before anything else is done to the vm. What a guest has written that runs since would be lost.
-func (o *object) restoreUnfinished() bool {
-	return o.action == ActionUpdate && !o.isOn() && o.record != nil && o.record.Restoring == protectSnapshot && o.hasProtectSnapshot()
-}
-
 // emitUnfinishedRestore brings the disks back. The definition stays what it is, as all that the plan does to it begins there.
 func (p *planner) emitUnfinishedRestore(o *object) {
 	if !o.restoreUnfinished() {
