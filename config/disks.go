@@ -26,17 +26,17 @@ func (p *placement) expand(o *object, written *resource.VM) *resource.VM {
 		vm.DomainType = h.DomainType
 	}
 	p.target(o, "image", vm.Image)
-	var own *resource.Pool // of the first disk that the vm owns
+	var pools []*resource.Pool // of the disks that the vm owns
 	for i := range vm.Disks {
-		if pool := p.disk(o, vm, &vm.Disks[i]); own == nil {
-			own = pool
+		if pool := p.disk(o, vm, &vm.Disks[i]); pool != nil {
+			pools = append(pools, pool)
 		}
 	}
 	for i := range vm.NICs {
 		p.nic(o, &vm.NICs[i])
 	}
 	if vm.CloudInit != nil {
-		p.seed(o, vm, own)
+		p.seed(o, vm, pools)
 		vm.CloudInit = nil
 	}
 	return vm

@@ -46,7 +46,7 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 	for _, o := range e.objects {
 		c.Sources.ranges[o.addr] = o.block.ranges
 	}
-	for _, pool := range placed.implicit {
+	for _, pool := range placed.undeclared {
 		c.Set.Add(pool)
 	}
 	for _, r := range placed.extra {

@@ -23,18 +23,18 @@ type rename struct {
 
 // addMoves takes the moved blocks of a module instance.
 func (e *evaluator) addMoves(sc *scope) {
-	if len(sc.mod.moves) == 0 {
-		return
+	for _, m := range sc.mod.moves {
+		e.addRename(&rename{sc.absolute(m.from.addr), sc.absolute(m.to.addr), m.whole(), m.from.rng})
 	}
+}
+
+func (e *evaluator) addRename(n *rename) {
 	r := &e.renames
 	if r.from == nil {
 		r.from, r.to = map[resource.Addr][]*rename{}, map[resource.Addr][]*rename{}
 	}
-	for _, m := range sc.mod.moves {
-		n := &rename{sc.absolute(m.from.addr), sc.absolute(m.to.addr), m.whole(), m.from.rng}
-		r.from[n.from] = append(r.from[n.from], n)
-		r.to[n.to] = append(r.to[n.to], n)
-	}
+	r.from[n.from] = append(r.from[n.from], n)
+	r.to[n.to] = append(r.to[n.to], n)
 }
 
 // absolute gives an address of the module as seen from the root.

@@ -14,13 +14,14 @@ import (
 // placement decides where objects live: host, pool and file.
 type placement struct {
 	*evaluator
-	hosts    []*resource.Host
-	fallback *resource.Host            // host of objects that name none
-	guess    bool                      // that there is no host, or which, may come of a mistake: nothing is said about it
-	pools    map[string]*resource.Pool // default pool by host; nil when that cannot be told
-	implicit []*resource.Pool
-	named    map[poolKey]*resource.Pool // by name on the host
-	extra    []resource.Resource        // parts of vms
+	hosts      []*resource.Host
+	fallback   *resource.Host             // host of objects that name none
+	guess      bool                       // that there is no host, or which, may come of a mistake: nothing is said about it
+	pools      map[string]*resource.Pool  // default pool by host; nil when that cannot be told
+	undeclared []*resource.Pool           // used, and in no file
+	named      map[poolKey]*resource.Pool // by name on the host
+	used       map[resource.Addr]location // of what is used and not recorded itself, by what its users say
+	extra      []resource.Resource        // parts of vms
 }
 
 // place gives every object its host, and images and volumes their pool and file.
@@ -30,6 +31,7 @@ func (e *evaluator) place() *placement {
 	for _, o := range e.objects {
 		p.onHost(o)
 	}
+	p.takeOverImplicit()
 	e.project.lock.distinguish(e)
 	for _, o := range e.objects {
 		if img, ok := o.res.(*resource.Image); ok {
@@ -72,8 +74,7 @@ func (p *placement) onHost(o *object) {
 	}
 	switch {
 	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
-	case p.recordedHost(o.addr) != "":
-		meta.Host = p.recordedHost(o.addr)
+	case p.staysOnHost(o):
 	case p.fallback != nil:
 		meta.Host = p.fallback.Label()
 	case len(p.hosts) > 1 && !p.guess:
@@ -135,7 +136,7 @@ func (p *placement) pool(o *object, path string, a, named resource.Addr) *resour
 	if host == "" || o.bad[path] {
 		return nil
 	}
-	if recorded := p.recordedPool(o, a); recorded != nil {
+	if recorded, ok := p.recordedPool(o, a, host); ok {
 		return recorded
 	}
 	pool, known := p.pools[host]
@@ -173,45 +174,6 @@ func (p *placement) defaultPool(o *object, host string) *resource.Pool {
 		return nil
 	}
 	return p.implicitPool(host)
-}
-
-// implicitPool is the pool that no file declares, and that the host has or is given where it keeps its storage by default.
-func (p *placement) implicitPool(host string) *resource.Pool {
-	defaults := p.hostDefaults(host)
-	at := poolKey{host, defaults.PoolName}
-	if pool := p.poolsByName()[at]; pool != nil {
-		return pool
-	}
-	addr := p.implicitPoolAddr(host)
-	pool := &resource.Pool{
-		Meta: resource.Meta{Addr: addr, Host: host, Name: defaults.PoolName},
-		Type: "dir", Path: defaults.PoolPath, Implicit: true,
-	}
-	orTrue(&pool.Autostart)
-	p.implicit = append(p.implicit, pool)
-	p.named[at] = pool
-	return pool
-}
-
-// implicitPoolAddr is pool.NAME, with a key where there are several hosts, unless it is recorded the other way.
-func (p *placement) implicitPoolAddr(host string) resource.Addr {
-	plain := resource.Addr{Kind: resource.KindPool, Name: p.hostDefaults(host).PoolName}
-	keyed := plain
-	keyed.Key = resource.StringKey(host)
-	for _, a := range []resource.Addr{plain, keyed} {
-		if was, ok := p.prior.Objects[a].(*resource.Pool); ok && was.Implicit && was.Host == host {
-			return a
-		}
-		for _, r := range p.prior.Objects { // a pool that the host had has no record, but what lies in it does
-			if name, in := poolOf(r); in == a && name == plain.Name && r.Base().Host == host {
-				return a
-			}
-		}
-	}
-	if len(p.hosts) > 1 {
-		return keyed
-	}
-	return plain
 }
 
 // image places an image; one that another is made from is placed before that.

@@ -38,12 +38,13 @@ func (e *evaluator) keptName(a resource.Addr, kind resource.Kind) string {
 	return ""
 }
 
-// keepUUID gives the UUID that an object was made with or is found with, or else the one that follows from its address.
+// keepUUID gives the UUID that an object was made with or is found with, or else the one that follows from its address. A pool
+// that was made before a file declared it has one that the host chose: none is wanted for it.
 func (e *evaluator) keepUUID(a resource.Addr) string {
 	id := ""
 	switch was := e.prior.Objects[e.recordedAt(a)].(type) {
 	case *resource.Pool:
-		id = was.UUID
+		return was.UUID
 	case *resource.Network:
 		id = was.UUID
 	case *resource.VM:
@@ -101,84 +102,6 @@ func (e *evaluator) seedPrefix(vm *resource.VM) string {
 		}
 	}
 	return vm.Name + "-" + seedPart
-}
-
-// recordedHost gives the host that an object is recorded on, as long as it is declared.
-func (p *placement) recordedHost(a resource.Addr) string {
-	if was := p.prior.Objects[p.recordedAt(a)]; was != nil && p.host(was.Base().Host) != nil {
-		return was.Base().Host
-	}
-	return ""
-}
-
-// recordedPool gives the pool that the volume at a lies in already, or is to be imported from; nil when it lies in none on
-// its host. The pool is decided once: which pools are declared later, and which is the default, moves nothing. A pool that is
-// not ours has no record of its own: the volume's record is enough.
-func (p *placement) recordedPool(o *object, a resource.Addr) *resource.Pool {
-	host := o.res.Base().Host
-	if in := p.importOf(a); in != nil {
-		return p.poolsByName()[poolKey{host, in.pool}]
-	}
-	was := p.prior.Objects[p.recordedAt(a)]
-	if was == nil || was.Base().Host != host {
-		return nil
-	}
-	name, addr := poolOf(was)
-	if name == "" {
-		return nil
-	}
-	if pool := p.poolsByName()[poolKey{host, name}]; pool != nil {
-		return pool
-	}
-	if o := p.byID[p.nowAt(addr).String()]; o != nil {
-		if pool := o.res.(*resource.Pool); pool.Host == host {
-			return pool
-		}
-		return nil
-	}
-	if pool, ok := p.prior.Objects[addr].(*resource.Pool); ok && !pool.Implicit {
-		return nil // its block was removed, and it goes
-	}
-	return p.undeclaredPool(addr, host, name)
-}
-
-// poolOf gives the pool that a stored object is recorded in.
-func poolOf(r resource.Resource) (name string, addr resource.Addr) {
-	switch r := r.(type) {
-	case *resource.Image:
-		return r.PoolName, r.Pool
-	case *resource.Volume:
-		return r.PoolName, r.Pool
-	case *resource.Seed:
-		return r.PoolName, r.Pool
-	}
-	return "", resource.Addr{}
-}
-
-// undeclaredPool stands for a pool of the host that no file declares and no record names, and that recorded objects lie in.
-func (p *placement) undeclaredPool(addr resource.Addr, host, name string) *resource.Pool {
-	if name == p.hostDefaults(host).PoolName {
-		return p.implicitPool(host)
-	}
-	pool := &resource.Pool{Meta: resource.Meta{Addr: addr, Host: host, Name: name, Managed: new(bool)}, Type: "dir"}
-	p.implicit = append(p.implicit, pool)
-	p.named[poolKey{host, name}] = pool
-	return pool
-}
-
-type poolKey struct{ host, name string }
-
-// poolsByName gives the declared pools, and the implicit ones as they are made.
-func (p *placement) poolsByName() map[poolKey]*resource.Pool {
-	if p.named == nil {
-		p.named = map[poolKey]*resource.Pool{}
-		for _, o := range p.objects {
-			if pool, ok := o.res.(*resource.Pool); ok {
-				p.named[poolKey{pool.Host, pool.Name}] = pool
-			}
-		}
-	}
-	return p.named
 }
 
 // takenAddresses gives the addresses that recorded nics have, by network: also those of vms that go, because theirs come

@@ -28,11 +28,21 @@ func hostname(vm *resource.VM) string {
 	return strings.Trim(name[:min(len(name), 63)], "-")
 }
 
-// seed turns cloud_init into a seed and the disk that shows it to the guest. It lies in pool, or the host's default.
-func (p *placement) seed(o *object, vm *resource.VM, pool *resource.Pool) {
-	if pool == nil {
-		pool = p.pool(o, "cloud_init", vm.Addr.WithPart(seedPart), resource.Addr{})
+// seedPool gives the pool for the seed of a vm whose own disks lie in pools: the one it lies in already, if that is among
+// them, or else the first. Without disks of the vm's own it is a pool like that of a disk.
+func (p *placement) seedPool(o *object, vm *resource.VM, pools []*resource.Pool) *resource.Pool {
+	addr := vm.Addr.WithPart(seedPart)
+	if len(pools) == 0 {
+		return p.pool(o, "cloud_init", addr, resource.Addr{})
 	}
+	recorded := p.locationOf(addr)
+	i := slices.IndexFunc(pools, func(pool *resource.Pool) bool { return pool.Name == recorded.poolName })
+	return pools[max(i, 0)]
+}
+
+// seed turns cloud_init into a seed and the disk that shows it to the guest.
+func (p *placement) seed(o *object, vm *resource.VM, pools []*resource.Pool) {
+	pool := p.seedPool(o, vm, pools)
 	if pool == nil {
 		return
 	}
