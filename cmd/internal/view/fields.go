@@ -218,7 +218,9 @@ func (v *PlanView) writeFields(b *strings.Builder, c *planner.Change, in string,
 	var col fieldColumns
 	col.in, col.limit = in, v.printer.Width
 	for _, l := range lines {
-		col.path = max(col.path, min(width(l.path), widestPath))
+		if w := width(l.path); w <= widestPath && (col.limit <= 0 || w <= col.limit/3) { // else it would push all others away
+			col.path = max(col.path, w)
+		}
 	}
 	for _, l := range lines {
 		if l.diff == nil && l.fits(col) {
@@ -266,16 +268,16 @@ func (l fieldLine) write(b *strings.Builder, st style, col fieldColumns) {
 			value = pad(value, col.value)
 		}
 		b.WriteString(flow(0, beside, "", append([]span{{text: value, whole: true}}, tail...)...))
-	case l.old == "" && width(beside)+widestWord(l.new) <= col.limit:
+	case l.old == "" && l.tail() == "" && width(beside) <= col.limit/2 && width(beside)+widestWord(l.new) <= col.limit:
 		hang := strings.Repeat(" ", width(beside))
-		b.WriteString(flow(col.limit, beside, hang, append([]span{{text: l.new}}, tail...)...))
+		b.WriteString(flow(col.limit, beside, hang, span{text: l.new}))
 	default:
 		b.WriteString(flow(col.limit, col.in, under, append([]span{{text: l.path, whole: true}}, tail...)...))
-		if l.old != "" {
+		if l.old != "" && width(under)+width(l.value()) > col.limit {
 			b.WriteString(flow(col.limit, under+"  ", under+"    ", span{text: l.old}))
 			b.WriteString(flow(col.limit, under+"→ ", under+"    ", span{text: l.new}))
 		} else {
-			b.WriteString(flow(col.limit, under, under+"  ", span{text: l.new}))
+			b.WriteString(flow(col.limit, under, under+"  ", span{text: l.value()}))
 		}
 	}
 	if l.note != "" {
