@@ -205,6 +205,6 @@ const propertyWidth = 8
 
 func (v *ExplanationView) writeProperties(b *strings.Builder, rows []property) {
 	for _, r := range rows {
-		fmt.Fprintf(b, "  %s  %s\n", pad(r.name, propertyWidth), clean(r.value))
+		b.WriteString(flow(v.printer.Width, "  "+pad(r.name, propertyWidth)+"  ", strings.Repeat(" ", propertyWidth+4), span{text: clean(r.value)}))
 	}
 }

@@ -66,14 +66,13 @@ func (p *Printer) describe(b *strings.Builder, r *state.Record, props []property
 	fmt.Fprintf(b, "%s: %s\n", p.style.bold(clean(m.Addr.String())), clean(head))
 	w := 0
 	for _, pr := range props {
-		w = max(w, min(width(pr.name), widestPath))
+		if n := width(pr.name); n <= widestPath && (p.Width <= 0 || n <= p.Width/3) {
+			w = max(w, n)
+		}
 	}
 	for _, pr := range props {
-		limit := 0
-		if p.Width > 0 {
-			limit = max(p.Width-w-4, 20)
-		}
-		fmt.Fprintf(b, "  %s  %s\n", pad(pr.name, w), cut(clean(pr.value), limit))
+		in := "  " + pad(pr.name, w) + "  "
+		b.WriteString(flow(p.Width, in, strings.Repeat(" ", w+4), span{text: clean(pr.value)}))
 	}
 }
 
