@@ -392,7 +392,7 @@ func (t *teller) text() string {
 func (t *teller) vmplan(args ...string) (code int, output string) {
 	var out, errs bytes.Buffer
 	app := &cli.App{
-		Version: version, Drivers: registry, Backends: backends, Images: images,
+		Version: version, Parts: parts,
 		Streams: view.Streams{In: strings.NewReader(""), Out: &out, Err: &errs},
 	}
 	code = app.Run(t.ctx, args)

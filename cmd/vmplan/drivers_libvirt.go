@@ -6,6 +6,6 @@ import "vmplan.dev/vmplan/drivers/libvirt"
 
 func init() {
 	for _, scheme := range []string{"qemu", "test"} {
-		registry[scheme] = libvirt.Open
+		parts.Drivers[scheme] = libvirt.Open
 	}
 }

@@ -48,16 +48,21 @@ var rooms = map[string]struct{ own, third string }{
 	"state/statetest":            {"config/resource state", "pgregory.net/rapid"},
 	"planner":                    {"config/resource drivers state", ""},
 	"planner/apply":              {"config/resource drivers planner state", "golang.org/x/sync"},
+	"planner/engine": {
+		"config config/atomicfile config/catalogue config/resource drivers planner planner/apply state", "github.com/google/uuid golang.org/x/sync",
+	},
+	"planner/engine/standard": {"config drivers drivers/sim drivers/source drivers/source/ planner/engine state state/local", ""},
+	"examples/embed":          {"planner planner/engine planner/engine/standard", ""},
 	"cmd/internal/view": {
 		"config config/resource drivers planner planner/apply state",
 		"github.com/hashicorp/hcl/v2 github.com/sergi/go-diff github.com/vbauerster/mpb/v8 github.com/mattn/go-runewidth golang.org/x/term",
 	},
 	"cmd/internal/cli": {
-		"config config/atomicfile config/catalogue config/resource drivers drivers/guest drivers/ovf drivers/qemuimg planner planner/apply state cmd/internal/view",
+		"config config/atomicfile config/catalogue config/resource drivers drivers/guest drivers/ovf drivers/qemuimg planner planner/apply planner/engine state cmd/internal/view",
 		"github.com/spf13/cobra github.com/spf13/pflag github.com/google/uuid golang.org/x/sync golang.org/x/term",
 	},
 	"cmd/vmplan": {
-		"cmd/internal/cli cmd/internal/view config config/resource drivers drivers/libvirt drivers/sim drivers/source/ drivers/source planner planner/apply state state/local", "",
+		"cmd/internal/cli cmd/internal/view drivers/libvirt planner/engine/standard", "",
 	},
 	"cmd/internal/bench": {"drivers/libvirt/libvirttest", ""},
 	"cmd/internal/docs":  {"config config/function config/resource drivers/libvirt/impact", ""},

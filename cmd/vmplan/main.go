@@ -6,34 +6,24 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"syscall"
 
 	"vmplan.dev/vmplan/cmd/internal/cli"
 	"vmplan.dev/vmplan/cmd/internal/view"
-	"vmplan.dev/vmplan/config"
-	"vmplan.dev/vmplan/drivers"
-	"vmplan.dev/vmplan/drivers/sim"
-	"vmplan.dev/vmplan/state"
-	"vmplan.dev/vmplan/state/local"
+	"vmplan.dev/vmplan/planner/engine/standard"
 )
 
 // version is set by the linker for releases.
 var version = "0.1.0-dev"
 
-// registry is the one list of drivers; files with build constraints add to it.
-var registry = drivers.Registry{"sim": sim.Open}
+// parts is what vmplan is made of; files with build constraints add drivers.
+var parts = standard.Parts()
 
 // absent says of schemes that this build has no driver for why; files with build constraints add to it.
 var absent = map[string]string{}
-
-var backends = map[string]func(config.StateSettings) (state.Backend, error){
-	"local": func(s config.StateSettings) (state.Backend, error) { return local.Open(s.Path) },
-}
 
 func main() { os.Exit(run()) }
 
@@ -46,14 +36,9 @@ func run() int {
 	defer stop()
 	app := &cli.App{
 		Version:  version,
-		Drivers:  registry,
+		Parts:    parts,
 		Absent:   absent,
-		Defaults: sim.Defaults().HostDefaults,
-		Example:  "qemu:///system",
-		Backends: backends,
-		Images:   images,
-		Schemes:  slices.Sorted(maps.Keys(sources("."))),
-		Registry: registries,
+		Registry: standard.Registries,
 		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
 		Environ:  os.Environ(),
 	}

@@ -79,9 +79,11 @@ vm "new" {
 func edited(r *rand.Rand, path string, v any) (any, string) {
 	switch v := v.(type) {
 	case map[string]any:
-		keys := make([]string, 0, len(v))
+		var keys []string
 		for key := range v {
-			keys = append(keys, key)
+			if key != "range" { // where it is written, in another folder perhaps
+				keys = append(keys, key)
+			}
 		}
 		slices.Sort(keys)
 		if len(keys) == 0 {

@@ -23,6 +23,9 @@ type Env struct {
 	Parallelism int
 	// PerHost is how many operations run at once on one host; 0 means DefaultPerHost.
 	PerHost int
+	// Grace is how long operations may go on once the context of Run is cancelled; then they are cancelled too, as Driver.Do
+	// allows at any time. 0: they are let finish.
+	Grace time.Duration
 	// Events is told what happens, one call at a time; nil when nobody wants to know. It must not block for long.
 	Events func(Event)
 }

@@ -13,7 +13,7 @@ import (
 
 // Run carries out p and folds what became of it into snap, which it writes at the end when anything changed. A step starts
 // when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on; a step with Rescue
-// runs only when one of those failed. When ctx is cancelled, what runs is let finish undisturbed, and nothing more is started
+// runs only when one of those failed. When ctx is cancelled, what runs is let finish undisturbed for Env.Grace, and nothing more is started
 // but what is to save a step that has failed.
 //
 // Failed steps are in the Summary. The error is about the run itself: a plan that is no graph or names a host without a
@@ -35,8 +35,24 @@ func Run(ctx context.Context, p *planner.Plan, snap *state.Snapshot, env Env) (S
 	if err := r.build(p.Steps); err != nil {
 		return Summary{}, err
 	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { r.endAfterGrace(work, cancel) })()
+	r.work = work
 	r.loop(ctx)
 	return r.finish(ctx)
+}
+
+// endAfterGrace cancels what still runs when the grace time is over.
+func (r *runner) endAfterGrace(work context.Context, cancel func()) {
+	if r.env.Grace <= 0 {
+		return
+	}
+	select {
+	case <-work.Done():
+	case <-time.After(r.env.Grace):
+		cancel()
+	}
 }
 
 // runner is one run. All of its fields belong to the goroutine of loop, but for env, head and done, and events under its lock.
@@ -52,6 +68,7 @@ type runner struct {
 	stateErr  error // the state could not be written
 	changed   bool
 	done      chan message
+	work      context.Context // of operations: cancelled after Env.Grace
 	events    sync.Mutex
 	sum       Summary
 }

@@ -25,7 +25,7 @@ func (r *runner) perform(ctx context.Context, n *node) {
 	var result drivers.Result
 	var err error
 	if !recordOnly(n.step) {
-		result, err = r.do(ctx, n)
+		result, err = r.do(n)
 	}
 	r.done <- message{node: n, phase: phaseRan}
 	r.done <- r.journal(ctx, message{node: n, phase: phaseRecorded, err: err}, n.outcome(result, err))
@@ -80,13 +80,13 @@ func (r *runner) journal(ctx context.Context, m message, e *state.Entry) message
 }
 
 // do calls the driver. A driver that panics fails its step and no other.
-func (r *runner) do(ctx context.Context, n *node) (result drivers.Result, err error) {
+func (r *runner) do(n *node) (result drivers.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("this is a bug in vmplan: the driver panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.env.Drivers[n.step.Host].Do(ctx, n.step.Op.Op, r.reporter(n))
+	return r.env.Drivers[n.step.Host].Do(r.work, n.step.Op.Op, r.reporter(n))
 }
 
 // reporter passes progress on, thinned out.

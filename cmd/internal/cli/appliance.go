@@ -58,12 +58,12 @@ func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectO
 		return err
 	}
 	defer s.Close()
-	packed, diags := s.project.Pack(label)
-	a.printer().Diagnostics(diags, s.project.Files())
+	packed, diags := s.Files().Pack(label)
+	a.printer().Diagnostics(diags, s.Files().Files())
 	if diags.HasErrors() {
 		return exitError{ExitError}
 	}
-	if err := s.connect(); err != nil {
+	if err := s.Connect(); err != nil {
 		return err
 	}
 	// Said before anything leaves this machine, while there is time to interrupt it.
@@ -109,17 +109,17 @@ func (s *session) pushParcel(ctx context.Context, packed *config.Parcel, locatio
 
 // diskOf gives the bits of an image: of what was applied, or what its source has when it never was.
 func (s *session) diskOf(ctx context.Context, addr resource.Addr, report func(drivers.Progress)) (drivers.Bits, func() error, error) {
-	if s.state.Records[addr] != nil {
+	if s.State().Records[addr] != nil {
 		r, err := s.recordedDisk(addr)
 		if err != nil {
 			return drivers.Bits{}, nil, err
 		}
 		return s.bitsOf(ctx, r, report)
 	}
-	img, ok := s.config.Set.Get(addr).(*resource.Image)
+	img, ok := s.Config().Set.Get(addr).(*resource.Image)
 	if !ok || img.Source == "" {
 		return drivers.Bits{}, nil, fmt.Errorf("%s has no bits yet: create it with vmplan apply", addr)
 	}
-	bits, err := s.images.Fetch(ctx, img, report)
+	bits, err := s.Images().Fetch(ctx, img, report)
 	return bits, func() error { return nil }, err
 }

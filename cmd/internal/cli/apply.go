@@ -15,6 +15,7 @@ import (
 
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/apply"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 type applyOptions struct {
@@ -125,17 +126,17 @@ func (a *App) runApply(ctx context.Context, dir string, o applyOptions) error {
 		return err
 	}
 	defer s.Close()
-	if err := a.showPlan(ctx, s, p, applyFormat(o), o.full); err != nil {
+	if err := a.showPlan(s, p, applyFormat(o), o.full); err != nil {
 		return err
 	}
 	if p.Refused() {
 		return exitError{ExitError}
 	}
-	if err := a.checkLimit(p, p.Options.Limit); err != nil {
+	if err := a.checkLimit(p.Plan, p.Options.Limit); err != nil {
 		return err
 	}
 	if p.Empty() {
-		return errors.Join(s.pin(), s.showOutputs(o))
+		return errors.Join(s.Pin(), s.showOutputs(o))
 	}
 	if !o.autoApprove {
 		if err := a.approve(ctx, !o.destroy); err != nil {
@@ -161,28 +162,29 @@ func (a *App) runApplyFile(ctx context.Context, path string, o applyOptions) err
 	if err != nil {
 		return err
 	}
-	p, err := loadPlan(path)
+	saved, err := loadPlan(path)
 	if err != nil {
 		return err
 	}
-	for name, value := range p.Inputs.Vars {
+	for name, value := range saved.Inputs.Vars {
 		o.vars = append([]string{name + "=" + value}, o.vars...)
 	}
-	o.varFiles = append(p.Inputs.VarFiles, o.varFiles...)
+	o.varFiles = append(saved.Inputs.VarFiles, o.varFiles...)
 	open := a.open
-	if p.Options.Destroy {
+	if saved.Options.Destroy {
 		open = a.openRecorded
 	}
-	s, err := open(ctx, plannedDir(p), o.projectOptions, o.lock)
+	s, err := open(ctx, plannedDir(saved), o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if p, err = s.planAgain(ctx, p); err != nil {
+	p, err := s.planAgain(ctx, saved)
+	if err != nil {
 		return err
 	}
 	for _, l := range []*planner.Limit{limit, p.Options.Limit} {
-		if err := a.checkLimit(p, l); err != nil {
+		if err := a.checkLimit(p.Plan, l); err != nil {
 			return err
 		}
 	}
@@ -215,33 +217,19 @@ func loadPlan(path string) (*planner.Plan, error) {
 	return p, nil
 }
 
-// planAgain makes the plan that was saved once more, of the files, the state and the hosts as they are now. It refuses when these
-// have moved, and when what was saved is not what they give: somebody has edited the file. What it gives is carried out, and no
-// step that was read from a file.
-func (s *session) planAgain(ctx context.Context, saved *planner.Plan) (*planner.Plan, error) {
-	if err := s.loadFor(saved.Options); err != nil {
-		return nil, err
+// planAgain makes the saved plan once more, and says what differs if it is not the same.
+func (s *session) planAgain(ctx context.Context, saved *planner.Plan) (*engine.Plan, error) {
+	again, err := s.PlanAgain(ctx, saved)
+	var stale *engine.Stale
+	switch {
+	case !errors.As(err, &stale):
+		return again, err
+	case len(stale.Moved) > 0:
+		s.app.printer().Refusal("The plan is out of date: make a new one with vmplan plan", stale.Moved)
+	default:
+		s.app.printer().Refusal("The plan is out of date, or its file was edited: make a new one with vmplan plan", stale.Edited)
 	}
-	in, err := s.survey(ctx, saved.Options)
-	if err != nil {
-		return nil, err
-	}
-	if moved := planner.Verify(saved, in); len(moved) > 0 {
-		s.app.printer().Refusal("The plan is out of date: make a new one with vmplan plan", moved)
-		return nil, exitError{ExitError}
-	}
-	again, err := planner.New(in)
-	if err != nil {
-		return nil, err
-	}
-	if edited := planner.Differences(saved, again); len(edited) > 0 {
-		s.app.printer().Refusal("The plan is out of date, or its file was edited: make a new one with vmplan plan", edited)
-		return nil, exitError{ExitError}
-	}
-	if again.Refused() {
-		return nil, errors.New("the plan is refused: see vmplan plan")
-	}
-	return again, nil
+	return nil, exitError{ExitError}
 }
 
 // approve asks on the terminal. Anything but yes is a no. savable: the plan can also be saved, and then be applied without asking.
@@ -275,84 +263,48 @@ func (a *App) approve(ctx context.Context, savable bool) error {
 	return exitError{ExitError}
 }
 
-// carryOut executes the plan, reads back what became of it, and prints the outputs.
-func (s *session) carryOut(ctx context.Context, p *planner.Plan, o applyOptions) error {
-	if err := s.forgetHostKeys(p); err != nil {
+// carryOut applies the plan and prints the outputs.
+func (s *session) carryOut(ctx context.Context, p *engine.Plan, o applyOptions) error {
+	if err := s.forgetHostKeys(p.Plan); err != nil {
 		return err
 	}
-	// What was imported is pinned also when something else failed.
-	if err := errors.Join(s.execute(ctx, p, o.parallelism, o.json), s.pin()); err != nil {
-		return err
-	}
-	if err := s.readBack(ctx, p); err != nil {
+	if err := s.execute(ctx, p, o.parallelism, o.json); err != nil {
 		return err
 	}
 	return s.showOutputs(o)
 }
 
-// execute runs the plan's steps and shows how they go.
-func (s *session) execute(ctx context.Context, p *planner.Plan, parallelism int, asJSON bool) error {
-	progress := s.app.printer().Progress(p, asJSON)
+// execute applies the plan and shows how its steps go.
+func (s *session) execute(ctx context.Context, p *engine.Plan, parallelism int, asJSON bool) error {
+	progress := s.app.printer().Progress(p.Plan, asJSON)
 	s.app.speaker.through(progress.Notice)
-	summary, err := apply.Run(ctx, p, s.state, apply.Env{
-		Drivers: s.drivers, Backend: s.backend, Parallelism: parallelism, Events: logged(progress.Event),
-	})
+	s.steps = progress.Event
+	summary, err := s.Apply(ctx, p, engine.ApplyOptions{Parallelism: parallelism})
+	s.steps = nil
 	s.app.speaker.through(nil)
 	progress.Close(summary)
+	for _, say := range s.later {
+		say()
+	}
+	s.later = nil
+	var broken *engine.Broken
 	switch {
+	case errors.As(err, &broken):
+		s.app.printer().Refusal("Applied, but the hosts are not what was promised", broken.Residue)
+		return exitError{ExitError}
 	case err != nil:
 		return err
 	case ctx.Err() != nil:
 		return exitError{ExitInterrupted}
-	case summary.Failed > 0 || summary.Skipped > 0:
+	case !summary.OK():
 		return exitError{ExitError}
 	}
 	return nil
 }
 
-// readBack observes again and plans again: whatever is left to do was promised and did not come true.
-func (s *session) readBack(ctx context.Context, p *planner.Plan) error {
-	opts := p.Options
-	opts.Replace = nil
-	if len(s.config.Imports) > 0 {
-		// Only now is it recorded what the imported objects are: their files stand for these, and for no new ones.
-		if cfg, diags := s.project.Load(s.prior()); !diags.HasErrors() {
-			s.config = cfg
-		}
-	}
-	in, err := s.observe(ctx, opts)
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	rest, err := planner.New(in)
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	if rest.Empty() {
-		return nil
-	}
-	s.app.printer().Refusal("Applied, but the hosts are not what was promised", residue(rest))
-	return exitError{ExitError}
-}
-
-// residue lists what a plan would still do, a line for each field.
-func residue(p *planner.Plan) []string {
-	var out []string
-	for _, c := range p.Changes {
-		if len(c.Fields) == 0 || c.Action != planner.ActionUpdate {
-			out = append(out, fmt.Sprintf("%s: %s: %s", c.Addr, c.Action, c.Cause))
-			continue
-		}
-		for _, f := range c.Fields {
-			out = append(out, fmt.Sprintf("%s: %s is %s, not %s", c.Addr, f.Path, f.Old, f.New))
-		}
-	}
-	return out
-}
-
 // showOutputs ends an apply with the outputs; a destroy has none.
 func (s *session) showOutputs(o applyOptions) error {
-	if o.destroy || s.live.Destroy {
+	if o.destroy || s.Seen().Destroy {
 		return nil
 	}
 	outputs, err := s.outputs()

@@ -16,10 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
-	"vmplan.dev/vmplan/config"
-	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
-	"vmplan.dev/vmplan/state"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 // The exit codes, as every command's help lists them.
@@ -33,14 +30,9 @@ const (
 
 // App is what the command line works with. main fills it in.
 type App struct {
-	Version  string
-	Drivers  drivers.Registry
-	Absent   map[string]string                                            // why a build lacks the driver for a scheme
-	Defaults resource.HostDefaults                                        // of hosts that no driver is for, and where no host is known
-	Example  string                                                       // URI of a host, for messages
-	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
-	Images   func(ImageSettings) (ImageStore, error)
-	Schemes  []string // of the URLs that images can come from
+	Version string
+	engine.Parts
+	Absent   map[string]string // why a build lacks the driver for a scheme
 	Registry Registry
 	Streams  view.Streams
 	Environ  []string
@@ -73,40 +65,6 @@ func (a *App) Interrupted() {
 	fmt.Fprintln(a.Streams.Err, "\nInterrupted.")
 }
 
-// ImageSettings say how a project gets its images.
-type ImageSettings struct {
-	Dir string // the project's folder
-	// Named gives what a source stands for that is a name of the catalogue.
-	Named func(name string) (location, checksum string, ok bool)
-}
-
-// ImageStore fetches images, can say beforehand how much there is to download, and knows versions.
-type ImageStore interface {
-	drivers.ImageStore
-	view.Prober
-
-	// Newer tells whether an image's source has another version than the one that the image is held to. It takes a few
-	// seconds at most; an error tells why nobody knows.
-	Newer(ctx context.Context, img *resource.Image) (bool, error)
-	// Latest gets the newest version of an image, whatever it is held to, and gives its pin; its Revision is 0.
-	Latest(ctx context.Context, img *resource.Image, report func(drivers.Progress)) (resource.Pin, error)
-
-	// Locked gives the digest of what the cache has of the version that the image is held to.
-	Locked(img *resource.Image) (digest string, ok bool)
-	// Need notes which bits, by digest, a project of this machine needs from now on: those the cache is not cleared of.
-	Need(lineage, dir string, digests []string) error
-	// Cached lists what the cache holds, in order of digest.
-	Cached() ([]drivers.CachedBits, error)
-	// Drop removes bits from the cache. It is drivers.ErrInUse while a process uses them, or a project of this machine needs them.
-	Drop(digest string) error
-	// Sweep removes from the cache what killed processes left unfinished.
-	Sweep() error
-	// Held gives the bits of a digest, if the cache has them.
-	Held(digest string) (bits drivers.Bits, ok bool)
-	// Scratch makes a file where there is room for bits on their way, and the caller calls remove when they are there.
-	Scratch() (f *os.File, remove func() error, err error)
-}
-
 // globalOptions are the flags that every command takes.
 type globalOptions struct {
 	chdir   string
@@ -129,16 +87,20 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	a.warnings.show(a.printer())
 	var exit exitError
+	var mistakes *engine.Mistakes
 	switch {
 	case err == nil:
 		return ExitDone
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.As(err, &mistakes):
+		a.printer().Diagnostics(mistakes.Diagnostics, mistakes.Files.Files())
+		return ExitError
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return ExitInterrupted // who interrupted it knows why
 	}
-	a.printer().Error(err)
+	a.printer().Error(a.advised(err))
 	return ExitError
 }
 

@@ -91,12 +91,7 @@ func (a *App) giveBlock(in planner.Input, from resource.Addr, text []byte, o clo
 
 // checkExtra makes sure that the project has no mistakes with text as one more file.
 func (s *session) checkExtra(text []byte, o projectOptions) error {
-	p, diags := config.Open(s.dir, config.Options{
-		VarFiles: o.varFiles, Vars: s.vars, Environ: s.app.Environ, Version: s.app.Version, Defaults: s.app.hostDefaults, Extra: map[string][]byte{"(clone).hcl": text},
-	})
-	if !diags.HasErrors() {
-		_, diags = p.Load(s.prior())
-	}
+	p, _, diags := s.LoadExtra(map[string][]byte{"(clone).hcl": text})
 	if !diags.HasErrors() {
 		return nil
 	}

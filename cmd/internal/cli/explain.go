@@ -34,16 +34,16 @@ func (a *App) runExplain(ctx context.Context, text string, o projectOptions, asJ
 	if err != nil {
 		return err
 	}
-	s, p, err := a.plan(ctx, ".", planOptions{projectOptions: o})
+	s, p, err := a.draft(ctx, ".", planOptions{projectOptions: o})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	e, path, err := explain(s.live, p, what)
+	e, path, err := explain(s.Seen(), p, what)
 	if err != nil {
 		return err
 	}
-	v := a.printer().Explanation(e, path, s.config)
+	v := a.printer().Explanation(e, path, s.Config())
 	if asJSON {
 		return v.JSON()
 	}

@@ -66,7 +66,7 @@ func (a *App) runExport(ctx context.Context, args []string, o exportOptions) err
 	if asOVA && len(vms) > 1 {
 		return fmt.Errorf("an OVA holds one vm, and %s names %d: write them to a folder, or each to an OVA of its own", strings.Join(args, " "), len(vms))
 	}
-	in, err := s.survey(ctx, planner.Options{})
+	in, err := s.Survey(ctx, planner.Options{})
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (e *exporter) read(ctx context.Context, recorded []*resource.VM) error {
 		if !ok {
 			return fmt.Errorf("%s is recorded and not in the files: it cannot be written down", rec.Addr)
 		}
-		live := liveObject(e.in, normalized(e.drivers, vm))
+		live := liveObject(e.in, normalized(e.Drivers(), vm))
 		switch {
 		case live == nil:
 			return fmt.Errorf("%s is not on its host: see vmplan plan", vm.Addr)
@@ -133,7 +133,7 @@ func (e *exporter) read(ctx context.Context, recorded []*resource.VM) error {
 			return fmt.Errorf("%s is %s, and what its guest writes meanwhile would be torn: shut it down first, with vmplan stop %s", vm.Addr, live.Power, vm.Addr)
 		}
 		label := freeLabel(vm.Addr, labels)
-		e.vms = append(e.vms, &exported{vm: normalized(e.drivers, vm).(*resource.VM), label: label})
+		e.vms = append(e.vms, &exported{vm: normalized(e.Drivers(), vm).(*resource.VM), label: label})
 	}
 	for _, x := range e.vms {
 		for i := range x.vm.Disks {
@@ -176,7 +176,7 @@ func (e *exporter) readDisk(ctx context.Context, x *exported, d *resource.Disk) 
 
 // readVolume reads the volume of a disk to a file called as its format says, and shows how far it is.
 func (e *exporter) readVolume(ctx context.Context, x *exported, d *resource.Disk, name string) (c drivers.Content, file string, err error) {
-	reader, err := e.able(x.vm.Host, drivers.AbilityReadVolumes)
+	reader, err := e.Able(x.vm.Host, drivers.AbilityReadVolumes)
 	if err != nil {
 		return c, "", err
 	}

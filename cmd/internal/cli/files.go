@@ -191,13 +191,13 @@ func (a *App) runValidate(dir string, o projectOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	diags := s.parsed
-	cfg, more := s.project.Load(config.Prior{})
-	diags = append(append(diags, more...), a.checkHosts(s.dir, cfg)...)
+	diags := s.Parsed()
+	cfg, more := s.Files().Load(config.Prior{})
+	diags = append(append(diags, more...), a.checkHosts(s.Dir(), cfg)...)
 	if asJSON {
-		err = a.printer().DiagnosticsJSON(diags, s.project.Files())
+		err = a.printer().DiagnosticsJSON(diags, s.Files().Files())
 	} else {
-		a.printer().Diagnostics(diags, s.project.Files())
+		a.printer().Diagnostics(diags, s.Files().Files())
 	}
 	switch {
 	case err != nil:

@@ -3,7 +3,8 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 func (a *App) flattenCommand() *cobra.Command {
@@ -16,7 +17,9 @@ guest runs, too. That is recorded: the plan stays empty, a new image no longer c
 else needs it. It takes room for what was shared before. A disk with snapshots in it is refused, for they stand on the same base.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runAside(c.Context(), args[0], o, planner.Flatten)
+			return a.runAside(c.Context(), args[0], o, func(s *session, addr resource.Addr) (*engine.Plan, error) {
+				return s.Flatten(c.Context(), addr)
+			})
 		},
 	}
 	o.addTo(c.Flags())

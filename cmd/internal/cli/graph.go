@@ -30,7 +30,7 @@ the files and what they refer to. A picture: vmplan graph | dot -Tsvg > plan.svg
 }
 
 func (a *App) runStepGraph(ctx context.Context, dir string, o planOptions) error {
-	s, p, err := a.plan(ctx, dir, o)
+	s, p, err := a.draft(ctx, dir, o)
 	if err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ func (a *App) runObjectGraph(ctx context.Context, dir string, o projectOptions) 
 		return err
 	}
 	defer s.Close()
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return err
 	}
-	return a.printer().ObjectGraph(s.config.Set)
+	return a.printer().ObjectGraph(s.Config().Set)
 }

@@ -72,7 +72,7 @@ func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOp
 	}
 	argv, err := guest.SSHCommand(guest.SSH{
 		UUID: vm.UUID, Host: host, Port: o.port, User: o.user, Identity: o.identity,
-		KnownHosts: guest.KnownHostsFile(s.dir), Command: command,
+		KnownHosts: guest.KnownHostsFile(s.Dir()), Command: command,
 	})
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func (s *session) forgetHostKeys(p *planner.Plan) error {
 			continue
 		}
 		vm, ok := step.Op.Target().(*resource.VM)
-		if rec := s.state.Records[step.Addr.Owner()]; !ok && rec != nil {
+		if rec := s.State().Records[step.Addr.Owner()]; !ok && rec != nil {
 			vm, ok = rec.Object.(*resource.VM)
 		}
 		if ok {
 			uuids = append(uuids, vm.UUID)
 		}
 	}
-	return guest.ForgetHostKeys(guest.KnownHostsFile(s.dir), uuids...)
+	return guest.ForgetHostKeys(guest.KnownHostsFile(s.Dir()), uuids...)
 }
 
 // oneVM opens the project and finds the one vm that addr names.
@@ -117,7 +117,7 @@ func (a *App) oneVM(ctx context.Context, addr string) (*session, *resource.VM, e
 		err = fmt.Errorf("%s names %d vms: say which, for example %s", addr, len(vms), vms[0].Addr)
 	}
 	if err == nil {
-		err = s.connect()
+		err = s.Connect()
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())
@@ -135,11 +135,11 @@ func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string)
 			return n.Address, nil
 		}
 	}
-	in, err := s.observe(ctx, planner.Options{})
+	in, err := s.Observe(ctx, planner.Options{})
 	if err != nil {
 		return "", err
 	}
-	live := liveObject(in, normalized(s.drivers, vm))
+	live := liveObject(in, normalized(s.Drivers(), vm))
 	if live == nil || live.Power != drivers.PowerOn {
 		return "", fmt.Errorf("%s is not running: start it with vmplan start %s", vm.Addr, vm.Addr)
 	}
@@ -185,7 +185,7 @@ func (a *App) runConsole(ctx context.Context, addr string) error {
 		return err
 	}
 	defer s.Close()
-	con, err := s.able(vm.Host, drivers.AbilityConsole)
+	con, err := s.Able(vm.Host, drivers.AbilityConsole)
 	if err != nil {
 		return err
 	}

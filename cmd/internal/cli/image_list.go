@@ -11,6 +11,7 @@ import (
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 type imageListOptions struct {
@@ -55,7 +56,7 @@ func (a *App) runImageList(ctx context.Context, o imageListOptions) error {
 	uses := planner.ImageUses(in)
 	out := make([]view.Image, len(uses))
 	var group errgroup.Group
-	group.SetLimit(asking)
+	group.SetLimit(engine.Asking)
 	for i := range uses {
 		group.Go(func() error {
 			out[i] = s.listed(ctx, &uses[i])
@@ -76,11 +77,11 @@ func (s *session) listed(ctx context.Context, u *planner.ImageUse) view.Image {
 	if u.Live != nil {
 		out.Path, out.Taken = u.Live.Path, u.Live.Taken
 	}
-	if pin, ok := s.project.Lock().Of(img); ok && u.Wanted {
+	if pin, ok := s.Files().Lock().Of(img); ok && u.Wanted {
 		out.Locked, out.Revision = pin.Digest, pin.Revision
 		locked := *img
 		locked.Pin = &pin
-		if newer, err := s.images.Newer(ctx, &locked); err == nil {
+		if newer, err := s.Images().Newer(ctx, &locked); err == nil {
 			out.Newer = &newer
 		}
 	}
@@ -93,11 +94,11 @@ func (a *App) listCatalogue(o imageListOptions) error {
 	if err != nil {
 		return err
 	}
-	if wrong := s.project.BadCatalogue(); len(wrong) > 0 {
-		a.printer().Diagnostics(wrong, s.project.Files())
+	if wrong := s.Files().BadCatalogue(); len(wrong) > 0 {
+		a.printer().Diagnostics(wrong, s.Files().Files())
 		return exitError{ExitError}
 	}
-	c := s.project.Catalogue()
+	c := s.Files().Catalogue()
 	var names []view.ImageName
 	for _, name := range c.Names() {
 		img, ok := c.Image(name)

@@ -3,17 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
-	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
-	"vmplan.dev/vmplan/state"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 type imagePruneOptions struct {
@@ -56,7 +54,7 @@ func (a *App) runImagePrune(ctx context.Context, o imagePruneOptions) error {
 		return errors.New("--json lists; it does not go with --delete")
 	}
 	if o.cache {
-		images, err := a.Images(ImageSettings{Dir: "."})
+		images, err := a.Images(engine.ImageSettings{Dir: "."})
 		if err != nil {
 			return err
 		}
@@ -70,17 +68,17 @@ func (a *App) runImagePrune(ctx context.Context, o imagePruneOptions) error {
 		return err
 	}
 	defer s.Close()
-	s.noteNeeds()
-	return a.prune(ctx, s, s.images, o)
+	s.NoteNeeds()
+	return a.prune(ctx, s, s.Images(), o)
 }
 
 // prune deletes or lists; without a session only what the cache holds.
-func (a *App) prune(ctx context.Context, s *session, images ImageStore, o imagePruneOptions) error {
+func (a *App) prune(ctx context.Context, s *session, images engine.ImageStore, o imagePruneOptions) error {
 	var list []view.Prunable
-	plan := &planner.Plan{}
+	var plan *engine.Plan
 	if s != nil {
-		uses := planner.ImageUses(s.live)
-		plan = planner.PruneImages(s.live, uses)
+		var uses []planner.ImageUse
+		plan, uses = s.PruneImages()
 		for i := range uses {
 			if u := &uses[i]; u.Unused() {
 				list = append(list, view.Prunable{What: u.Image.Addr.String(), Where: "host." + u.Host + " " + resource.VolumeID(u.Image), Size: int64(u.Live.Taken), Source: resource.Redact(u.Image.Source)})
@@ -100,14 +98,14 @@ func (a *App) prune(ctx context.Context, s *session, images ImageStore, o imageP
 	if err := a.clear(images, cached); err != nil {
 		return err
 	}
-	if len(plan.Steps) == 0 {
+	if plan == nil || plan.Empty() {
 		return nil
 	}
 	return s.runSteps(ctx, plan)
 }
 
 // clear removes bits from the cache, and what lies there for nobody.
-func (a *App) clear(images ImageStore, unneeded []drivers.CachedBits) error {
+func (a *App) clear(images engine.ImageStore, unneeded []drivers.CachedBits) error {
 	for _, c := range unneeded {
 		err := images.Drop(c.Digest)
 		switch {
@@ -121,7 +119,7 @@ func (a *App) clear(images ImageStore, unneeded []drivers.CachedBits) error {
 }
 
 // unneeded gives what the cache holds and no project of this machine has on a host.
-func unneeded(images ImageStore, olderThan time.Duration) ([]drivers.CachedBits, error) {
+func unneeded(images engine.ImageStore, olderThan time.Duration) ([]drivers.CachedBits, error) {
 	all, err := images.Cached()
 	if err != nil {
 		return nil, err
@@ -133,22 +131,4 @@ func unneeded(images ImageStore, olderThan time.Duration) ([]drivers.CachedBits,
 		}
 	}
 	return out, nil
-}
-
-// noteNeeds tells the cache which bits the project's images are, so that it is not cleared of them.
-func (s *session) noteNeeds() {
-	var digests []string
-	for _, rec := range s.state.Records {
-		if img, ok := rec.Object.(*resource.Image); ok && rec.Status == state.StatusReady && img.Digest != "" {
-			digests = append(digests, img.Digest)
-		}
-	}
-	for img := range resource.Of[*resource.Image](s.config.Set) {
-		if digest, ok := s.images.Locked(img); ok {
-			digests = append(digests, digest)
-		}
-	}
-	if err := s.images.Need(s.state.Lineage, s.dir, digests); err != nil {
-		slog.Warn("what the project needs of the image cache could not be noted; "+config.LockName+" is not concerned", "error", err)
-	}
 }

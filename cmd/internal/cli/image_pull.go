@@ -77,11 +77,11 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 			return nil, nil, err
 		}
 		if catalogue.IsName(what) {
-			if _, err := s.project.Catalogue().Find(what); err != nil {
+			if _, err := s.Files().Catalogue().Find(what); err != nil {
 				return nil, nil, advise(err, "What there is: vmplan image list --catalogue. A file is written with its folder: ./"+what)
 			}
 		}
-		images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
+		images, err := s.ImageStore()
 		return &resource.Image{Source: sourceOf(what)}, images, err
 	}
 	s, err := a.openLoaded(ctx, o, lockOptions{})
@@ -91,11 +91,11 @@ func (a *App) imageToPull(ctx context.Context, what string, o projectOptions) (*
 	if err := s.Close(); err != nil {
 		return nil, nil, err
 	}
-	img, ok := s.config.Set.Get(addr).(*resource.Image)
+	img, ok := s.Config().Set.Get(addr).(*resource.Image)
 	if !ok {
-		return nil, nil, fmt.Errorf("there is no %s in the files%s", addr, knownImages(s.config.Set))
+		return nil, nil, fmt.Errorf("there is no %s in the files%s", addr, knownImages(s.Config().Set))
 	}
-	images, err := a.Images(ImageSettings{Dir: s.dir, Named: s.named})
+	images, err := s.ImageStore()
 	return img, images, err
 }
 

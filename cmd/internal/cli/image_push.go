@@ -56,7 +56,7 @@ func (a *App) runImagePush(ctx context.Context, name, ref string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.connect(); err != nil {
+	if err := s.Connect(); err != nil {
 		return err
 	}
 	show := a.printer().Transfer(addr.String())
@@ -83,7 +83,7 @@ func location(ref string) string {
 
 // recordedDisk finds the image or volume that is recorded under addr.
 func (s *session) recordedDisk(addr resource.Addr) (resource.Resource, error) {
-	rec := s.state.Records[addr]
+	rec := s.State().Records[addr]
 	switch {
 	case rec == nil:
 		return nil, fmt.Errorf("%s is not in the state: see vmplan state list, or create it with vmplan apply", addr)
@@ -107,16 +107,16 @@ func (s *session) pushDisk(ctx context.Context, r resource.Resource, location st
 // bitsOf gives a file with what an image or a volume holds: the cache's, or one read off the host, that release removes.
 func (s *session) bitsOf(ctx context.Context, r resource.Resource, report func(drivers.Progress)) (bits drivers.Bits, release func() error, err error) {
 	if img, ok := r.(*resource.Image); ok {
-		if bits, ok := s.images.Held(img.Digest); ok {
+		if bits, ok := s.Images().Held(img.Digest); ok {
 			return bits, func() error { return nil }, nil
 		}
 	}
 	host := r.Base().Host
-	reader, err := s.able(host, drivers.AbilityReadVolumes)
+	reader, err := s.Able(host, drivers.AbilityReadVolumes)
 	if err != nil {
 		return bits, nil, err
 	}
-	f, release, err := s.images.Scratch()
+	f, release, err := s.Images().Scratch()
 	if err != nil {
 		return bits, nil, err
 	}

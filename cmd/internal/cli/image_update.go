@@ -10,7 +10,6 @@ import (
 
 	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/state"
 )
 
 type imageUpdateOptions struct {
@@ -43,7 +42,7 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 		return err
 	}
 	defer s.Close()
-	if err := s.connect(); err != nil {
+	if err := s.Connect(); err != nil {
 		return err
 	}
 	images, err := s.updatable(sel)
@@ -57,16 +56,16 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 	moved := 0
 	for _, img := range images {
 		show := a.printer().Transfer(img.Addr.String())
-		pin, err := s.images.Latest(ctx, img, show.Report)
+		pin, err := s.Images().Latest(ctx, img, show.Report)
 		show.Close()
 		if err != nil {
-			return errors.Join(err, s.writeLock())
+			return errors.Join(err, s.WriteLock())
 		}
 		if s.repin(img, pin) {
 			moved++
 		}
 	}
-	if err := s.writeLock(); err != nil || moved == 0 {
+	if err := s.WriteLock(); err != nil || moved == 0 {
 		return err
 	}
 	a.printer().Note("What follows from it: vmplan plan")
@@ -77,11 +76,11 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
 	var out []*resource.Image
 	seen, used := map[string]bool{}, make([]bool, len(sel))
-	for img := range resource.Of[*resource.Image](s.config.Set) {
+	for img := range resource.Of[*resource.Image](s.Config().Set) {
 		if !selects(sel, img.Addr, used) {
 			continue
 		}
-		if !s.project.Lock().Holds(img) {
+		if !s.Files().Lock().Holds(img) {
 			if len(sel) > 0 {
 				return nil, fmt.Errorf("%s cannot be updated: it is a file of this machine, or its block says its checksum, or it is not managed", img.Addr)
 			}
@@ -93,16 +92,16 @@ func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
 		}
 	}
 	if i := slices.Index(used, false); i >= 0 {
-		return nil, fmt.Errorf("there is no %s in the files%s", sel[i], knownImages(s.config.Set))
+		return nil, fmt.Errorf("there is no %s in the files%s", sel[i], knownImages(s.Config().Set))
 	}
 	return out, nil
 }
 
 // repin locks the image to the version that pin is of, says so, and tells whether it moved.
 func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
-	lock, note := s.project.Lock(), s.app.printer().Note
+	lock, note := s.Files().Lock(), s.app.printer().Note
 	was, ok := lock.Of(img)
-	if imported := s.imported(img); !ok && imported != nil {
+	if imported := s.Imported(img); !ok && imported != nil {
 		was, ok = *imported, true
 	}
 	if !ok {
@@ -120,45 +119,4 @@ func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
 	lock.Set(img, pin)
 	note(fmt.Sprintf("%s: %s → %s", img.Addr, was.Digest, pin.Digest))
 	return true
-}
-
-// pin locks what was imported and is in no lock yet, which moves nothing; and lets the cache know what is needed of it.
-func (s *session) pin() error {
-	s.noteNeeds()
-	if s.live.Destroy || s.config == nil {
-		return nil
-	}
-	for img := range resource.Of[*resource.Image](s.config.Set) {
-		if _, ok := s.project.Lock().Of(img); ok || !s.project.Lock().Holds(img) {
-			continue
-		}
-		if pin := s.imported(img); pin != nil {
-			s.project.Lock().Set(img, *pin)
-		}
-	}
-	return s.writeLock()
-}
-
-// imported gives the version of the image's source that was imported; nil where none is recorded.
-func (s *session) imported(img *resource.Image) *resource.Pin {
-	rec := s.state.Records[img.Addr]
-	if rec == nil || rec.Status != state.StatusReady {
-		return nil
-	}
-	was, ok := rec.Object.(*resource.Image)
-	if !ok || was.Source != img.Source {
-		return nil
-	}
-	return was.Pin
-}
-
-func (s *session) writeLock() error {
-	changed, err := s.project.Lock().Write()
-	if err != nil {
-		return fmt.Errorf("write %s: %w", config.LockName, err)
-	}
-	if changed {
-		s.app.printer().Aside(fmt.Sprintf("Wrote %s: keep it with the files.", config.LockName))
-	}
-	return nil
 }

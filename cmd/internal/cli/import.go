@@ -101,11 +101,8 @@ func (s *session) refine(in planner.Input, w *importWriter, o importOptions) ([]
 	var left []string
 	for range maxRefinements {
 		text := config.WriteBlocks(w.all())
-		p, diags := config.Open(s.dir, config.Options{
-			VarFiles: o.varFiles, Vars: s.vars, Environ: s.app.Environ, Version: s.app.Version, Defaults: s.app.hostDefaults, Extra: map[string][]byte{filepath.Base(o.write): text},
-		})
-		cfg, more := p.Load(s.prior())
-		if diags = append(diags, more...); diags.HasErrors() {
+		p, cfg, diags := s.LoadExtra(map[string][]byte{filepath.Base(o.write): text})
+		if diags.HasErrors() {
 			s.app.printer().Diagnostics(diags, p.Files())
 			return nil, errors.New("what the host has cannot be written as blocks: nothing was written")
 		}

@@ -54,7 +54,7 @@ func (a *App) runImportOVA(ctx context.Context, file string, o importOVAOptions)
 		return err
 	}
 	defer s.Close()
-	w := &applianceWriter{file: file, from: appliance, label: labelOf(resource.KindVM, appliance.Name), set: s.config.Set}
+	w := &applianceWriter{file: file, from: appliance, label: labelOf(resource.KindVM, appliance.Name), set: s.Config().Set}
 	if o.name != "" {
 		w.label = o.name
 	}

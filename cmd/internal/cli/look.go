@@ -97,17 +97,17 @@ func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.O
 }
 
 func (s *session) look(ctx context.Context, sel []resource.Addr) ([]view.Object, error) {
-	in, err := s.survey(ctx, planner.Options{})
+	in, err := s.Survey(ctx, planner.Options{})
 	if err != nil {
 		return nil, err
 	}
 	var out []view.Object
-	for _, rec := range s.state.Sorted() {
+	for _, rec := range s.State().Sorted() {
 		addr := rec.Object.Base().Addr
 		if len(sel) > 0 && !slices.ContainsFunc(sel, func(a resource.Addr) bool { return a.Contains(addr) }) {
 			continue
 		}
-		live := liveObject(in, normalized(s.drivers, rec.Object))
+		live := liveObject(in, normalized(s.Drivers(), rec.Object))
 		out = append(out, view.Object{Record: rec, Live: live})
 	}
 	if len(sel) > 0 && len(out) == 0 {

@@ -11,6 +11,7 @@ import (
 	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
+	"vmplan.dev/vmplan/planner/engine"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -44,17 +45,19 @@ func TestLookingClosesWhatItOpened(t *testing.T) {
 	open, opened, wrong := 0, 0, errors.New("wrong")
 	app := &App{
 		Streams: view.Streams{Out: io.Discard, Err: io.Discard},
-		Drivers: drivers.Registry{
-			"good": func(*resource.Host, drivers.Env) (drivers.Driver, error) {
-				open, opened = open+1, opened+1
-				return openHost{open: &open}, nil
+		Parts: engine.Parts{
+			Drivers: drivers.Registry{
+				"good": func(*resource.Host, drivers.Env) (drivers.Driver, error) {
+					open, opened = open+1, opened+1
+					return openHost{open: &open}, nil
+				},
+				"bad": func(*resource.Host, drivers.Env) (drivers.Driver, error) { return nil, wrong },
 			},
-			"bad": func(*resource.Host, drivers.Env) (drivers.Driver, error) { return nil, wrong },
+			Backends: map[string]func(config.StateSettings) (state.Backend, error){
+				"local": func(config.StateSettings) (state.Backend, error) { return recordedState{snapshot: snapshot}, nil },
+			},
+			Images: func(engine.ImageSettings) (engine.ImageStore, error) { return nil, nil },
 		},
-		Backends: map[string]func(config.StateSettings) (state.Backend, error){
-			"local": func(config.StateSettings) (state.Backend, error) { return recordedState{snapshot: snapshot}, nil },
-		},
-		Images: func(ImageSettings) (ImageStore, error) { return nil, nil },
 	}
 	for opened < 5 { // hosts are opened in any order
 		if _, _, err := app.look(t.Context(), nil); !errors.Is(err, wrong) {

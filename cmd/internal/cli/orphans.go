@@ -9,7 +9,6 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
-	"vmplan.dev/vmplan/state"
 )
 
 type orphansOptions struct {
@@ -57,12 +56,12 @@ func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) e
 	if err != nil {
 		return err
 	}
-	s, in, err := a.openWhole(ctx, o.projectOptions, o.lock)
+	s, _, err := a.openWhole(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	orphans, err := selectOrphans(planner.Orphans(in), sel, o.remove)
+	orphans, err := selectOrphans(s.Orphans(), sel, o.remove)
 	if err != nil {
 		return err
 	}
@@ -71,9 +70,9 @@ func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) e
 	}
 	switch {
 	case o.adopt:
-		return s.adoptOrphans(ctx, in, orphans)
+		return s.adoptOrphans(ctx, orphans)
 	case o.remove:
-		return s.deleteOrphans(ctx, in, orphans, o.autoApprove)
+		return s.deleteOrphans(ctx, orphans, o.autoApprove)
 	}
 	return nil
 }
@@ -96,49 +95,13 @@ func selectOrphans(all []planner.Orphan, sel []resource.Addr, named bool) ([]pla
 }
 
 // adoptOrphans records what the files have a block for, with what it owns, as state rebuild does.
-func (s *session) adoptOrphans(ctx context.Context, in planner.Input, orphans []planner.Orphan) error {
-	wanted := map[resource.Addr]bool{}
-	for _, o := range orphans {
-		if o.Wanted && !o.Released {
-			wanted[o.Addr] = true
-		}
-	}
-	recorded := s.state
-	marked := planner.Marked(in.Hosts, recorded.Lineage)
-	seen := &state.Snapshot{Lineage: recorded.Lineage, Salt: recorded.Salt, Records: map[resource.Addr]*state.Record{}}
-	for addr, rec := range marked {
-		if wanted[addr.Owner()] {
-			seen.Records[addr] = rec
-		}
-	}
-	s.state = seen
-	err := s.load()
-	if err == nil {
-		in, err = s.observe(ctx, planner.Options{})
-	}
-	s.state = recorded
+func (s *session) adoptOrphans(ctx context.Context, orphans []planner.Orphan) error {
+	adopted, err := s.AdoptOrphans(ctx, orphans)
 	if err != nil {
 		return err
 	}
-	var adopted []resource.Addr
-	rebuilt := planner.Rebuild(in)
-	for _, c := range rebuilt.Taken {
-		if wanted[c.Addr.Owner()] && recorded.Records[c.Addr] == nil {
-			recorded.Apply(state.Entry{Addr: c.Addr, Record: rebuilt.Records[c.Addr]})
-			adopted = append(adopted, c.Addr)
-		}
-	}
 	if len(adopted) == 0 {
 		s.app.printer().Note("Nothing was recorded: write the blocks of those to keep, and remove them from the hosts with --delete otherwise.")
-		return nil
-	}
-	for addr, rec := range rebuilt.Records {
-		if addr.Kind == resource.KindHost && recorded.Records[addr] == nil {
-			recorded.Apply(state.Entry{Addr: addr, Record: rec})
-		}
-	}
-	if err := s.backend.Write(ctx, recorded); err != nil {
-		return fmt.Errorf("write state: %w", err)
 	}
 	for _, addr := range adopted {
 		s.app.printer().Note(fmt.Sprintf("Recorded %s.", addr))
@@ -146,8 +109,8 @@ func (s *session) adoptOrphans(ctx context.Context, in planner.Input, orphans []
 	return nil
 }
 
-func (s *session) deleteOrphans(ctx context.Context, in planner.Input, orphans []planner.Orphan, autoApprove bool) error {
-	p := planner.DeleteOrphans(in, orphans)
+func (s *session) deleteOrphans(ctx context.Context, orphans []planner.Orphan, autoApprove bool) error {
+	p := s.DeleteOrphans(orphans)
 	if !autoApprove {
 		if err := s.app.approve(ctx, false); err != nil {
 			return err

@@ -69,17 +69,17 @@ func names(outputs []config.Output) string {
 
 // read loads the files and observes the hosts, for commands that only look.
 func (s *session) read(ctx context.Context) error {
-	if err := s.load(); err != nil {
+	if err := s.Load(); err != nil {
 		return err
 	}
-	_, err := s.survey(ctx, planner.Options{})
+	_, err := s.Survey(ctx, planner.Options{})
 	return err
 }
 
 // outputs evaluates the outputs with what was observed last.
 func (s *session) outputs() ([]config.Output, error) {
-	outputs, diags := s.config.Outputs(addresses(s.live))
-	s.app.printer().Diagnostics(diags, s.project.Files())
+	outputs, diags := s.Config().Outputs(addresses(s.Seen()))
+	s.app.printer().Diagnostics(diags, s.Files().Files())
 	if diags.HasErrors() {
 		return nil, exitError{ExitError}
 	}

@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/atomicfile"
-	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 type planCommandOptions struct {
@@ -63,17 +64,17 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions, app
 		return err
 	}
 	defer s.Close()
-	if err := a.showPlan(ctx, s, p, o.format, o.full); err != nil {
+	if err := a.showPlan(s, p, o.format, o.full); err != nil {
 		return err
 	}
 	if p.Refused() {
 		return exitError{ExitError}
 	}
-	if err := a.checkLimit(p, p.Options.Limit); err != nil {
+	if err := a.checkLimit(p.Plan, p.Options.Limit); err != nil {
 		return err
 	}
 	if o.out != "" {
-		if err := savePlan(o.out, p, s, o.planOptions); err != nil {
+		if err := savePlan(o.out, p.Plan, s, o.planOptions); err != nil {
 			return err
 		}
 		a.printer().Aside(fmt.Sprintf("Saved the plan. To carry out exactly this: vmplan apply %s", o.out))
@@ -87,14 +88,8 @@ func (a *App) runPlan(ctx context.Context, dir string, o planCommandOptions, app
 	return nil
 }
 
-func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format string, full bool) error {
-	downloads, findings := s.downloads(ctx, p)
-	if !p.Options.Destroy {
-		findings = append(findings, s.newer(ctx, p, findings)...)
-	}
-	p.Findings = append(append(p.Findings, findings...), s.otherArch(p)...)
-	p.Locate(s.config.Sources.Locate)
-	v := a.printer().Plan(p, s.config.Sources, downloads)
+func (a *App) showPlan(s *session, p *engine.Plan, format string, full bool) error {
+	v := a.printer().Plan(p.Plan, s.Config().Sources, view.NewDownloads(p.Downloads.Bytes, p.Downloads.Unknown))
 	v.Full = full
 	switch format {
 	case "text":
@@ -107,18 +102,8 @@ func (a *App) showPlan(ctx context.Context, s *session, p *planner.Plan, format 
 	return fmt.Errorf("--format %s: write text, json or markdown", format)
 }
 
-// isHidden tells whether a value is part of what is not shown of an image's URL.
-func (s *session) isHidden(value string) bool {
-	for img := range resource.Of[*resource.Image](s.config.Set) {
-		if resource.Hides(img.Location(), value) || resource.Hides(img.ChecksumLocation(), value) {
-			return true
-		}
-	}
-	return false
-}
-
 func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
-	p.Inputs = planner.Inputs{Dir: s.dir, Vars: map[string]string{}}
+	p.Inputs = planner.Inputs{Dir: s.Dir(), Vars: map[string]string{}}
 	for _, file := range o.varFiles {
 		if abs, err := filepath.Abs(file); err == nil {
 			file = abs
@@ -127,8 +112,8 @@ func savePlan(path string, p *planner.Plan, s *session, o planOptions) error {
 	}
 	for name, value := range s.vars {
 		switch {
-		case s.project.Sensitive(name):
-		case s.isHidden(value):
+		case s.Files().Sensitive(name):
+		case s.Hides(value):
 			s.app.printer().Aside(fmt.Sprintf("The plan is without the value of var.%[1]s, which is in the hidden part of an image's URL: give it to apply again, with --var %[1]s=…", name))
 		default:
 			p.Inputs.Vars[name] = value

@@ -8,6 +8,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/apply"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 // powerAction is a command that changes the power of vms.
@@ -55,18 +56,15 @@ func (a *App) runPower(ctx context.Context, args []string, lock lockOptions, act
 	if err != nil {
 		return err
 	}
-	p, err := planner.Power(planner.Input{State: s.state}, addrs, act.action)
+	p, err := s.Power(addrs, act.action)
 	if err != nil {
-		return err
-	}
-	if err := s.connect(); err != nil {
 		return err
 	}
 	return s.runSteps(ctx, p)
 }
 
 // runSteps carries out steps that a command has put together itself.
-func (s *session) runSteps(ctx context.Context, p *planner.Plan) error {
+func (s *session) runSteps(ctx context.Context, p *engine.Plan) error {
 	return s.execute(ctx, p, apply.DefaultParallelism, false)
 }
 
@@ -76,7 +74,7 @@ func (s *session) recordedVMs(args []string) ([]*resource.VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planner.RecordedVMs(s.state, addrs)
+	return planner.RecordedVMs(s.State(), addrs)
 }
 
 func parseVMAddrs(args []string) ([]resource.Addr, error) {

@@ -40,7 +40,7 @@ func (a *App) runRender(ctx context.Context, text string, o projectOptions, opts
 		return err
 	}
 	defer s.Close()
-	blocks := s.config.Render(addr, opts)
+	blocks := s.Config().Render(addr, opts)
 	switch {
 	case len(blocks) == 0 && addr.Kind != resource.KindVM:
 		return fmt.Errorf("%s is no vm: name one of those that vmplan list shows", addr)

@@ -15,6 +15,7 @@ import (
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/apply"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 func (a *App) snapshotCommand() *cobra.Command {
@@ -75,7 +76,7 @@ func (a *App) runSnapshotCreate(ctx context.Context, arg, name string, o snapsho
 	if o.memory && !s.runs(in, addr) {
 		return fmt.Errorf("%s does not run, so there is no memory to keep: leave --memory out", addr)
 	}
-	p, err := planner.TakeSnapshot(in, addr, name, !o.diskOnly)
+	p, err := s.TakeSnapshot(addr, name, !o.diskOnly)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (a *App) runSnapshotCreate(ctx context.Context, arg, name string, o snapsho
 
 // tellSnapshot says what became of a snapshot.
 func (s *session) tellSnapshot(ctx context.Context, addr resource.Addr, name string) error {
-	in, err := s.observe(ctx, planner.Options{})
+	in, err := s.Observe(ctx, planner.Options{})
 	if err != nil {
 		return err
 	}
@@ -116,11 +117,11 @@ func (a *App) openAside(ctx context.Context, arg string, lock lockOptions) (*ses
 
 // liveOf is what the hosts have of the recorded object at addr; nil when there is nothing.
 func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
-	rec := s.state.Records[addr]
+	rec := s.State().Records[addr]
 	if rec == nil {
 		return nil
 	}
-	return liveObject(in, normalized(s.drivers, rec.Object))
+	return liveObject(in, normalized(s.Drivers(), rec.Object))
 }
 
 func (s *session) runs(in planner.Input, addr resource.Addr) bool {
@@ -163,13 +164,13 @@ func (a *App) runSnapshotList(ctx context.Context, args []string, asJSON bool) e
 			addrs = append(addrs, vm.Addr)
 		}
 	} else {
-		for _, rec := range s.state.Sorted() {
+		for _, rec := range s.State().Sorted() {
 			if rec.Object.Kind() == resource.KindVM {
 				addrs = append(addrs, rec.Object.Base().Addr)
 			}
 		}
 	}
-	in, err := s.survey(ctx, planner.Options{})
+	in, err := s.Survey(ctx, planner.Options{})
 	if err != nil {
 		return err
 	}
@@ -189,12 +190,12 @@ func (a *App) snapshotDeleteCommand() *cobra.Command {
 		Short: "Delete a snapshot",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, in, addr, err := a.openAside(c.Context(), args[0], lock)
+			s, _, addr, err := a.openAside(c.Context(), args[0], lock)
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			p, err := planner.DropSnapshot(in, addr, args[1])
+			p, err := s.DropSnapshot(addr, args[1])
 			if err != nil {
 				return err
 			}
@@ -216,8 +217,8 @@ A run that was cut short is gone on with by the same command; until then one dis
 of vmplan starts the guest.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			plan := func(in planner.Input, addr resource.Addr) (*planner.Plan, error) {
-				return planner.RestoreSnapshot(in, addr, args[1])
+			plan := func(s *session, addr resource.Addr) (*engine.Plan, error) {
+				return s.RestoreSnapshot(c.Context(), addr, args[1])
 			}
 			return a.runAside(c.Context(), args[0], o, plan)
 		},
@@ -240,21 +241,21 @@ func (o *asideOptions) addTo(f *pflag.FlagSet) {
 }
 
 // runAside carries out a plan beside what the files say, and then what they say of the same object.
-func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make func(planner.Input, resource.Addr) (*planner.Plan, error)) error {
+func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make func(*session, resource.Addr) (*engine.Plan, error)) error {
 	addr, err := parseVMAddr(arg)
 	if err != nil {
 		return err
 	}
-	s, in, err := a.openLive(ctx, o.projectOptions, o.lock)
+	s, _, err := a.openLive(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	p, err := make(in, addr)
+	p, err := make(s, addr)
 	if err != nil {
 		return err
 	}
-	if err := a.showPlan(ctx, s, p, "text", true); err != nil || p.Empty() {
+	if err := a.showPlan(s, p, "text", true); err != nil || p.Empty() {
 		return err
 	}
 	if p.Refused() {
@@ -273,18 +274,11 @@ func (a *App) runAside(ctx context.Context, arg string, o asideOptions, make fun
 
 // settle brings what was changed aside in line with the files.
 func (s *session) settle(ctx context.Context, addr resource.Addr) error {
-	if err := s.load(); err != nil { // against what is recorded now
-		return err
-	}
-	in, err := s.observe(ctx, planner.Options{Targets: []resource.Addr{addr}})
-	if err != nil {
-		return err
-	}
-	p, err := planner.New(in)
+	p, err := s.Settle(ctx, planner.Options{Targets: []resource.Addr{addr}})
 	if err != nil || p.Empty() {
 		return err
 	}
-	if err := s.app.showPlan(ctx, s, p, "text", true); err != nil {
+	if err := s.app.showPlan(s, p, "text", true); err != nil {
 		return err
 	}
 	if p.Refused() {

@@ -64,9 +64,9 @@ it made them: to manage one again, its block must be removed from the files or t
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withRecords(c.Context(), lock, args, func(s *session, recs []*state.Record) error {
 				for _, rec := range recs {
-					delete(s.state.Records, rec.Object.Base().Addr)
+					delete(s.State().Records, rec.Object.Base().Addr)
 				}
-				if err := s.backend.Write(c.Context(), s.state); err != nil {
+				if err := s.Backend().Write(c.Context(), s.State()); err != nil {
 					return fmt.Errorf("write state: %w", err)
 				}
 				for _, rec := range recs {
@@ -94,7 +94,7 @@ func (a *App) withRecords(ctx context.Context, lock lockOptions, args []string, 
 	defer s.Close()
 	var recs []*state.Record
 	used := make([]bool, len(sel))
-	for _, rec := range s.state.Sorted() {
+	for _, rec := range s.State().Sorted() {
 		if selects(sel, rec.Object.Base().Addr, used) {
 			recs = append(recs, rec)
 		}

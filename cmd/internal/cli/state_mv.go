@@ -42,12 +42,12 @@ func (a *App) runStateMv(ctx context.Context, args []string, lock lockOptions) e
 		return err
 	}
 	defer s.Close()
-	moved, err := moveRecords(s.state, m)
+	moved, err := moveRecords(s.State(), m)
 	if err != nil {
 		return err
 	}
 	// The marks come last: until they are written the next plan corrects them.
-	if err := s.backend.Write(ctx, s.state); err != nil {
+	if err := s.Backend().Write(ctx, s.State()); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	for _, mv := range moved {
@@ -96,18 +96,18 @@ func moveRecords(snap *state.Snapshot, m rename) ([]rename, error) {
 
 // markMoved writes the new addresses on the live objects. A host that cannot be reached is a warning: the next apply does it.
 func (s *session) markMoved(ctx context.Context, moved []rename) error {
-	if err := s.connect(); err != nil {
+	if err := s.Connect(); err != nil {
 		return err
 	}
 	for _, mv := range moved {
-		rec := s.state.Records[mv.to]
+		rec := s.State().Records[mv.to]
 		base := rec.Object.Base()
-		d := s.drivers[base.Host]
+		d := s.Drivers()[base.Host]
 		if d == nil || !d.Marks(rec.Object.Kind()) {
 			continue
 		}
 		mark := drivers.Mark{
-			Lineage: s.state.Lineage, Addr: mv.to, Version: s.app.Version, Released: rec.Status == state.StatusReleased,
+			Lineage: s.State().Lineage, Addr: mv.to, Version: s.app.Version, Released: rec.Status == state.StatusReleased,
 		}
 		op := drivers.NewSetMark(rec.Object, mark)
 		drivers.SetOwner(op, drivers.Owner{Lineage: mark.Lineage})

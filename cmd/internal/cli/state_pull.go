@@ -25,10 +25,10 @@ func (a *App) runStatePull(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	if neverWritten(s.state) {
+	if neverWritten(s.State()) {
 		return errors.New("there is no state yet")
 	}
-	data, err := state.Encode(s.state)
+	data, err := state.Encode(s.State())
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/planner/engine"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -36,15 +37,12 @@ func (a *App) runStatePush(ctx context.Context, path string, force bool, lock lo
 	if err != nil {
 		return err
 	}
-	s, err := a.parseRecorded(".", projectOptions{})
+	s, err := a.openAs(ctx, engine.OpenUnread, ".", projectOptions{}, lock, true)
 	if err != nil {
 		return err
 	}
-	if err := s.openBackend(ctx, lock); err != nil {
-		return err
-	}
 	defer s.Close()
-	current, err := s.backend.Read(ctx)
+	current, err := s.Backend().Read(ctx)
 	if err == nil {
 		err = mayPush(current, pushed)
 	}
@@ -53,12 +51,12 @@ func (a *App) runStatePush(ctx context.Context, path string, force bool, lock lo
 	}
 	if current != nil && !neverWritten(current) {
 		// Written once more, with what its journal adds, it makes a whole backup.
-		if err := s.backend.Write(ctx, current); err != nil {
+		if err := s.Backend().Write(ctx, current); err != nil {
 			return fmt.Errorf("keep the state: %w", err)
 		}
 		pushed.Serial = max(pushed.Serial, current.Serial)
 	}
-	if err := s.backend.Replace(ctx, pushed); err != nil {
+	if err := s.Backend().Replace(ctx, pushed); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	a.printer().Note(fmt.Sprintf("Pushed %d objects, as serial %d.", len(pushed.Records), pushed.Serial))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vmplan.dev/vmplan/planner/engine"
 	"vmplan.dev/vmplan/state"
 )
 
@@ -26,14 +27,11 @@ that run (Ctrl-C lets it finish what it does), or wait for it with --lock-timeou
 }
 
 func (a *App) runStateUnlock(ctx context.Context, id string) error {
-	s, err := a.parseRecorded(".", projectOptions{})
+	s, err := a.openAs(ctx, engine.OpenUnread, ".", projectOptions{}, lockOptions{}, true)
 	if err != nil {
 		return err
 	}
-	if err := s.openBackend(ctx, lockOptions{}); err != nil {
-		return err
-	}
-	holder, err := s.backend.Break(ctx, id)
+	holder, err := s.Backend().Break(ctx, id)
 	var locked *state.LockedError
 	switch {
 	case errors.As(err, &locked) && id != "" && id != locked.Holder.ID:

@@ -3,9 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -73,34 +71,6 @@ func (o *trustOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// checkLinks refuses links out of a project that is not trusted, and what is neither a file nor a folder in it.
-func (o *trustOptions) checkLinks(dir string) error {
-	if !o.untrusted {
-		return nil
-	}
-	root, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return err
-	}
-	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || entry.Type().IsRegular() {
-			return err
-		}
-		name, _ := filepath.Rel(root, path)
-		if entry.Type() != fs.ModeSymlink {
-			return fmt.Errorf("%s is neither a file nor a folder, which --%s does not read", name, untrusted)
-		}
-		target, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			return fmt.Errorf("%s leads nowhere, which --%s does not follow: %w", name, untrusted, err)
-		}
-		if rel, err := filepath.Rel(root, target); err != nil || !filepath.IsLocal(rel) {
-			return fmt.Errorf("%s leads out of the project's folder, where --%s reads nothing", name, untrusted)
-		}
-		return nil
-	})
-}
-
 func envName(flag string) string {
 	return "VMPLAN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
@@ -120,70 +90,24 @@ func envFlag(environ []string, flag string, set *bool) error {
 	return nil
 }
 
-// openHost makes the driver for a host. written tells that it stands in the files.
-func (a *App) openHost(h *resource.Host, written bool, env drivers.Env) (drivers.Driver, error) {
-	env.Trust.Written, env.Trust.Programs = written, a.trust.programs
-	d, err := a.Drivers.Open(h, env)
-	switch {
-	case err == nil:
-		return d, nil
-	case errors.Is(err, drivers.ErrUntrusted) && env.Trust.Hosts != nil && !slices.Contains(env.Trust.Hosts, h.URI):
-		return nil, advise(err, fmt.Sprintf("If you trust this host with what the files ask of it: --%s '%s', or %s in the environment.", allowHost, h.URI, envName(allowHost)))
-	case errors.Is(err, drivers.ErrUntrusted) && written:
-		return nil, advise(err, "Who writes such a uri runs programs as you, also with plan. If you trust these files: --"+allowURIPrograms+", or VMPLAN_ALLOW_URI_PROGRAMS=1 in the environment.")
-	case errors.Is(err, drivers.ErrUntrusted):
-		return nil, advise(err, fmt.Sprintf("This uri is in the state. One that runs programs must be in the files too, and be allowed there with --%s.", allowURIPrograms))
-	}
-	scheme, _, _ := strings.Cut(h.URI, ":")
-	scheme, _, _ = strings.Cut(scheme, "+")
-	if why := a.Absent[scheme]; why != "" {
-		return nil, advise(err, why)
-	}
-	return nil, err
-}
-
-// writes tells whether the files say the host's uri, as far as that matters. Commands that only look work on what is recorded.
-func (s *session) writes(h *resource.Host) bool {
-	cfg := s.config
-	if cfg == nil && s.app.trust.programs {
-		cfg, _ = s.project.Load(s.prior())
-	}
-	if cfg == nil {
-		return false
-	}
-	for written := range resource.Of[*resource.Host](cfg.Set) {
-		if written.URI == h.URI {
-			return true
-		}
-	}
-	return false
-}
-
 // checkHosts finds hosts whose uri no driver of this build would open. Those that lack a driver only in this build are left out.
 func (a *App) checkHosts(dir string, cfg *config.Config) config.Diagnostics {
 	var found planner.Plan
+	opts := a.engineOptions()
 	for h := range resource.Of[*resource.Host](cfg.Set) {
 		scheme, _, ok := strings.Cut(h.URI, ":")
 		base, _, _ := strings.Cut(scheme, "+")
 		if !ok || a.Absent[base] != "" {
 			continue
 		}
-		d, err := a.openHost(h, true, drivers.Env{Dir: dir, Log: slog.Default()})
+		d, err := opts.OpenHost(h, true, drivers.Env{Dir: dir, Log: slog.Default()})
 		if err == nil {
 			err = d.Close()
 		}
 		if err != nil {
-			found.Findings = append(found.Findings, planner.Finding{Severity: planner.SeverityError, Addr: h.Addr, Path: "uri", Summary: "the host cannot be opened", Detail: fmt.Sprintf("%s: %v", h.Addr, err)})
+			found.Findings = append(found.Findings, planner.Finding{Severity: planner.SeverityError, Addr: h.Addr, Path: "uri", Summary: "the host cannot be opened", Detail: a.advised(err).Error()})
 		}
 	}
 	found.Locate(cfg.Sources.Locate)
 	return view.FindingDiagnostics(found.Findings)
-}
-
-// hostDefaults gives what the host behind a URI decides where the files say nothing.
-func (a *App) hostDefaults(uri string) resource.HostDefaults {
-	if d, ok := a.Drivers.Defaults(uri); ok {
-		return d.HostDefaults
-	}
-	return a.Defaults
 }

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,23 +17,13 @@ type Downloads struct {
 	unknown int // images whose size nobody told
 }
 
-// Add asks prober about img; a nil prober knows nothing. The error is why it could not be told.
-func (d *Downloads) Add(ctx context.Context, prober Prober, img *resource.Image) error {
-	if prober == nil {
-		d.unknown++
-		return nil
+// NewDownloads says how many bytes each image has to fetch, and of how many images nobody told.
+func NewDownloads(bytes map[resource.Addr]int64, unknown int) Downloads {
+	d := Downloads{bytes: bytes, unknown: unknown}
+	for _, n := range bytes {
+		d.total += n
 	}
-	n, known, err := prober.Probe(ctx, img)
-	if err != nil || !known {
-		d.unknown++
-		return err
-	}
-	if d.bytes == nil {
-		d.bytes = map[resource.Addr]int64{}
-	}
-	d.bytes[img.Addr] = n
-	d.total += n
-	return nil
+	return d
 }
 
 // String is "1.2 GiB", "at least 1.2 GiB", "an unknown size"; empty when nothing is to be fetched.

@@ -5,7 +5,6 @@
 package view
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"strings"
 
 	"golang.org/x/term"
-
-	"vmplan.dev/vmplan/config/resource"
 )
 
 // Streams are where input comes from and output goes to.
@@ -55,12 +52,6 @@ func lookup(environ []string, name string) string {
 		}
 	}
 	return value
-}
-
-// Prober says how much fetching an image would download.
-type Prober interface {
-	// Probe gives the number of bytes, 0 when nothing needs to be fetched. known is false when it cannot be told beforehand.
-	Probe(ctx context.Context, img *resource.Image) (size int64, known bool, err error)
 }
 
 // Printer prints to Streams.

@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"encoding/json"
@@ -24,17 +24,17 @@ type projectIdentity struct {
 // cannot be written it lasts for this run.
 //
 // One that is there and cannot be read is an error: it may be all that leads to a lost state.
-func identity(dir string) (lineage string, err error) {
+func identity(dir string, log *slog.Logger) (lineage string, err error) {
 	kept, err := keptIdentity(dir)
 	if err == nil {
 		return kept, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s: %w: mend it, or delete it if this project was never applied", identityPath(dir), err)
+		return "", fmt.Errorf("%s: %w: fix it, or delete it if this project was never applied", identityPath(dir), err)
 	}
 	id := projectIdentity{Lineage: uuid.New()}
 	if err := writeIdentity(dir, id); err != nil {
-		slog.Debug("identity is not kept", "folder", dir, "error", err)
+		log.Debug("identity is not kept", "folder", dir, "error", err)
 	}
 	return id.Lineage.String(), nil
 }

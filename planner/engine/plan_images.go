@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"context"
@@ -11,24 +11,53 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 )
 
-// asking bounds how many servers are asked at once about their images.
-const asking = 8
+// Downloads is how much a plan's images have to fetch. The zero value is nothing.
+type Downloads struct {
+	Bytes   map[resource.Addr]int64 // 0: the cache has them
+	Unknown int                     // images whose size nobody told
+}
+
+// add asks the store about img. The error is why it could not be told.
+func (d *Downloads) add(ctx context.Context, store ImageStore, img *resource.Image) error {
+	n, known, err := store.Probe(ctx, img)
+	if err != nil || !known {
+		d.Unknown++
+		return err
+	}
+	if d.Bytes == nil {
+		d.Bytes = map[resource.Addr]int64{}
+	}
+	d.Bytes[img.Addr] = n
+	return nil
+}
+
+// checkImages adds to a plan what only the sources of images tell.
+func (p *Project) checkImages(ctx context.Context, plan *Plan) {
+	downloads, findings := p.downloads(ctx, plan.Plan)
+	if !plan.Options.Destroy {
+		findings = append(findings, p.newer(ctx, plan.Plan, findings)...)
+	}
+	plan.Downloads = downloads
+	plan.Findings = append(append(plan.Findings, findings...), p.otherArch(plan.Plan)...)
+}
+
+// Asking bounds how many servers are asked at once about their images.
+const Asking = 8
 
 // downloads asks the image store how much the plan's image imports have to fetch. A file that is not there is a mistake, and
 // that a server does not answer as it should is worth a warning: it may by the time of apply.
-func (s *session) downloads(ctx context.Context, p *planner.Plan) (view.Downloads, []planner.Finding) {
-	images := toImport(p)
-	var d view.Downloads
+func (p *Project) downloads(ctx context.Context, plan *planner.Plan) (Downloads, []planner.Finding) {
+	images := toImport(plan)
+	var d Downloads
 	var findings []planner.Finding
 	for _, addr := range slices.SortedFunc(maps.Keys(images), resource.Compare) {
-		err := d.Add(ctx, s.images, images[addr])
+		err := d.add(ctx, p.images, images[addr])
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -51,12 +80,12 @@ func toImport(p *planner.Plan) map[resource.Addr]*resource.Image {
 }
 
 // otherArch warns of names that stand for an image of another architecture than the host's, unless they say which.
-func (s *session) otherArch(p *planner.Plan) []planner.Finding {
+func (p *Project) otherArch(plan *planner.Plan) []planner.Finding {
 	var out []planner.Finding
-	images := toImport(p)
+	images := toImport(plan)
 	for _, addr := range slices.SortedFunc(maps.Keys(images), resource.Compare) {
 		img := images[addr]
-		arch := s.live.Hosts[img.Host].Observed.Facts.Arch
+		arch := p.seen.Hosts[img.Host].Observed.Facts.Arch
 		if !catalogue.IsName(img.Source) || strings.Contains(img.Source, "@") || arch == "" || arch == catalogue.DefaultArch {
 			continue
 		}
@@ -87,21 +116,21 @@ func imageFinding(img *resource.Image, err error) planner.Finding {
 
 // newer tells of images that the lock holds to another version than their source has now. Those that said is of already are
 // left out.
-func (s *session) newer(ctx context.Context, p *planner.Plan, said []planner.Finding) []planner.Finding {
-	needed := toImport(p)
+func (p *Project) newer(ctx context.Context, plan *planner.Plan, said []planner.Finding) []planner.Finding {
+	needed := toImport(plan)
 	var images []*resource.Image
-	for img := range resource.Of[*resource.Image](s.config.Set) {
-		_, locked := s.project.Lock().Of(img)
+	for img := range resource.Of[*resource.Image](p.config.Set) {
+		_, locked := p.files.Lock().Of(img)
 		if locked && !slices.ContainsFunc(said, func(f planner.Finding) bool { return f.Addr == img.Addr }) {
 			images = append(images, img)
 		}
 	}
 	found := make([]*planner.Finding, len(images))
 	var group errgroup.Group
-	group.SetLimit(asking)
+	group.SetLimit(Asking)
 	for i, img := range images {
 		group.Go(func() error {
-			found[i] = s.newerThan(ctx, img, needed[img.Addr] != nil)
+			found[i] = p.newerThan(ctx, img, needed[img.Addr] != nil)
 			return nil
 		})
 	}
@@ -116,8 +145,8 @@ func (s *session) newer(ctx context.Context, p *planner.Plan, said []planner.Fin
 }
 
 // newerThan tells of one image; needed: its bits are still to be had.
-func (s *session) newerThan(ctx context.Context, img *resource.Image, needed bool) *planner.Finding {
-	newer, err := s.images.Newer(ctx, img)
+func (p *Project) newerThan(ctx context.Context, img *resource.Image, needed bool) *planner.Finding {
+	newer, err := p.images.Newer(ctx, img)
 	f := &planner.Finding{Severity: planner.SeverityWarning, Addr: img.Addr, Path: "source"}
 	switch {
 	case ctx.Err() != nil || err == nil && !newer:

@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"context"
@@ -9,18 +9,10 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// openImages gives the store of images of a project; of one that is not trusted, a store that reaches nothing.
-func (a *App) openImages(settings ImageSettings) (ImageStore, error) {
-	if a.trust.untrusted {
-		return noImages{}, nil
-	}
-	return a.Images(settings)
-}
-
 // noImages is a store of images that has none, and gets none: neither from this machine nor over the network.
 type noImages struct{}
 
-var errNoImages = errors.New("no images are looked at with --" + untrusted)
+var errNoImages = errors.New("no images are looked at in a project that is not trusted")
 
 func (noImages) Fetch(context.Context, *resource.Image, func(drivers.Progress)) (drivers.Bits, error) {
 	return drivers.Bits{}, errNoImages
@@ -30,7 +22,7 @@ func (noImages) Latest(context.Context, *resource.Image, func(drivers.Progress))
 	return resource.Pin{}, errNoImages
 }
 
-// Probe implements view.Prober: how much there is to download is not known.
+// Probe implements ImageStore: how much there is to download is not known.
 func (noImages) Probe(context.Context, *resource.Image) (int64, bool, error) { return 0, false, nil }
 
 func (noImages) Newer(context.Context, *resource.Image) (bool, error) { return false, nil }
