@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func (s *story) section(f *txtar.File) {
 			if !again.Empty() {
 				s.t.Errorf("after\n%s\nthere is left\n%s", s.last, again)
 			}
-			s.foretold(again)
+			foretold(s.t, s.last, again)
 		}
 	case f.Name == "apply":
 		s.world.apply(s.last, inOrder(s.last), nil)
@@ -101,10 +102,10 @@ func (s *story) section(f *txtar.File) {
 }
 
 // foretold checks that the objects are now as the last plan said they would be: what it left open is the host's choice.
-func (s *story) foretold(now *planner.Plan) {
-	s.t.Helper()
+func foretold(t testing.TB, last, now *planner.Plan) {
+	t.Helper()
 	want := map[resource.Addr]resource.Resource{}
-	for _, c := range append(append([]planner.Change{}, s.last.Changes...), s.last.Unchanged...) {
+	for _, c := range slices.Concat(last.Changes, last.Unchanged) {
 		if c.After.Resource != nil && c.Kind != resource.KindHost {
 			want[c.Addr] = c.After.Resource
 		}
@@ -113,20 +114,20 @@ func (s *story) foretold(now *planner.Plan) {
 		after, ok := want[c.Addr]
 		delete(want, c.Addr)
 		if !ok {
-			s.t.Errorf("%s was not foretold", c.Addr)
+			t.Errorf("%s was not foretold", c.Addr)
 			continue
 		}
 		for _, d := range resource.Diff(after, c.Before.Resource) {
 			if d.Old != nil {
-				s.t.Errorf("%s: %s was foretold as %s, and is %s", c.Addr, d.Path, resource.Format(d.Old), resource.Format(d.New))
+				t.Errorf("%s: %s was foretold as %s, and is %s", c.Addr, d.Path, resource.Format(d.Old), resource.Format(d.New))
 			}
 		}
 	}
 	for addr := range want {
-		if len(s.opts.Targets) > 0 { // an object that only its change brought into the plan
+		if len(now.Options.Targets) > 0 { // an object that only its change brought into the plan
 			break
 		}
-		s.t.Errorf("%s was foretold, and is not there", addr)
+		t.Errorf("%s was foretold, and is not there", addr)
 	}
 }
 

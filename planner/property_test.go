@@ -47,6 +47,25 @@ func TestPlanIsPure(t *testing.T) {
 	}
 }
 
+// Each object ends up as the plan said it would.
+func TestObjectsBecomeWhatThePlanForetells(t *testing.T) {
+	for seed := range seeds(60) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		w := newWorld(t)
+		w.settle(randomLab(r).set(t), planner.Options{})
+		to := randomLab(r)
+		p := w.plan(to.set(t), planner.Options{})
+		if p.Refused() {
+			continue
+		}
+		w.apply(p, inOrder(p), nil)
+		foretold(t, p, w.plan(to.set(t), planner.Options{}))
+		if t.Failed() {
+			t.Fatalf("seed %d:\n%s", seed, p)
+		}
+	}
+}
+
 func inputText(t testing.TB, in planner.Input) string {
 	t.Helper()
 	var b strings.Builder
