@@ -10,7 +10,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// buildsImage gives the image that is made of another disk by this plan, or nil.
+// buildsImage gives the image that this plan makes from another disk, or nil.
 func (o *object) buildsImage() *resource.Image {
 	img, ok := o.planned.(*resource.Image)
 	if !ok || img.From.IsZero() || o.action != ActionCreate && o.action != ActionReplace {
@@ -31,14 +31,14 @@ func (o *object) madeFrom(other *object) bool {
 	return false
 }
 
-// unfinished tells whether building the image was interrupted: what it left on the host goes when the image is deleted, also where
+// unfinished tells whether building the image was interrupted: what that left on the host is deleted with the image, even when
 // the image itself was never there.
 func (o *object) unfinished() bool {
 	img, ok := o.recorded.(*resource.Image)
 	return ok && img.Builds() && o.live == nil && o.record.Status != state.StatusReady && o.record.Status != state.StatusReleased
 }
 
-// emitBuild adds what comes before an image can be made of what was built: the copy, and the guest that works on it.
+// emitBuild adds what comes before an image can be created from a build: the copy, and the guest that works on it.
 func (p *planner) emitBuild(o *object, impact drivers.Impact) {
 	img := o.buildsImage()
 	if img == nil || !img.Builds() {

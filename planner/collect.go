@@ -112,7 +112,7 @@ func (p *planner) collectRecorded(rec *state.Record) error {
 	return nil
 }
 
-// locate notes who is at a place. Of two that are recorded there, it is the one that did not yield.
+// locate notes what is live of a recorded object, and that the object is at its location.
 func (p *planner) locate(o *object) {
 	at := o.location
 	if o.record == nil {
@@ -132,15 +132,15 @@ func (p *planner) locate(o *object) {
 	}
 }
 
-// occupy notes that o is at a place, unless one that does not yield is there.
+// occupy notes that o is at a location. Of two objects that are recorded there it is the one that is not superseded.
 func (p *planner) occupy(at location, o *object) {
 	if other := p.byLocation[at]; other == nil || other.record == nil || o.record != nil && p.isSuperseded(other, o) {
 		p.byLocation[at] = o
 	}
 }
 
-// isSuperseded tells whether other, recorded at the same place as o, is there no longer: a replacement left it behind, or it moved to
-// o's address and that was interrupted.
+// isSuperseded tells whether other, which is recorded at the same location as o, is no longer there: a replacement left it to
+// be deleted, or it moved to o's address and that was interrupted.
 func (p *planner) isSuperseded(other, o *object) bool {
 	switch {
 	case other.record.Status == state.StatusDeleting:
@@ -151,7 +151,7 @@ func (p *planner) isSuperseded(other, o *object) bool {
 	return p.ownerMovedAway(other) && !p.ownerMovedAway(o)
 }
 
-// ownerMovedAway tells whether the object is a part of a block that has moved on.
+// ownerMovedAway tells whether the object is part of a block that has moved to another address.
 func (p *planner) ownerMovedAway(o *object) bool {
 	if o.addr.Part == "" {
 		return false
@@ -160,8 +160,8 @@ func (p *planner) ownerMovedAway(o *object) bool {
 	return owner == nil || owner.record == nil || p.byLocation[owner.location] != owner
 }
 
-// findRenamedVMs finds recorded vms by their mark, where there is none of the recorded name: they were renamed, by hand or by
-// an interrupted run.
+// findRenamedVMs finds recorded vms by their mark when the host has none of the recorded name: somebody renamed them, or an
+// interrupted run did.
 func (p *planner) findRenamedVMs() {
 	lost := p.missingVMs()
 	if len(lost) == 0 {
@@ -183,7 +183,7 @@ func (p *planner) findRenamedVMs() {
 	}
 }
 
-// missingVMs gives the recorded vms that are not where they are recorded, by the addresses that their marks may have.
+// missingVMs gives the recorded vms that are not where they are recorded, by each address that their mark may have.
 func (p *planner) missingVMs() map[resource.Addr]*object {
 	lost := map[resource.Addr]*object{}
 	for _, o := range p.sorted {
@@ -194,7 +194,7 @@ func (p *planner) missingVMs() map[resource.Addr]*object {
 	return lost
 }
 
-// acceptRenamedVM takes live for the lost vm, if it is that and nobody else's.
+// acceptRenamedVM takes live for the missing vm, if it has its UUID and is no other recorded object.
 func (p *planner) acceptRenamedVM(o *object, live *drivers.Object, at location) {
 	if o.live != nil || o.location.host != at.host || uuidOf(o.recorded) != uuidOf(live.Resource) {
 		return

@@ -61,7 +61,7 @@ func (o *object) guestHas() func(path string) bool {
 	}
 }
 
-// disksUntilStop lists the project's disks that a running guest has until it stops, though its definition no longer does.
+// disksUntilStop lists the project's disks that a running guest has until it stops, although its definition no longer does.
 func (p *planner) disksUntilStop(o *object) []FieldChange {
 	running, ok := o.live.Running.(*resource.VM)
 	defined, is := o.live.Resource.(*resource.VM)
@@ -81,7 +81,7 @@ func (p *planner) disksUntilStop(o *object) []FieldChange {
 	return out
 }
 
-// applyUpdatePolicy is what the vm's update makes of an impact.
+// applyUpdatePolicy changes an impact to what the vm's update attribute asks for.
 func (p *planner) applyUpdatePolicy(o *object, path string, i drivers.FieldImpact) drivers.FieldImpact {
 	vm, ok := o.planned.(*resource.VM)
 	if !ok || !o.isOn() {
@@ -96,7 +96,7 @@ func (p *planner) applyUpdatePolicy(o *object, path string, i drivers.FieldImpac
 	return i
 }
 
-// stagesChanges tells whether the plan must not restart the vm for changes of its own.
+// stagesChanges tells whether the plan must not restart the vm for its own changes.
 func (p *planner) stagesChanges(o *object) bool {
 	vm, ok := o.planned.(*resource.VM)
 	return ok && vm.Update == updateStage && !p.in.RestartPending && !isFalse(vm.Running)

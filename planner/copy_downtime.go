@@ -86,7 +86,7 @@ func (p *planner) addDiskWriter(o *object) {
 	}
 }
 
-// scheduleDowntime has the guest of u off while o is copied from its disk.
+// scheduleDowntime has the guest of u shut down while o is copied from its disk.
 func (p *planner) scheduleDowntime(u, o *object, l copySource) {
 	switch why := p.whyNoDowntime(u); {
 	case !u.isOn() || u.action == ActionDelete || u.action == ActionReplace:
@@ -116,7 +116,7 @@ func (p *planner) whyNoDowntime(u *object) string {
 // neverSeenReady tells whether the vm has not been seen ready since it was made.
 func (o *object) neverSeenReady() bool { return o.recordedPower() == state.PowerStarting }
 
-// decideSecondDowntime settles which guests come up before they are shut down for an image, once their power is decided.
+// decideSecondDowntime decides which guests are started before they are shut down for an image, once their power is decided.
 func (o *object) decideSecondDowntime() {
 	i := slices.IndexFunc(o.copiedBy, func(l *object) bool { return l.kind == resource.KindImage })
 	if i < 0 {
@@ -128,7 +128,8 @@ func (o *object) decideSecondDowntime() {
 	}
 }
 
-// emitSecondDowntime shuts a vm that has just come up down once more, so that an image can be made from its disk, and starts it again.
+// emitSecondDowntime shuts a vm that has just started down again, so that an image can be made from its disk, and starts it
+// afterwards.
 func (p *planner) emitSecondDowntime(o *object) {
 	if o.secondDowntimeFor == nil {
 		return
@@ -150,7 +151,7 @@ func (p *planner) emitSecondDowntime(o *object) {
 	}
 }
 
-// linkCopies lets copies be made while the guests that have the disk are off.
+// linkCopies has copies made while the guests that have the disk are off.
 func (p *planner) linkCopies(u *object) {
 	off, on := u.downtime()
 	for _, o := range u.copiedBy {
@@ -170,7 +171,8 @@ func (p *planner) linkCopies(u *object) {
 	}
 }
 
-// startAfterFailedCopy starts a guest that was shut down for copies also when one of them fails: it waits for nothing else of theirs.
+// startAfterFailedCopy starts a guest that was shut down for copies even when one of them fails: it depends on nothing else of
+// theirs.
 func (p *planner) startAfterFailedCopy(u *object) {
 	if len(u.copySteps) == 0 {
 		return
@@ -193,7 +195,7 @@ func (p *planner) startAfterFailedCopy(u *object) {
 	}
 }
 
-// downtime gives the steps between which the vm is off, if it comes up in this plan; else the first is its last.
+// downtime gives the steps between which the vm is off, if the plan starts it; else off is its last step.
 func (o *object) downtime() (off, on *step) {
 	switch {
 	case o.secondDowntimeFor != nil:

@@ -7,7 +7,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// decideUnwanted chooses what becomes of an object that is recorded, but not in the files.
+// decideUnwanted decides what happens to an object that is recorded, but not in the files.
 func (p *planner) decideUnwanted(o *object) {
 	switch claimant := p.byLocation[o.location]; {
 	case o.record.Status == state.StatusReleased && o.live != nil:
@@ -28,7 +28,7 @@ func (p *planner) decideUnwanted(o *object) {
 	}
 }
 
-// releasesOnRemoval tells whether the object is left on its host, to be taken back some day: by a removed block, or because it is a vm
+// releasesOnRemoval tells whether the object is released, to be adopted some day: by a removed block, or because it is a vm
 // that says so.
 func (p *planner) releasesOnRemoval(o *object) bool {
 	if r := p.removal(o); r != nil {
@@ -66,7 +66,7 @@ func (p *planner) whyGone(o *object) string {
 	return "no longer in the files"
 }
 
-// foreignVolumesIn names what lies in a pool that goes and is not of this project: no host deletes that with the pool.
+// foreignVolumesIn names what is in a pool that is deleted and not part of this project: no host deletes that with the pool.
 func (p *planner) foreignVolumesIn(o *object) []string {
 	pool, ok := o.current().(*resource.Pool)
 	if !ok {

@@ -4,7 +4,7 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// relate finds out what each object depends on and what depends on it.
+// relate finds out what each object depends on, and what depends on it.
 func (p *planner) relate() {
 	p.byBlock = make(map[resource.Addr][]*object, len(p.sorted))
 	wanted := make(map[location]*object, len(p.sorted))
@@ -44,7 +44,8 @@ func (p *planner) relate() {
 	}
 }
 
-// requirementsOf lists what a desired object depends on, each once: what it refers to, and what has the place that it names.
+// requirementsOf lists what a desired object depends on, each once: what it refers to by address, and what belongs where it
+// refers to by name.
 func (p *planner) requirementsOf(o *object, wanted map[location]*object) []*object {
 	var out []*object
 	seen := map[*object]bool{o: true}

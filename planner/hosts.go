@@ -57,7 +57,7 @@ func orUnknown(s string) string {
 	return s
 }
 
-// emitHosts records the hosts that objects are recorded on, and forgets those that none is on any more.
+// emitHosts records the hosts that objects are recorded on, and forgets those that have none any more.
 func (p *planner) emitHosts() {
 	lives := map[string]bool{}
 	for _, o := range p.sorted {

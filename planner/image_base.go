@@ -27,8 +27,8 @@ func (p *planner) keepsOldBase(o *object) bool {
 	return true
 }
 
-// keepsUsingBase tells whether the volume u keeps depending on the base o. What is left behind of a replaced image is needed by
-// every volume that is not taken away, whatever else becomes of it.
+// keepsUsingBase tells whether the volume u keeps depending on the base o. The base of a replaced image is needed by every
+// volume that the plan does not delete.
 func (p *planner) keepsUsingBase(u, o *object) bool {
 	if o.kind != resource.KindImage {
 		return false
@@ -43,7 +43,7 @@ func (p *planner) keepsUsingBase(u, o *object) bool {
 	return false
 }
 
-// successor is the image that has replaced the base o; nil when o is no base that was left behind.
+// successor is the image that has replaced the base o; nil when o is not a leftover.
 func (p *planner) successor(o *object) *object {
 	if o.kind != resource.KindImage || !isLeftBehind(o.addr) {
 		return nil
@@ -51,22 +51,22 @@ func (p *planner) successor(o *object) *object {
 	return p.objects[o.addr.Owner()]
 }
 
-// outlivesSuccessor tells whether a base that was replaced is all there is of its image: a run was interrupted, and this plan does
-// not go on with the new one.
+// outlivesSuccessor tells whether a replaced base is all there is of its image: the run that replaced it was interrupted, and
+// this plan does not continue with the new one.
 func (p *planner) outlivesSuccessor(o *object) bool {
 	s := p.successor(o)
 	return s != nil && s.action == ActionNone && s.desired != nil && s.record != nil && mayBeHalf(s.record)
 }
 
-// linkFormerBase lets a base that was replaced go only when the new one is whole: making it may fail, and then the files may be
-// changed back.
+// linkFormerBase has a replaced base deleted only when the new one is complete: creating it may fail, and then the files may
+// be changed back.
 func (p *planner) linkFormerBase(o *object) {
 	if s := p.successor(o); s != nil && p.departingOccupant(s) != o {
 		o.deleted.preferAfter(s.created) // two images may have changed their names
 	}
 }
 
-// halfBuiltOn tells whether o is an image that depends on base by what an interrupted run left of building it.
+// halfBuiltOn tells whether o is an image of which an interrupted build left something that depends on base.
 func (o *object) halfBuiltOn(base *object) bool {
 	img, ok := o.recorded.(*resource.Image)
 	return ok && img.Builds() && mayBeHalf(o.record) && volumeKey(img.Origin) == base.location.key

@@ -49,8 +49,8 @@ func (p *planner) readdress(rec *state.Record) (_ *state.Record, stale bool) {
 	return &now, len(resource.Diff(rec.Object, now.Object)) > 0 || !slices.Equal(rec.DependsOn, now.DependsOn)
 }
 
-// emitMove records an object that goes on under another address there before anything else happens to it. What is kept is
-// marked in the same step (see emitAdopt).
+// emitMove records an object that moved under its new address before anything else happens to it. What is kept is marked in
+// the same step (see emitAdopt).
 func (p *planner) emitMove(o *object) {
 	if o.movedFrom.IsZero() || o.action == ActionNone || o.action == ActionUpdate {
 		return
@@ -67,8 +67,8 @@ func (p *planner) emitMove(o *object) {
 	p.emitForgetOld(o, fmt.Sprintf("moved to %s", o.addr))
 }
 
-// emitForgetOld forgets the record at the address that the object has moved from, once there is the new one. Nothing else
-// waits for that.
+// emitForgetOld forgets the record at the old address of a moved object, once the new one is there. No other step waits for
+// that.
 func (p *planner) emitForgetOld(o *object, cause string) {
 	about := subject{addr: o.movedFrom, owner: o.addr.Owner(), host: o.location.host, cause: cause}
 	o.oldRecordForgotten = p.add(about, drivers.NewForget(p.oldRecord(o)), drivers.ImpactRecord)
@@ -81,8 +81,8 @@ func (p *planner) oldRecord(o *object) resource.Resource {
 	return p.in.State.Records[o.movedFrom].Object
 }
 
-// linkMove has a block recorded at its new address only after all its parts are, and the old ones forgotten only after that:
-// so an interrupted run anywhere may be followed by going on, or by going back.
+// linkMove has a block recorded at its new address only after all its parts are, and the old records forgotten only after
+// that: so after an interruption anywhere it is safe to continue, or to go back.
 func (p *planner) linkMove(o *object) {
 	owner := p.objects[o.addr.Owner()]
 	if o.oldRecordForgotten == nil || o.addr.Part == "" || owner == nil || len(owner.steps) == 0 {

@@ -41,7 +41,7 @@ func (p *planner) link() {
 	p.linkHosts()
 }
 
-// linkForward lets what brings the object up wait for all it depends on.
+// linkForward has the steps that create, change or start the object wait for what it depends on.
 func (p *planner) linkForward(o *object) {
 	ups := o.bringUpSteps()
 	if len(ups) == 0 || o.action == ActionRelease {
@@ -77,8 +77,8 @@ func (o *object) bringUpSteps() []*step {
 	})
 }
 
-// linkBack lets what takes the object down wait: for those that use it, and, when it is to come back, for all that can be
-// made ready before, so that a download that fails does not find the old one gone already.
+// linkBack has the steps that stop or delete the object wait for what uses it and, when it comes back, for all that can be
+// prepared before: so a download that fails does not find the old object gone already.
 func (p *planner) linkBack(o *object) {
 	if len(o.steps) == o.preamble {
 		return
@@ -121,7 +121,7 @@ func (p *planner) linkEarly(head *step, n *object) {
 	}
 }
 
-// linkUsers lets s, which takes o away, wait until those that use o are gone or no longer use it.
+// linkUsers has s, which deletes o, wait until those that use o are gone or no longer use it.
 func (p *planner) linkUsers(s *step, o *object, dependents []*object) {
 	for _, u := range dependents {
 		s.after(p.departureStep(u, o))
@@ -131,7 +131,7 @@ func (p *planner) linkUsers(s *step, o *object, dependents []*object) {
 	}
 }
 
-// departureStep is the step after which u no longer uses what o was; nil when there is none to wait for.
+// departureStep is the step after which u no longer uses what o is now; nil when there is none to wait for.
 func (p *planner) departureStep(u, o *object) *step {
 	switch u.action {
 	case ActionDelete:
@@ -166,7 +166,7 @@ func (p *planner) departureStep(u, o *object) *step {
 	return nil
 }
 
-// departureFrom is the step that takes the object from its old place.
+// departureFrom is the step that takes the object from its location.
 func (o *object) departureFrom() *step {
 	switch {
 	case o.predecessor != nil:
@@ -177,7 +177,7 @@ func (o *object) departureFrom() *step {
 	return o.deleted
 }
 
-// arrivalStep is the step that brings the object to its new place.
+// arrivalStep is the step that brings the object to its destination.
 func (o *object) arrivalStep() *step {
 	if o.renamed() {
 		return o.renameStep()
@@ -195,7 +195,7 @@ func (o *object) renameStep() *step {
 	return nil
 }
 
-// linkHosts puts the record of a host before all else on it, and its removal behind.
+// linkHosts puts the record of a host before all other steps on it, and its removal after them.
 func (p *planner) linkHosts() {
 	needed := map[*step]bool{}
 	for _, s := range p.steps {

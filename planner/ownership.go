@@ -8,8 +8,8 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// identify gives an object that will be taken over from the host the identity that it has there, where the files leave that
-// to vmplan: its UUID, the MACs of its nics, and the volumes that are its own disks.
+// identify gives an object that will be adopted the identity that it has on its host, where the files leave that to vmplan:
+// its UUID, the MACs of its nics, and the volumes that are its own disks.
 func (p *planner) identify(o *object) {
 	if o.desired == nil || o.record != nil || o.stored() || !o.managed() || p.byLocation[o.destination] != o {
 		return
@@ -48,7 +48,7 @@ func (p *planner) identifyVM(o *object, want, live *resource.VM) {
 	}
 }
 
-// reserveFor has the networks of the object's host know a guest by the MAC that it has.
+// reserveFor changes the reservations of networks to the MAC that an adopted guest has.
 func (p *planner) reserveFor(o *object, planned, has string) {
 	for _, n := range p.sorted {
 		lan, ok := n.desired.(*resource.Network)
@@ -65,7 +65,7 @@ func (p *planner) reserveFor(o *object, planned, has string) {
 	}
 }
 
-// rebind makes a disk that a vm owns the volume that is attached, and tells whether it is one of its own kind.
+// rebind makes the volume that is attached to an adopted vm its disk, and tells whether it can be that.
 func (p *planner) rebind(o *object, source string) bool {
 	vol, ok := o.desired.(*resource.Volume)
 	pool, file, found := strings.Cut(source, "/")
@@ -86,8 +86,8 @@ func (p *planner) rebind(o *object, source string) bool {
 	return true
 }
 
-// findUnrecorded notes what is live of an object that is not recorded: what an import block names, has its mark, is a disk of
-// such a vm, or is not managed at all. What is somebody else's is not its.
+// findUnrecorded finds the live object of one that is not recorded: what an import block names, what has its mark or UUID, a
+// disk of such a vm, or what is not managed at all. Objects of others are not taken for it.
 func (p *planner) findUnrecorded(o *object) {
 	if o.desired == nil || o.record != nil {
 		return
@@ -101,13 +101,13 @@ func (p *planner) findUnrecorded(o *object) {
 	}
 }
 
-// importable tells whether an import block is about the object, and nobody else lays claim to what it names.
+// importable tells whether an import block names the object, and no other project owns what it names.
 func (p *planner) importable(o *object, live *drivers.Object) bool {
 	_, ok := p.imports[o.addr]
 	return ok && (live.Mark == nil || live.Mark.Released || live.Mark.Lineage == p.in.State.Lineage)
 }
 
-// attachedToOwner tells whether the object is owned by a vm that is on the host, and attached to it there.
+// attachedToOwner tells whether the volume belongs to a vm that is on the host, and is attached to it there.
 func (p *planner) attachedToOwner(o *object) bool {
 	owner := p.objects[o.addr.Owner()]
 	if o.addr.Part == "" || owner == nil || owner.live == nil {
@@ -117,7 +117,7 @@ func (p *planner) attachedToOwner(o *object) bool {
 	return ok && slices.ContainsFunc(vm.Disks, func(d resource.Disk) bool { return d.Source == resource.VolumeID(o.desired) })
 }
 
-// isOurs tells whether a live object that is not recorded was made by this project at this address.
+// isOurs tells whether a live object that is not recorded was created by this project for this address.
 func (p *planner) isOurs(o *object, live *drivers.Object) bool {
 	if live.Mark != nil {
 		return live.Mark.Lineage == p.in.State.Lineage && live.Mark.Addr == o.addr
@@ -126,7 +126,7 @@ func (p *planner) isOurs(o *object, live *drivers.Object) bool {
 	return id != "" && id == uuidOf(live.Resource)
 }
 
-// isForeign tells whether what is live at a recorded object's place is not that object.
+// isForeign tells whether what is live where an object is recorded is not that object.
 func (p *planner) isForeign(o *object, live *drivers.Object) bool {
 	if o.stored() {
 		return false

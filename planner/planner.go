@@ -74,7 +74,7 @@ func (p *planner) sortedHosts() []*host {
 	return out
 }
 
-// users gives the objects known to the plan that use o on the host. The vms of a pool depend on it by their volumes.
+// users gives the objects known to the plan that use o on its host. The vms of a pool depend on it through their volumes.
 func (p *planner) users(o *object) []*object {
 	if o.live == nil || o.kind == resource.KindPool {
 		return nil
@@ -105,7 +105,7 @@ func (p *planner) instances(a resource.Addr) []*object {
 	return out
 }
 
-// departingOccupant is who has the object's destination now and leaves it in this plan; nil when there is none.
+// departingOccupant is the object at o's destination that leaves it in this plan; nil when there is none.
 func (p *planner) departingOccupant(o *object) *object {
 	occupant := p.byLocation[o.destination]
 	if !o.moves() || occupant == nil || occupant == o {
@@ -144,8 +144,8 @@ func (o *object) change(c Change) Change {
 	return c
 }
 
-// poolIsUndefined tells whether the object is recorded in a pool that its host does not know, so that nobody can tell whether its bits
-// are still in the pool's folder.
+// poolIsUndefined tells whether the object is recorded in a pool that its host does not know, so that it is unknown whether
+// its bits are still in the pool's folder.
 func (p *planner) poolIsUndefined(o *object) bool {
 	if o.record == nil || o.live != nil || !o.stored() {
 		return false

@@ -8,8 +8,8 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// postponeDelete leaves an old seed where it is as long as a guest runs with it, and the old base of an image as long as disks stay
-// upon it: some later plan deletes it.
+// postponeDelete leaves an old seed on its host as long as a guest runs with it, and the old base of an image as long as disks
+// depend on it: a later plan deletes them.
 func (p *planner) postponeDelete(o *object) {
 	if o.predecessor != nil {
 		o.deletePostponed = slices.ContainsFunc(p.users(o.predecessor), func(u *object) bool { return p.keepsUsing(u, o.predecessor) })
@@ -24,7 +24,7 @@ func (p *planner) postponeDelete(o *object) {
 	}
 }
 
-// keepsUsing tells whether u goes on using what o is now after this plan.
+// keepsUsing tells whether u still uses what o is now after this plan.
 func (p *planner) keepsUsing(u, o *object) bool {
 	switch u.kind {
 	case resource.KindVM:

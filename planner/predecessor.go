@@ -9,8 +9,8 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// takeBackPredecessor takes back what a replacement that was interrupted has left behind, when the files have gone back to it as
-// well. What had taken its place is left behind in turn. No later phase changes the facts of an object.
+// takeBackPredecessor restores the predecessor of a replacement that was interrupted, when the files want that one again. What
+// had replaced it becomes the leftover. No later phase changes the facts of an object.
 func (p *planner) takeBackPredecessor(o *object) {
 	if !o.selected || !o.managed() || o.record == nil || !o.stored() || o.location == o.destination {
 		return
@@ -30,7 +30,7 @@ func (p *planner) takeBackPredecessor(o *object) {
 	former.action, former.cause = ActionForget, "the former one is wanted again"
 }
 
-// isLeftoverOf tells whether o is what an earlier replacement of by is about to delete.
+// isLeftoverOf tells whether o is the predecessor that an earlier replacement of by is about to delete.
 func (o *object) isLeftoverOf(by *object) bool {
 	last := strings.LastIndex(o.addr.Part, ".")
 	return mayBeHalf(o.record) && isLeftBehind(o.addr) &&
@@ -48,8 +48,8 @@ func (p *planner) keepPredecessor(o *object) {
 	}
 }
 
-// newLeftover gives what is replaced an address of its own, under which it is deleted when the new object is there. A run that was
-// interrupted may have done that already.
+// newLeftover gives what is replaced an address of its own, under which it is deleted once the new object is there. An
+// interrupted run may have done that already.
 func (p *planner) newLeftover(o *object) *object {
 	addr := o.addr.WithPart(strings.TrimPrefix(o.addr.Part+"."+leftBehind, "."))
 	for n := 2; p.objects[addr] != nil; n++ {

@@ -8,8 +8,8 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// keepPoolUsedByOthers keeps the host's pool default, which no file declares, when guests of others have disks in it by now. A pool
-// that the files declare is refused to be deleted then, as all is that others use.
+// keepPoolUsedByOthers releases the host's default pool, which no file declares, when guests of others have disks in it. A
+// pool that the files declare is refused to be deleted then, like everything that others use.
 func (p *planner) keepPoolUsedByOthers(o *object) {
 	pool, ok := o.recorded.(*resource.Pool)
 	if !ok || !pool.Implicit || o.action != ActionDelete {

@@ -6,8 +6,8 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// replaceContents replaces what cannot outlive a replaced object: the bits in a pool, the overlays of an image that keeps its place.
-// Objects are visited in the order of their kinds, so that this reaches all.
+// replaceContents replaces what cannot outlive a replaced object: the volumes in a pool, the overlays of an image whose file
+// is overwritten. Objects are visited in the order of their kinds, so that this reaches all.
 func (p *planner) replaceContents(o *object) {
 	if o.action != ActionReplace || o.kind != resource.KindPool && (!o.stored() || o.location != o.destination) {
 		return
@@ -31,7 +31,7 @@ func (p *planner) replaceWith(l, o *object) {
 	p.compareReplaced(l)
 }
 
-// createFirst has a replacement made before the old object is deleted, where it gets a place of its own.
+// createFirst has a replacement created before the old object is deleted, where the new one has another location.
 func (p *planner) createFirst(o *object) {
 	if o.action == ActionReplace && o.stored() && o.location != o.destination {
 		o.createBeforeDelete = !p.willDependOnReplaced(o)

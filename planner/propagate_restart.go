@@ -7,9 +7,9 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// restartUsers sees to the vms that use what is replaced or deleted. Hosts do not delete a volume that a vm's definition has, nor a network that a
-// guest is on: what is recreated under the same name takes the vm with it, or the guest off for a while. So does a volume
-// that the guest would stop using only when it next starts.
+// restartUsers decides about the vms that use what is replaced or deleted. Hosts do not delete a volume that a vm's definition
+// has, nor a network that a guest is connected to: a volume that is replaced under the same name takes the vm with it, a
+// network only has the guest off meanwhile. So does a deleted volume that the guest would use until its next start.
 func (p *planner) restartUsers(o *object) {
 	deletesFirst := o.action == ActionReplace && !o.createBeforeDelete
 	if !deletesFirst && (o.action != ActionDelete || o.kind != resource.KindVolume) {
@@ -34,7 +34,7 @@ func (p *planner) restartUsers(o *object) {
 	}
 }
 
-// keepsUntilStop tells whether the guest goes on using what has the key after all that can be given to it while it runs.
+// keepsUntilStop tells whether the guest goes on using what has the key after all changes that can be made while it runs.
 func (o *object) keepsUntilStop(key string) bool {
 	guest := o.live.Running
 	if guest == nil {

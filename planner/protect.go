@@ -9,20 +9,21 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// needsProtection tells whether the vm is to be protected from what the plan does to it: a change that its guest finds when it starts.
+// needsProtection tells whether the vm is to be protected from what the plan does to it: a change that takes effect when its
+// guest starts.
 func (p *planner) needsProtection(o *object) bool {
 	vm, ok := o.planned.(*resource.VM)
 	return ok && vm.Protect != nil && vm.Protect.Snapshot && o.action == ActionUpdate && o.start && (o.stop || !o.isOn()) && len(o.changes) > 0
 }
 
-// protectsBeforeStop tells whether the snapshot has to be taken before the guest is shut down, because the host takes none afterwards.
-// What the guest writes until it is off is then not in it.
+// protectsBeforeStop tells whether the snapshot must be taken before the guest is shut down, because the host takes none
+// afterwards. What the guest writes until it is off is then not in it.
 func (p *planner) protectsBeforeStop(o *object) bool {
 	vm := o.before.(*resource.VM)
 	return o.isOn() && p.in.checkSnapshot(vm, false, false) != nil && p.in.checkSnapshot(vm, true, false) == nil
 }
 
-// refuseUnprotectable refuses a change that is to be protected where the host cannot.
+// refuseUnprotectable refuses a change that is to be protected where the host cannot take a snapshot.
 func (p *planner) refuseUnprotectable(o *object) {
 	if !p.needsProtection(o) || p.protectsBeforeStop(o) || o.hasProtectSnapshot() && !o.protectSnapshotIsStale() {
 		return
@@ -33,13 +34,13 @@ func (p *planner) refuseUnprotectable(o *object) {
 	}
 }
 
-// protectSnapshotIsStale tells whether the snapshot of an earlier run is no longer of what a change has to come back to: that run was done
-// with its change, or the guest has run since. What it has written would be lost.
+// protectSnapshotIsStale tells whether the snapshot of an earlier run is no longer what a failed change has to restore: that
+// run completed its change, or the guest has run since, and what it wrote would be lost.
 func (o *object) protectSnapshotIsStale() bool {
 	return o.hasProtectSnapshot() && (o.isOn() || o.record == nil || o.record.Status == state.StatusReady)
 }
 
-// emitProtect takes the snapshot: of the disks alone. That of an earlier run which is still good is kept.
+// emitProtect takes the snapshot, of the disks alone. That of an earlier run is kept if it is still good.
 func (p *planner) emitProtect(o *object) {
 	first := len(o.steps)
 	switch {
@@ -53,8 +54,8 @@ func (p *planner) emitProtect(o *object) {
 	o.protectSteps = o.steps[first:]
 }
 
-// emitRescue brings the vm back to what it was when one of the risky steps fails: disks, definition and power. What is
-// recorded is what was recorded before.
+// emitRescue restores the vm when one of the risky steps fails: disks, definition and power. What is recorded is what was
+// recorded before.
 func (p *planner) emitRescue(o *object, risky []*step) {
 	o.protectedSteps = slices.Clone(risky)
 	chain := len(o.steps)
@@ -79,7 +80,7 @@ func (p *planner) emitRescue(o *object, risky []*step) {
 	o.steps = o.steps[:chain] // nothing of the vm waits for these
 }
 
-// emitStartAsBefore starts the guest as it was before.
+// emitStartAsBefore starts the guest with the definition that it had.
 func (p *planner) emitStartAsBefore(o *object) *step {
 	start := p.step(o, drivers.NewStart(o.before.(*resource.VM)), o.location.host, drivers.ImpactLive)
 	start.Record = o.recordNow()
@@ -90,7 +91,7 @@ func (p *planner) emitStartAsBefore(o *object) *step {
 	return start
 }
 
-// emitUnprotect removes the snapshot, once all went well.
+// emitUnprotect deletes the snapshot once all went well.
 func (p *planner) emitUnprotect(o *object) {
 	o.unprotected = p.step(o, drivers.NewDropSnapshot(o.after.(*resource.VM), protectSnapshot), o.destination.host, drivers.ImpactLive)
 	o.unprotected.KeepRecord = true

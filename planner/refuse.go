@@ -43,7 +43,7 @@ func (p *planner) refuseProtected(o *object) {
 		does, o.addr, o.cause))
 }
 
-// refuseInUse refuses to delete what others go on using.
+// refuseInUse refuses to delete what others still use.
 func (p *planner) refuseInUse(o *object) {
 	if o.live == nil {
 		return
@@ -68,7 +68,7 @@ func (p *planner) refuseInUse(o *object) {
 		o.kind, nameOf(o.recorded), o.location.host, o.cause, strings.Join(slices.Compact(names), ", "), o.addr))
 }
 
-// stopsUsing tells whether user u no longer needs what o is now by the time that is deleted.
+// stopsUsing tells whether u no longer uses what o is now by the time that o is deleted.
 func (p *planner) stopsUsing(u, o *object) bool {
 	switch u.action {
 	case ActionDelete, ActionReplace:
@@ -84,7 +84,7 @@ func (p *planner) stopsUsing(u, o *object) bool {
 	return false
 }
 
-// refuseOccupied refuses to make what another object has the place of, and keeps it.
+// refuseOccupied refuses to create an object where another one is and stays.
 func (p *planner) refuseOccupied(o *object) {
 	live, occupant := p.liveAt(o.destination), p.byLocation[o.destination]
 	switch {

@@ -69,8 +69,8 @@ func (p *planner) changedByTrigger(t string) *object {
 	}
 }
 
-// changesIn tells whether the plan makes an object that is there, or a field of it, another than it was meant to be: what it
-// repairs and what only the record differs in does not count.
+// changesIn tells whether the plan replaces an existing object, or changes a field of it. Repairs, and what only the record
+// differs in, do not count.
 func (o *object) changesIn(field string) bool {
 	switch {
 	case o.action == ActionReplace && field == "":
@@ -86,8 +86,8 @@ func (o *object) changesIn(field string) bool {
 	})
 }
 
-// emitTriggered records that the object is about to go before what triggers that changes: afterwards nothing would tell a run
-// that follows one that was interrupted.
+// emitTriggered records that the object is about to be deleted before what triggers that changes: otherwise an interrupted run
+// would leave no trace of it.
 func (p *planner) emitTriggered(o *object) {
 	if o.trigger == nil || o.action != ActionReplace {
 		return

@@ -47,7 +47,8 @@ func (p *planner) checkAddresses(list []resource.Addr, what string) {
 	}
 }
 
-// ownedParts are the disks and the seed of a vm: they are of no use without it, neither when it is not made nor when it goes.
+// ownedParts are the disks and the seed of a vm: they are of no use without it, neither when it is not created nor when it is
+// deleted.
 func (p *planner) ownedParts(o *object) []*object {
 	var parts []*object
 	if o.kind != resource.KindVM {

@@ -56,7 +56,7 @@ func (p *planner) emitRelease(o *object) {
 	}
 }
 
-// lossesOf names what nobody can bring back when the object is deleted.
+// lossesOf names what cannot be restored when the object is deleted.
 func (o *object) lossesOf() []string {
 	vol, ok := o.current().(*resource.Volume)
 	if !ok {
@@ -76,7 +76,7 @@ func (o *object) lossName() string {
 	return "volume " + o.addr.Name + o.addr.Key
 }
 
-// replaceImpact is how far a replacement reaches: an image or a seed that gets a successor loses nobody anything by that alone.
+// replaceImpact is the impact of a replacement: an image or a seed that gets a successor loses nothing by that alone.
 func (o *object) replaceImpact() drivers.Impact {
 	if o.createBeforeDelete && o.kind != resource.KindVolume {
 		return drivers.ImpactLive

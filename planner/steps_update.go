@@ -166,8 +166,8 @@ func (p *planner) emitUpdate(o *object, before, after resource.Resource, live bo
 	o.updated.KeepRecord = true
 }
 
-// recordUpdateIntent has the first update (the object's step number first) record what will have been set before it sets it: a run that is
-// interrupted and followed by other files must know what to take away. Bits in a pool have nothing of that kind.
+// recordUpdateIntent has the first update (step number first of the object) record what will have been set before it sets it:
+// after an interruption and a change of the files, the next plan must know what to take away. Volumes have no such settings.
 func (p *planner) recordUpdateIntent(o *object, first int) {
 	if o.kind != resource.KindVM && o.kind != resource.KindNetwork {
 		return

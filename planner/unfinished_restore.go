@@ -8,7 +8,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// emitUnfinishedRestore brings the disks back. The definition stays what it is, as all that the plan does to it begins there.
+// emitUnfinishedRestore restores the disks. The definition stays, as all later steps of the plan start from it.
 func (p *planner) emitUnfinishedRestore(o *object) {
 	if !o.restoreUnfinished() {
 		return
@@ -18,8 +18,8 @@ func (p *planner) emitUnfinishedRestore(o *object) {
 	o.disksRestored.Record.Restoring = ""
 }
 
-// linkDisks lets what is done to the disks of a vm wait until they are whole, and the snapshot that protects it until that is
-// done: a disk that is brought back to it keeps its size.
+// linkDisks has changes of a vm's disks wait until the disks are restored, and the protecting snapshot until those changes are
+// done: restoring a disk does not change its size.
 func (o *object) linkDisks() {
 	for _, n := range o.requires {
 		if n.kind != resource.KindVolume || n.action != ActionUpdate || len(n.steps) == 0 {
@@ -32,7 +32,7 @@ func (o *object) linkDisks() {
 	}
 }
 
-// CheckWhole refuses a recorded vm of whose disks one may hold what was and another what is, and says how to go on.
+// CheckWhole refuses a recorded vm some of whose disks may be restored and others not, and says how to continue.
 func CheckWhole(rec *state.Record) error {
 	if rec.Restoring == "" {
 		return nil
@@ -48,8 +48,8 @@ func describeUnfinishedRestore(addr resource.Addr, rec *state.Record) string {
 	return fmt.Sprintf("Restoring %s to its snapshot %s was not finished: some of its disks may be restored, and others not.", addr, rec.Restoring)
 }
 
-// refuseUnfinishedRestore refuses to start a guest with such disks, where the plan does not go on to bring them back; and says so where
-// nobody can tell what they hold.
+// refuseUnfinishedRestore refuses to start a guest some of whose disks may not be restored, unless the plan continues the
+// restore; where the state of its disks is unknown, it warns.
 func (p *planner) refuseUnfinishedRestore(o *object) {
 	if o.record == nil || o.record.Restoring == "" || o.restoreUnfinished() {
 		return

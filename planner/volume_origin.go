@@ -10,20 +10,20 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// isYetToBeFilled tells whether the volume is yet to be given what it begins with.
+// isYetToBeFilled tells whether the volume has yet to be given its first content.
 func (p *planner) isYetToBeFilled(o *object) bool {
 	return o.record == nil || o.record.Status != state.StatusReady || o.live == nil ||
 		slices.ContainsFunc(p.in.Replace, func(a resource.Addr) bool { return a.Contains(o.addr) })
 }
 
-// onlyBeganAs tells whether n is only what the volume begins as a copy of: once it is made it has nothing to do with that.
+// onlyBeganAs tells whether n is only what the volume begins as a copy of: once created, it does not depend on that.
 func (o *object) onlyBeganAs(n *object) bool {
 	v, ok := o.planned.(*resource.Volume)
 	return ok && v.CopyOf != "" && n.stored() && n.destination.key == volumeKey(v.CopyOf)
 }
 
-// keepOrigin keeps what is recorded of how a volume that is there began. The files may say something else by now, or nothing:
-// no host can make that so, and what is in the volume is worth more than where it came from.
+// keepOrigin keeps the recorded origin of an existing volume. The files may say something else now, or nothing: no host can
+// change where a volume came from, and its content is worth more than that.
 func (p *planner) keepOrigin(o *object) {
 	want, ok := o.planned.(*resource.Volume)
 	was, recorded := o.recorded.(*resource.Volume)
@@ -84,8 +84,8 @@ func (p *planner) vmsOn(o *object) []*object {
 	return out
 }
 
-// refuseMovingBase refuses overlays of a disk that a guest may write to: every write to it would change what the overlay
-// holds under the feet of its own guest, which ruins its file system.
+// refuseMovingBase refuses overlays of a disk that a guest may write to: every write would change what the overlay holds, and
+// corrupt its file system.
 func (p *planner) refuseMovingBase(o *object) {
 	base := p.originOf(o)
 	if v, ok := o.planned.(*resource.Volume); base == nil || !ok || v.Backing == "" || o.action == ActionDelete || o.action == ActionRelease {
