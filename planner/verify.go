@@ -10,34 +10,34 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// Verify tells what has moved since p was made, in of what is now: the state, the files, or a live object that a step is about.
+// Verify tells what in has changed since p was made: the state, the files, or a live object that a step is about.
 // Nothing means that New makes the same plan again, unless the file was edited: see Differences.
 func Verify(p *Plan, in Input) []string {
-	var moved []string
+	var changed []string
 	if in.State.Lineage != p.Lineage {
 		return []string{fmt.Sprintf("the plan is of another project (lineage %s, not %s)", p.Lineage, in.State.Lineage)}
 	}
 	if in.State.Serial != p.Serial {
-		moved = append(moved, fmt.Sprintf("the state was changed since the plan (serial %d → %d)", p.Serial, in.State.Serial))
+		changed = append(changed, fmt.Sprintf("the state was changed since the plan (serial %d → %d)", p.Serial, in.State.Serial))
 	}
 	if in.Version != p.Version {
-		moved = append(moved, fmt.Sprintf("the plan was made by vmplan %s, and this is %s", p.Version, in.Version))
+		changed = append(changed, fmt.Sprintf("the plan was made by vmplan %s, and this is %s", p.Version, in.Version))
 	}
 	if in.ConfigHash != p.Config {
-		moved = append(moved, "the files were changed since the plan")
+		changed = append(changed, "the files were changed since the plan")
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Variables)) {
 		if p.Options.Destroy {
 			break // what goes is in the state, whatever the files say
 		}
 		if was := cmp.Or(p.Variables[name], "not set"); was != in.Variables[name] {
-			moved = append(moved, fmt.Sprintf("var.%s is %s, and was %s when the plan was made", name, in.Variables[name], was))
+			changed = append(changed, fmt.Sprintf("var.%s is %s, and was %s when the plan was made", name, in.Variables[name], was))
 		}
 	}
 	for _, t := range p.Touched {
 		h, ok := in.Hosts[t.Host]
 		if !ok || h.Observed == nil {
-			moved = append(moved, fmt.Sprintf("%s: host %q is not there since the plan", t.Addr, t.Host))
+			changed = append(changed, fmt.Sprintf("%s: host %q is not there since the plan", t.Addr, t.Host))
 			continue
 		}
 		live := h.Observed.Objects[t.Key]
@@ -45,13 +45,13 @@ func Verify(p *Plan, in Input) []string {
 		if live != nil {
 			now.Snapshots = live.Snapshots
 		}
-		moved = append(moved, t.moved(now)...)
+		changed = append(changed, t.changed(now)...)
 	}
-	return moved
+	return changed
 }
 
-// moved tells how the object is different from it was.
-func (t *Touched) moved(now Touched) []string {
+// changed tells how the object differs from what it was when the plan was made.
+func (t *Touched) changed(now Touched) []string {
 	was, is := t.Object.Resource, now.Object.Resource
 	switch {
 	case was == nil && is == nil:
@@ -64,12 +64,12 @@ func (t *Touched) moved(now Touched) []string {
 		return []string{fmt.Sprintf("%s: %s is a %s and was a %s when the plan was made", t.Addr, t.Key, is.Kind(), was.Kind())}
 	}
 	defined := hostChanges(resource.Diff(was, is))
-	out := movedFields(t.Addr, "", defined)
+	out := changedFields(t.Addr, "", defined)
 	if was, is := t.Running.Resource, now.Running.Resource; was != nil && is != nil && was.Kind() == is.Kind() {
 		guest := slices.DeleteFunc(hostChanges(resource.Diff(was, is)), func(c resource.Change) bool {
 			return slices.ContainsFunc(defined, func(d resource.Change) bool { return d.Path == c.Path })
 		})
-		out = append(out, movedFields(t.Addr, " of the running guest", guest)...)
+		out = append(out, changedFields(t.Addr, " of the running guest", guest)...)
 	}
 	if t.Power != now.Power {
 		out = append(out, fmt.Sprintf("%s: power %s → %s since the plan", t.Addr, t.Power, now.Power))
@@ -77,11 +77,11 @@ func (t *Touched) moved(now Touched) []string {
 	if !sameMark(t.Mark, now.Mark) {
 		out = append(out, fmt.Sprintf("%s: its ownership mark was changed since the plan", t.Addr))
 	}
-	return append(out, t.movedSnapshots(now)...)
+	return append(out, t.changedSnapshots(now)...)
 }
 
-// movedSnapshots tells which snapshots came and went, of a vm whose snapshots the plan is about.
-func (t *Touched) movedSnapshots(now Touched) []string {
+// changedSnapshots tells which snapshots came and went, of a vm whose snapshots the plan is about.
+func (t *Touched) changedSnapshots(now Touched) []string {
 	if t.Snapshots == nil {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (t *Touched) movedSnapshots(now Touched) []string {
 	return out
 }
 
-func movedFields(addr resource.Addr, of string, changes []resource.Change) []string {
+func changedFields(addr resource.Addr, of string, changes []resource.Change) []string {
 	var out []string
 	for _, c := range changes {
 		for _, f := range fieldChanges(c, drivers.ImpactRecord, "") {
