@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -34,7 +35,7 @@ func (e *evaluator) decidedAddress(vm *resource.VM, nic *resource.NIC) (string, 
 		return "", false
 	}
 	a, err := netip.ParseAddr(recorded)
-	return recorded, badAddress(a, err, p) == ""
+	return recorded, complete.BadAddress(a, err, p) == ""
 }
 
 // prefixOf gives the range of a network, if it is known.
@@ -114,7 +115,7 @@ func (e *evaluator) decideMACs(vms []*object, decided map[nicKey]string) {
 		if nic.MAC == e.recordedNIC(vm.Addr, nic.Label).MAC {
 			return false
 		}
-		return nic.MAC == e.namespace.mac(vm.Addr, nic.Label, 0) || nic.MAC == e.nics.mac[nicKey{vm.Addr, nic.Label}]
+		return nic.MAC == e.namespace.MAC(vm.Addr, nic.Label, 0) || nic.MAC == e.nics.mac[nicKey{vm.Addr, nic.Label}]
 	}
 	eachNIC(vms, func(_ *object, vm *resource.VM, nic *resource.NIC) {
 		if !generated(vm, nic) {
@@ -125,9 +126,9 @@ func (e *evaluator) decideMACs(vms []*object, decided map[nicKey]string) {
 		if !generated(vm, nic) {
 			return
 		}
-		mac := e.namespace.mac(vm.Addr, nic.Label, 0)
+		mac := e.namespace.MAC(vm.Addr, nic.Label, 0)
 		for attempt := 1; taken[mac]; attempt++ {
-			mac = e.namespace.mac(vm.Addr, nic.Label, attempt)
+			mac = e.namespace.MAC(vm.Addr, nic.Label, attempt)
 			decided[nicKey{vm.Addr, nic.Label}] = mac
 		}
 		taken[mac] = true
@@ -146,7 +147,7 @@ func (e *evaluator) nextFree(o *object, nic *resource.NIC, used map[netip.Addr]b
 		return netip.Addr{}, false
 	}
 	net := e.byID[nic.Network.String()].res.(*resource.Network)
-	host, last := hostRange(p)
+	host, last := complete.HostRange(p)
 	first := host.Next()
 	if a, err := netip.ParseAddr(net.DHCPStart); err == nil && p.Contains(a) {
 		first = a

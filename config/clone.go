@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -24,7 +25,7 @@ func (e *evaluator) inherit(o *object) {
 	if !ok {
 		return
 	}
-	orElse(&vm.Host, from.Host)
+	complete.OrElse(&vm.Host, from.Host)
 	switch {
 	case !from.IsManaged():
 		e.rep.addFirst(mistake(o.at("clone"), "Clone of what is not managed", "%s has managed = false, so vmplan does not know what it is made of. Import it (vmplan import), or clone its disks one by one: disk \"root\" { clone = volume.NAME }.", vm.Clone))
@@ -83,7 +84,7 @@ func (e *evaluator) cloneModel(o *object, from *resource.VM) *resource.VM {
 
 // cloneDisk makes a clone's disk of one that the vm has. What no guest may write to is used by both.
 func (e *evaluator) cloneDisk(from *resource.VM, d *resource.Disk, mode string) {
-	if !d.Volume.IsZero() && isTrue(d.ReadOnly) {
+	if !d.Volume.IsZero() && complete.IsTrue(d.ReadOnly) {
 		return
 	}
 	d.Image, d.Clone, d.CloneMode = resource.Addr{}, from.Addr.WithPart(diskPart+d.Label), mode

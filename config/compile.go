@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -252,18 +253,15 @@ func (c *compiler) nested(spec *bodySpec, schema *resource.Schema, title string,
 	spec.singles = append(spec.singles, n)
 }
 
-// Limits of what hosts and guests make of the labels.
-const (
-	maxDiskLabel = 20 // bytes of a virtio serial
-	maxNICLabel  = 15 // bytes of an interface name in Linux
-)
+// maxDiskLabel is how many bytes a virtio serial can have.
+const maxDiskLabel = 20
 
 // badLabel says what is wrong with the label of a block in a vm or network.
 func badLabel(kind, label string) string {
 	switch {
 	case !hclsyntax.ValidIdentifier(label) || strings.ContainsFunc(label, func(r rune) bool { return r > 127 }):
 		return `"` + label + `" cannot be used as a name: it begins with a letter and goes on with letters, digits, - and _.`
-	case len(label) > maxNICLabel && kind == "nic":
+	case len(label) > complete.MaxNICLabel && kind == "nic":
 		return `"` + label + `" is too long for the name of a network interface: 15 characters are allowed.`
 	case len(label) > maxDiskLabel && kind == "disk":
 		return `"` + label + `" is too long for the serial of a disk: 20 characters are allowed.`

@@ -28,6 +28,23 @@ type object struct {
 // at is where a field of the object was written, or the nearest thing around it.
 func (o *object) at(path string) hcl.Range { return nearest(o.block.ranges, path) }
 
+// Mistake implements complete.Source.
+func (o *object) Mistake(path, summary, format string, args ...any) {
+	o.scope.eval.rep.addFirst(mistake(o.at(path), summary, format, args...))
+}
+
+// Fail implements complete.Source.
+func (o *object) Fail(path string) { o.fail(path) }
+
+// Wrong implements complete.Source.
+func (o *object) Wrong(path string) bool { return o.bad[path] }
+
+// Written implements complete.Source.
+func (o *object) Written(path string) bool {
+	_, ok := o.block.ranges[path]
+	return ok
+}
+
 func (o *object) fail(path string) {
 	if o.bad == nil {
 		o.bad = map[string]bool{}

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -11,14 +10,13 @@ import (
 	"time"
 
 	"vmplan.dev/vmplan/config/catalogue"
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
 // Texts of the language that are compared with.
 const (
 	autoAddress = "auto"
-	modeBridge  = "bridge"
-	uefi        = "uefi"
 	rootDisk    = "root"
 )
 
@@ -29,9 +27,9 @@ func (e *evaluator) complete(o *object) {
 	case *resource.Host:
 		r.Name = r.Label()
 	case *resource.Pool:
-		e.completePool(o, r)
+		complete.Pool(o, r, e.defaultsOf(o).OwnFolders)
 	case *resource.Network:
-		e.completeNetwork(o, r)
+		complete.Network(o, r)
 	case *resource.Image:
 		e.completeImage(o, r)
 	case *resource.Volume:
@@ -39,54 +37,6 @@ func (e *evaluator) complete(o *object) {
 	case *resource.VM:
 		e.completeVM(o, r)
 	}
-}
-
-// orElse sets a text, number or span that is not set.
-func orElse[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-func orTrue(field **bool) {
-	if *field == nil {
-		yes := true
-		*field = &yes
-	}
-}
-
-func isTrue(b *bool) bool { return b != nil && *b }
-
-func (e *evaluator) completePool(o *object, p *resource.Pool) {
-	if !p.IsManaged() {
-		return
-	}
-	orElse(&p.Type, "dir")
-	orTrue(&p.Autostart)
-	switch {
-	case o.bad["path"]:
-	case p.Path == "":
-		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs path, the folder on its host. For a pool that exists already write managed = false.", o.addr))
-		o.fail("path")
-	case !strings.HasPrefix(p.Path, "/"):
-		e.rep.addFirst(mistake(o.at("path"), "Bad path", "%q is not a folder of the host: begin it with /.", p.Path))
-		o.fail("path")
-	default:
-		p.Path = filepath.ToSlash(filepath.Clean(p.Path))
-		if systemFolder(p.Path) || slices.Contains(e.defaultsOf(o).OwnFolders, p.Path) {
-			e.rep.addFirst(mistake(o.at("path"), "Bad path", "%s belongs to the host's system: every file in a pool's folder counts as a volume. Choose a folder of the pool's own, such as /srv/%s.", p.Path, o.addr.Name))
-			o.fail("path")
-		}
-	}
-}
-
-// systemFolders are none of a pool's, though what is below them may be; in the last three nothing is.
-var systemFolders = strings.Fields("/ /bin /boot /etc /home /lib /lib32 /lib64 /root /run /sbin /tmp /usr /var /var/lib /var/tmp /dev /proc /sys")
-
-func systemFolder(path string) bool {
-	inKernels := slices.ContainsFunc([]string{"/dev/", "/proc/", "/sys/"}, func(p string) bool { return strings.HasPrefix(path, p) })
-	return inKernels || slices.Contains(systemFolders, path)
 }
 
 func (e *evaluator) completeImage(o *object, img *resource.Image) {
@@ -161,8 +111,8 @@ func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
 	if !v.IsManaged() {
 		return
 	}
-	orElse(&v.Format, e.defaultsOf(o).DiskFormat)
-	orElse(&v.OnDelete, "delete")
+	complete.OrElse(&v.Format, e.defaultsOf(o).DiskFormat)
+	complete.OrElse(&v.OnDelete, "delete")
 	e.checkRoom(o, "size", v.Image, &v.Size)
 	e.checkClone(o, "", disk{v.Clone, v.CloneMode, v.Image, v.Format})
 	if v.Size == 0 && v.Image.IsZero() && v.Clone.IsZero() && !o.bad["size"] && !o.bad["image"] && !o.bad["clone"] {
@@ -181,22 +131,22 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 	pref := e.hardware(o.scope, vm)
 	e.checkMinimum(o, vm)
 	if vm.Running == nil && !o.nulls["running"] && !o.bad["running"] {
-		orTrue(&vm.Running)
+		complete.OrTrue(&vm.Running)
 	}
-	orElse(&vm.ShutdownTimeout, resource.Duration(time.Minute))
-	orElse(&vm.OnDelete, "cascade")
+	complete.OrElse(&vm.ShutdownTimeout, resource.Duration(time.Minute))
+	complete.OrElse(&vm.OnDelete, "cascade")
 	if r := vm.Ready; r != nil {
-		orElse(&r.Timeout, resource.Duration(5*time.Minute))
+		complete.OrElse(&r.Timeout, resource.Duration(5*time.Minute))
 		if r.SSH != nil {
-			orElse(&r.SSH.Port, 22)
+			complete.OrElse(&r.SSH.Port, 22)
 		}
 	}
 	if t := vm.TPM; t != nil {
-		orElse(&t.Version, "2.0")
+		complete.OrElse(&t.Version, "2.0")
 	}
 	if g := vm.Graphics; g != nil {
-		orElse(&g.Type, "vnc")
-		orElse(&g.Listen, "127.0.0.1")
+		complete.OrElse(&g.Type, "vnc")
+		complete.OrElse(&g.Listen, "127.0.0.1")
 	}
 	if !vm.Image.IsZero() {
 		o.rootFirst(vm)
@@ -205,9 +155,9 @@ func (e *evaluator) completeVM(o *object, vm *resource.VM) {
 		e.completeDisk(o, vm, i, pref)
 	}
 	for i := range vm.NICs {
-		e.completeNIC(o, &vm.NICs[i], pref)
+		complete.NIC(o, &vm.NICs[i], pref.NICModel)
 	}
-	e.checkVM(o, vm)
+	complete.CheckVM(o, vm)
 }
 
 // rootFirst puts the disk for the image before the others: where there are none and, in a vm that is made from an appliance,
@@ -227,10 +177,10 @@ func (o *object) rootFirst(vm *resource.VM) {
 func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Preference) {
 	d := &vm.Disks[i]
 	path := "disk." + d.Label
-	orElse(&d.Bus, pref.DiskBus)
-	orElse(&d.Device, "disk")
+	complete.OrElse(&d.Bus, pref.DiskBus)
+	complete.OrElse(&d.Device, "disk")
 	if d.Device == "cdrom" {
-		orTrue(&d.ReadOnly)
+		complete.OrTrue(&d.ReadOnly)
 		if d.Bus == "virtio" && o.block.ranges[path+".bus"].Empty() {
 			d.Bus = "sata"
 		}
@@ -251,11 +201,11 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 			e.rep.addFirst(mistake(o.at(path+".image"), "Two images", "The first disk of %s is made from its image, %s, and disk %q names %s. Keep one of the two.", o.addr, vm.Image, d.Label, d.Image))
 		}
 		if i == 0 && d.Clone.IsZero() {
-			orElse(&d.Image, vm.Image)
+			complete.OrElse(&d.Image, vm.Image)
 		}
 		e.checkRoom(o, path+".size", d.Image, &d.Size)
-		orElse(&d.Format, e.defaultsOf(o).DiskFormat)
-		orElse(&d.OnDelete, "delete")
+		complete.OrElse(&d.Format, e.defaultsOf(o).DiskFormat)
+		complete.OrElse(&d.OnDelete, "delete")
 		e.checkClone(o, path+".", disk{d.Clone, d.CloneMode, d.Image, d.Format})
 		switch {
 		case !d.Clone.IsZero():
@@ -269,91 +219,4 @@ func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Prefere
 			e.rep.addFirst(mistake(o.at(path+".format"), "Raw overlay", "disk %q is an overlay of %s, and the raw format cannot hold one. Leave format out.", d.Label, d.Image))
 		}
 	}
-}
-
-func (e *evaluator) completeNIC(o *object, n *resource.NIC, pref Preference) {
-	orElse(&n.Model, pref.NICModel)
-	path := "nic." + n.Label
-	e.checkBridge(o, path+".bridge", n.Bridge)
-	if b := n.Bandwidth; b != nil && b.Inbound == nil && b.Outbound == nil {
-		e.rep.addFirst(mistake(o.at(path+".bandwidth"), "Bandwidth without a limit", "The bandwidth block of nic %q limits nothing. Write inbound { average = … }, outbound { average = … } or both in it, or take it out.", n.Label))
-	}
-	if o.bad[path+".network"] || o.bad[path+".bridge"] {
-		return
-	}
-	e.completeForwards(o, path, n)
-	switch {
-	case isTrue(n.User) && (!n.Network.IsZero() || n.Bridge != ""):
-		e.rep.addFirst(mistake(o.at(path+".user"), "User mode on a network", "nic %q has user = true, which is a network of its own, and is on another too. Keep one of the two.", n.Label))
-	case isTrue(n.User) && n.Address != "":
-		e.rep.addFirst(mistake(o.at(path+".address"), "Address in user mode", "nic %q has user = true: its host gives the guest its address there, and nobody reaches it by that. Take address out, and lead ports of the host to the guest by port_forward blocks.", n.Label))
-		o.fail(path + ".address")
-	case isTrue(n.User):
-	case n.Network.IsZero() && n.Bridge == "":
-		e.rep.addFirst(mistake(o.at(path), "Missing attribute", "nic %q needs network, or bridge for a bridge of the host, or user = true for a network of its own.", n.Label))
-		o.fail(path + ".network")
-	case !n.Network.IsZero() && n.Bridge != "":
-		e.rep.addFirst(mistake(o.at(path+".bridge"), "Both network and bridge", "nic %q is on %s, so bridge has no meaning. Keep one of the two.", n.Label, n.Network))
-	case n.Bridge != "" && n.Address != "":
-		e.rep.addFirst(mistake(o.at(path+".address"), "Address without a network", "The range of bridge %s is not known, so an address cannot be given. Declare network \"NAME\" { mode = \"bridge\"  bridge = %q  cidr = … } and put the nic on it.", n.Bridge, n.Bridge))
-		o.fail(path + ".address")
-	}
-}
-
-// completeForwards fills in and checks the port forwards of a nic.
-func (e *evaluator) completeForwards(o *object, path string, n *resource.NIC) {
-	for i := range n.PortForwards {
-		f := &n.PortForwards[i]
-		at := path + ".port_forward." + f.Name
-		orElse(&f.Protocol, "tcp")
-		orElse(&f.Address, "127.0.0.1")
-		a, err := netip.ParseAddr(f.Address)
-		switch {
-		case !isTrue(n.User) && !o.bad[path+".user"]:
-			e.rep.addFirst(mistake(o.at(at), "Port forward without user mode", "No ports lead to guests on networks and bridges: reach nic %q by the guest's own address. port_forward needs a nic with user = true.", n.Label))
-		case err != nil || !a.Is4():
-			e.rep.addFirst(mistake(o.at(at+".address"), "Bad address", "%q is not an IPv4 address of the host. Write \"127.0.0.1\", which only the host itself reaches, or \"0.0.0.0\" for all.", f.Address))
-		case f.HostPort > maxPort || f.GuestPort > maxPort:
-			e.rep.addFirst(mistake(o.at(at), "Bad port", "port_forward %q has a port above %d.", f.Name, maxPort))
-		}
-	}
-}
-
-const maxPort = 65535
-
-// checkVM checks what holds for a vm alone.
-func (e *evaluator) checkVM(o *object, vm *resource.VM) {
-	if ci := vm.CloudInit; ci != nil && ci.Hostname != "" && !goodHostname(ci.Hostname) {
-		e.rep.addFirst(mistake(o.at("cloud_init.hostname"), "Bad host name", "%q is not a host name: letters, digits and - are allowed, with dots between its parts, such as \"web-1\".", ci.Hostname))
-	}
-	if len(vm.Disks) == 0 && vm.Image.IsZero() && !o.bad["image"] && !o.bad["clone"] {
-		e.rep.addFirst(mistake(o.block.header, "Nothing to boot from", "%s has neither image nor disk. Set image, or write disk \"root\" { … }.", o.addr))
-		o.fail("image")
-	}
-	if isTrue(vm.SecureBoot) && vm.Firmware != uefi && !o.bad["firmware"] {
-		e.rep.addFirst(mistake(o.at("secure_boot"), "Secure boot without UEFI", "secure_boot needs firmware = \"uefi\"."))
-	}
-	if t := vm.TPM; t != nil && t.Version == "1.2" && t.Model == "tpm-crb" {
-		e.rep.addFirst(mistake(o.at("tpm.model"), "TPM model too new", "A tpm-crb is of version 2.0. Take version = \"1.2\" out, or write model = \"tpm-tis\"."))
-	}
-	if vm.MaxVCPUs != 0 && vm.MaxVCPUs < vm.VCPUs && !o.bad["vcpus"] {
-		e.rep.addFirst(mistake(o.at("max_vcpus"), "Limit below the value", "max_vcpus is %d, and vcpus is %d.", vm.MaxVCPUs, vm.VCPUs))
-	}
-	if vm.MaxMemory != 0 && vm.MaxMemory < vm.Memory && !o.bad["memory"] {
-		e.rep.addFirst(mistake(o.at("max_memory"), "Limit below the value", "max_memory is %s, and memory is %s.", vm.MaxMemory, vm.Memory))
-	}
-	reachable := slices.ContainsFunc(vm.NICs, func(n resource.NIC) bool { return !isTrue(n.User) })
-	if r := vm.Ready; r != nil && !reachable && (r.SSH != nil || r.Address != nil) {
-		e.rep.addFirst(mistake(o.at("ready"), "Ready without a nic", "%s has no nic on a network or bridge, so nothing in it can ever answer over one. Wait for agent {} or cloud_init {}, or add a nic.", o.addr))
-	}
-}
-
-func goodHostname(name string) bool {
-	for part := range strings.SplitSeq(name, ".") {
-		plain := strings.Trim(strings.ToLower(part), "abcdefghijklmnopqrstuvwxyz0123456789-")
-		if part == "" || len(part) > 63 || plain != "" || strings.Trim(part, "-") != part {
-			return false
-		}
-	}
-	return len(name) <= 253
 }

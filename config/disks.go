@@ -1,9 +1,11 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -113,16 +115,11 @@ func (p *placement) connect(o *object, path string, n *resource.NIC) {
 		return
 	}
 	net := t.res.(*resource.Network)
-	if net.Mode == modeBridge {
+	if net.Mode == complete.ModeBridge {
 		n.Bridge = net.Bridge
 		return
 	}
 	n.Source = net.Name
-}
-
-// reserves tells whether a network's own DHCP server gives fixed addresses. Where it does not, the guest must be told.
-func reserves(n *resource.Network) bool {
-	return n.IsManaged() && n.Mode != modeBridge && isTrue(n.DHCP)
 }
 
 // reserve writes the fixed addresses of nics into their networks.
@@ -134,7 +131,7 @@ func (p *placement) reserve(vms []*object) {
 			return
 		}
 		net := t.res.(*resource.Network)
-		if !reserves(net) {
+		if !complete.Reserves(net) {
 			if o.block.ranges["cloud_init"].Empty() {
 				p.rep.addFirst(mistake(o.at("nic."+nic.Label+".address"), "Address cannot be given", "%s has no DHCP server of vmplan's, so the guest must be told its address, and that takes cloud-init. Add cloud_init {} to %s, or take the address out.", nic.Network, o.addr))
 			}
@@ -144,7 +141,7 @@ func (p *placement) reserve(vms []*object) {
 			names[nic.Network] = map[string]bool{}
 		}
 		// A DNS name stands for one address of a network: the first nic has it.
-		name := hostname(vm)
+		name := complete.Hostname(vm)
 		if names[nic.Network][name] {
 			name = ""
 		}
@@ -156,4 +153,10 @@ func (p *placement) reserve(vms []*object) {
 			slices.SortStableFunc(net.Reservations, func(a, b resource.Reservation) int { return compareAddresses(a.Address, b.Address) })
 		}
 	}
+}
+
+func compareAddresses(a, b string) int {
+	x, _ := netip.ParseAddr(a)
+	y, _ := netip.ParseAddr(b)
+	return x.Compare(y)
 }

@@ -13,6 +13,7 @@ import (
 	ctyfunction "github.com/zclconf/go-cty/cty/function"
 
 	"vmplan.dev/vmplan/config/function"
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -33,7 +34,7 @@ type evaluator struct {
 	instances int
 	functions map[string]map[string]ctyfunction.Function // by folder, and whether it is closed
 	decided   map[string]resource.HostDefaults           // by label of the host
-	namespace identity
+	namespace complete.Identity
 	nics      nicDecisions
 	renames   renames
 	imports   map[resource.Addr]*imported
@@ -74,7 +75,7 @@ type node struct {
 func newEvaluator(p *Project, prior Prior, nics nicDecisions) *evaluator {
 	e := &evaluator{
 		project: p, prior: prior, rep: &reporter{}, byID: map[string]*object{}, nics: nics, wrong: map[hcl.Range]bool{},
-		functions: map[string]map[string]ctyfunction.Function{}, decided: map[string]resource.HostDefaults{}, namespace: newIdentity(prior.Lineage),
+		functions: map[string]map[string]ctyfunction.Function{}, decided: map[string]resource.HostDefaults{}, namespace: complete.NewIdentity(prior.Lineage),
 	}
 	e.addBuiltins()
 	e.newScope(&scope{mod: p.root})

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"vmplan.dev/vmplan/config/catalogue"
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -15,21 +16,21 @@ func (e *evaluator) hardware(sc *scope, vm *resource.VM) Preference {
 	if o := e.imageObject(vm.Image); o != nil {
 		img = o.res.(*resource.Image)
 	}
-	orElse(&vm.Instancetype, img.Instancetype)
-	orElse(&vm.Preference, img.Preference)
+	complete.OrElse(&vm.Instancetype, img.Instancetype)
+	complete.OrElse(&vm.Preference, img.Preference)
 	if o := e.byID[vm.Instancetype]; o != nil {
 		t := o.value.(*Instancetype)
-		orElse(&vm.VCPUs, t.VCPUs)
-		orElse(&vm.Memory, t.Memory)
+		complete.OrElse(&vm.VCPUs, t.VCPUs)
+		complete.OrElse(&vm.Memory, t.Memory)
 		if t.MaxVCPUs >= vm.VCPUs {
-			orElse(&vm.MaxVCPUs, t.MaxVCPUs)
+			complete.OrElse(&vm.MaxVCPUs, t.MaxVCPUs)
 		}
 		if t.MaxMemory >= vm.Memory {
-			orElse(&vm.MaxMemory, t.MaxMemory)
+			complete.OrElse(&vm.MaxMemory, t.MaxMemory)
 		}
 	}
-	orElse(&vm.VCPUs, max(defaultVCPUs, img.MinVCPUs))
-	orElse(&vm.Memory, max(defaultMemory, img.MinMemory))
+	complete.OrElse(&vm.VCPUs, max(defaultVCPUs, img.MinVCPUs))
+	complete.OrElse(&vm.Memory, max(defaultMemory, img.MinMemory))
 
 	pref := builtinPreferences[defaultPreference]
 	for _, id := range []string{sc.preferenceID(defaultPreference), vm.Preference} {
@@ -37,10 +38,10 @@ func (e *evaluator) hardware(sc *scope, vm *resource.VM) Preference {
 			pref = o.value.(*Preference).over(pref)
 		}
 	}
-	orElse(&vm.Machine, pref.Machine)
-	orElse(&vm.Firmware, pref.Firmware)
-	orElse(&vm.CPU, pref.CPU)
-	if vm.SecureBoot == nil && vm.Firmware == uefi {
+	complete.OrElse(&vm.Machine, pref.Machine)
+	complete.OrElse(&vm.Firmware, pref.Firmware)
+	complete.OrElse(&vm.CPU, pref.CPU)
+	if vm.SecureBoot == nil && vm.Firmware == complete.UEFI {
 		vm.SecureBoot = pref.SecureBoot
 	}
 	return pref
@@ -56,11 +57,11 @@ func (e *evaluator) imageObject(a resource.Addr) *object {
 
 // over gives p with what it leaves open taken from base.
 func (p Preference) over(base Preference) Preference {
-	orElse(&p.Machine, base.Machine)
-	orElse(&p.Firmware, base.Firmware)
-	orElse(&p.CPU, base.CPU)
-	orElse(&p.DiskBus, base.DiskBus)
-	orElse(&p.NICModel, base.NICModel)
+	complete.OrElse(&p.Machine, base.Machine)
+	complete.OrElse(&p.Firmware, base.Firmware)
+	complete.OrElse(&p.CPU, base.CPU)
+	complete.OrElse(&p.DiskBus, base.DiskBus)
+	complete.OrElse(&p.NICModel, base.NICModel)
 	if p.SecureBoot == nil {
 		p.SecureBoot = base.SecureBoot
 	}
@@ -126,7 +127,7 @@ func (e *evaluator) checkRoom(o *object, path string, from resource.Addr, size *
 		return
 	}
 	img := image.res.(*resource.Image)
-	orElse(size, img.MinDisk)
+	complete.OrElse(size, img.MinDisk)
 	if *size < img.MinDisk {
 		e.tooSmall(o, path, size.String(), image, "min_disk", img.MinDisk.String())
 	}

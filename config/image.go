@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -63,11 +64,11 @@ func (e *evaluator) checkOrigin(o *object, img *resource.Image) {
 	}
 	switch from := of.res.(type) {
 	case *resource.Image:
-		orElse(&img.Instancetype, from.Instancetype)
-		orElse(&img.Preference, from.Preference)
-		orElse(&img.MinMemory, from.MinMemory)
-		orElse(&img.MinVCPUs, from.MinVCPUs)
-		orElse(&img.MinDisk, from.MinDisk)
+		complete.OrElse(&img.Instancetype, from.Instancetype)
+		complete.OrElse(&img.Preference, from.Preference)
+		complete.OrElse(&img.MinMemory, from.MinMemory)
+		complete.OrElse(&img.MinVCPUs, from.MinVCPUs)
+		complete.OrElse(&img.MinDisk, from.MinDisk)
 	case *resource.VM:
 		if !from.IsManaged() {
 			e.rep.addFirst(mistake(o.at("from"), "Disk not known", "%s has managed = false, so its disks are not known. Name the volume: volume \"NAME\" { managed = false  name = FILE }.", img.From))
@@ -83,12 +84,12 @@ func (p *placement) built(o *object, img *resource.Image) {
 	if img.Builds() {
 		img.Builder = p.builder(o, img)
 	}
-	orElse(&img.Format, p.defaultsOf(o).DiskFormat)
+	complete.OrElse(&img.Format, p.defaultsOf(o).DiskFormat)
 	content, err := json.Marshal(bitsOf(img))
 	if err != nil {
 		panic("config: an image cannot be written as JSON: " + err.Error())
 	}
-	sum := sha256.Sum256(append([]byte(p.namespace.lineage+"\x00"), content...))
+	sum := sha256.Sum256(append([]byte(p.namespace.Lineage+"\x00"), content...))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), img.Format)
 	p.keepImageFile(img)
 }

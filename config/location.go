@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -161,7 +162,7 @@ func (p *placement) implicitPool(host string) *resource.Pool {
 		Meta: resource.Meta{Addr: addr, Host: host, Name: defaults.PoolName},
 		Type: "dir", Path: defaults.PoolPath, Implicit: true,
 	}
-	orTrue(&pool.Autostart)
+	complete.OrTrue(&pool.Autostart)
 	p.addUndeclared(pool)
 	return pool
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vmplan.dev/vmplan/config/catalogue"
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -70,7 +71,7 @@ func (p *placement) findHosts() {
 func (p *placement) onHost(o *object) {
 	meta := o.res.Base()
 	for sc := o.scope; sc != nil && o.addr.Kind != resource.KindHost && !o.bad["host"]; sc = sc.parent {
-		orElse(&meta.Host, sc.host)
+		complete.OrElse(&meta.Host, sc.host)
 	}
 	switch {
 	case o.addr.Kind == resource.KindHost || meta.Host != "" || o.bad["host"]:
@@ -103,6 +104,14 @@ func (p *placement) host(label string) *resource.Host {
 		return nil
 	}
 	return p.hosts[i]
+}
+
+// network gives the network at a, or nil.
+func (e *evaluator) network(a resource.Addr) *resource.Network {
+	if o := e.byID[a.String()]; o != nil && !a.IsZero() {
+		return o.res.(*resource.Network)
+	}
+	return nil
 }
 
 // target gives what field path of o refers to, or nil when it refers to nothing or to something on another host, which is
@@ -203,7 +212,7 @@ func (p *placement) image(o *object, img *resource.Image) {
 		}
 	}
 	// With the lineage, two projects on one host may have the same image.
-	parts := []string{p.namespace.lineage, img.Source, img.Checksum, img.Format}
+	parts := []string{p.namespace.Lineage, img.Source, img.Checksum, img.Format}
 	img.Pin = p.pin(img)
 	if version := img.Pin.Version(); version != "" {
 		parts = append(parts, version)

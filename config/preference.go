@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -23,8 +24,8 @@ type Instancetype struct {
 // Preference is a preference block: the virtual hardware of vms that name it.
 type Preference struct {
 	Machine    string `json:"machine,omitzero" doc:"Machine type, such as q35 or pc."`
-	Firmware   string `json:"firmware,omitzero" schema:"enum=bios|uefi" doc:"bios or uefi."`
-	SecureBoot *bool  `json:"secure_boot,omitzero" doc:"Secure boot, with firmware = uefi."`
+	Firmware   string `json:"firmware,omitzero" schema:"enum=bios|uefi" doc:"bios or complete.UEFI."`
+	SecureBoot *bool  `json:"secure_boot,omitzero" doc:"Secure boot, with firmware = complete.UEFI."`
 	CPU        string `json:"cpu,omitzero" doc:"CPU model, as in a vm block."`
 	DiskBus    string `json:"disk_bus,omitzero" schema:"enum=virtio|scsi|sata|usb|ide" doc:"Bus of disks that name none."`
 	NICModel   string `json:"nic_model,omitzero" schema:"enum=virtio|e1000e|e1000|rtl8139|igb" doc:"Model of nics that name none."`
@@ -51,10 +52,10 @@ var builtinInstancetypes = map[string]Instancetype{
 // has drivers for.
 var builtinPreferences = map[string]Preference{
 	"linux":          {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
-	"linux_uefi":     {Machine: "q35", Firmware: uefi, DiskBus: "virtio", NICModel: "virtio"},
+	"linux_uefi":     {Machine: "q35", Firmware: complete.UEFI, DiskBus: "virtio", NICModel: "virtio"},
 	"bsd":            {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
-	"windows":        {Machine: "q35", Firmware: uefi, DiskBus: "sata", NICModel: "e1000e"},
-	"windows_virtio": {Machine: "q35", Firmware: uefi, DiskBus: "virtio", NICModel: "virtio"},
+	"windows":        {Machine: "q35", Firmware: complete.UEFI, DiskBus: "sata", NICModel: "e1000e"},
+	"windows_virtio": {Machine: "q35", Firmware: complete.UEFI, DiskBus: "virtio", NICModel: "virtio"},
 	"legacy":         {Machine: "pc", Firmware: "bios", DiskBus: "ide", NICModel: "rtl8139"},
 }
 

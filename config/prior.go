@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -51,9 +52,9 @@ func (e *evaluator) keepUUID(a resource.Addr) string {
 		id = was.UUID
 	}
 	if found := e.prior.Found[a]; found != nil {
-		orElse(&id, found.UUID)
+		complete.OrElse(&id, found.UUID)
 	}
-	orElse(&id, e.namespace.uuid(a))
+	complete.OrElse(&id, e.namespace.UUID(a))
 	return id
 }
 

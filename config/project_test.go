@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -131,14 +132,14 @@ vm "look" {
 `})
 	c := mustLoad(t, Prior{Lineage: testLineage})
 	seen, first := map[string]resource.Addr{}, 0
-	id := newIdentity(testLineage)
+	id := complete.NewIdentity(testLineage)
 	for vm := range resource.Of[*resource.VM](c.Set) {
 		for _, n := range vm.NICs {
 			if other, taken := seen[n.MAC]; taken {
 				t.Errorf("%s and %s both have %s", other, vm.Addr, n.MAC)
 			}
 			seen[n.MAC] = vm.Addr
-			if n.MAC == id.mac(vm.Addr, n.Label, 0) {
+			if n.MAC == id.MAC(vm.Addr, n.Label, 0) {
 				first++
 			}
 		}

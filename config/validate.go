@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -77,7 +78,7 @@ func (p *placement) checkRanges(objects []*object) {
 	byHost := map[string][]ranged{}
 	for _, o := range objects {
 		net, ok := o.res.(*resource.Network)
-		if !ok || net.Mode == modeBridge || !net.IsManaged() {
+		if !ok || net.Mode == complete.ModeBridge || !net.IsManaged() {
 			continue
 		}
 		prefix, err := netip.ParsePrefix(net.CIDR)
@@ -98,7 +99,7 @@ func (p *placement) checkRanges(objects []*object) {
 				}
 				p.rep.addFirst(mistake(second.o.at("cidr"), "Ranges overlap", "%s (%s) and %s (%s) are both on host.%s, which could not tell their guests apart. Choose another cidr for one.", second.o.addr, second.p, first.o.addr, first.p, host))
 			}
-			if broadcast(all[widest].p).Less(broadcast(all[i].p)) {
+			if complete.Broadcast(all[widest].p).Less(complete.Broadcast(all[i].p)) {
 				widest = i
 			}
 		}
@@ -186,7 +187,7 @@ func (p *placement) checkAddresses(vms []*object) {
 	seen := map[spot]nicPlace{}
 	eachNIC(vms, func(o *object, vm *resource.VM, nic *resource.NIC) {
 		path := "nic." + nic.Label + ".address"
-		net := p.networkOf(nic)
+		net := p.network(nic.Network)
 		if nic.Address == "" || net == nil || o.bad[path] || p.byID[nic.Network.String()].bad["cidr"] {
 			return
 		}
@@ -197,8 +198,8 @@ func (p *placement) checkAddresses(vms []*object) {
 			return
 		}
 		a, err := netip.ParseAddr(nic.Address)
-		if why := badAddress(a, err, prefix); why != "" {
-			first, last := hostRange(prefix)
+		if why := complete.BadAddress(a, err, prefix); why != "" {
+			first, last := complete.HostRange(prefix)
 			p.rep.addFirst(mistake(o.at(path), "Bad address", "%q for nic %q of %s %s. %s has %s to %s for guests.", nic.Address, nic.Label, o.addr, why, nic.Network, first.Next(), last))
 			return
 		}
@@ -224,7 +225,7 @@ func (p *placement) checkVolumeUse(vms []*object) {
 			if d.Volume.IsZero() || d.Volume.Kind != resource.KindVolume {
 				continue
 			}
-			here := use{o, d.Label, isTrue(d.ReadOnly)}
+			here := use{o, d.Label, complete.IsTrue(d.ReadOnly)}
 			first, used := seen[d.Volume]
 			switch {
 			case !used:
