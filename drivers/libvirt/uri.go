@@ -31,6 +31,7 @@ var transports = map[string]bool{
 var (
 	word      = regexp.MustCompile(`^(?:[A-Za-z0-9][A-Za-z0-9.,:+@%!_-]*)?$`)
 	plainPath = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9._/~+@,:=-]*$`) // ssh and the shell of another machine leave it as it is
+	localPath = regexp.MustCompile(`^[\pL\pN_./~][\pL\pM\pN._/~+@,:= -]*$`)  // an argument, or a folder of this machine
 	printable = regexp.MustCompile(`^[[:print:]]*$`)
 )
 
@@ -45,8 +46,8 @@ var parameters = map[string]parameter{
 	"mode":               {word, false},
 	"proxy":              {word, false},
 	"socket":             {plainPath, false},
-	"keyfile":            {plainPath, false},
-	"pkipath":            {plainPath, false},
+	"keyfile":            {localPath, false},
+	"pkipath":            {localPath, false},
 	"tls_priority":       {word, false},
 	"no_verify":          {word, false},
 	"no_sanity":          {word, false},

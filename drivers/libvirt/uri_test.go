@@ -19,6 +19,7 @@ var plain = []string{
 	"qemu+ssh://user%40realm@lab.example/system?socket=/run/x&no_verify=1&no_tty=1&keyfile=/home/me/.ssh/id_ed25519",
 	"qemu+libssh2://root@lab/system?known_hosts_verify=auto&sshauth=agent,privkey", "qemu+ssh://root@lab/system?proxy=native&mode=direct",
 	"qemu+tls://[fe80::1%25eth0]:16514/system?pkipath=/etc/pki&tls_priority=NORMAL:-VERS-ALL", "qemu+tcp://127.0.0.1:1/system", "qemu://lab/system",
+	"qemu+ssh://lab/system?keyfile=/home/j%C3%BCrgen/my%20keys/id_rsa",
 }
 
 // running are URIs with which libvirt runs a program or writes a file that they name.
