@@ -108,9 +108,13 @@ func (p *planner) refuseStranger(o *object, live *drivers.Object) {
 	case o.stored():
 		owner = "is not recorded as made by this project"
 	}
+	takeOver := "take the existing one over with an import block"
+	if m := live.Mark; m != nil && m.Lineage != p.in.State.Lineage {
+		takeOver = "release the existing one there (a removed block with cascade = false) and take it over here with an import block"
+	}
 	p.refuseAt(o, "", "the host has an object of this name already", fmt.Sprintf(
-		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or take the existing one over with an import block, or only refer to it with managed = false.",
-		o.destination.host, o.kind.WithArticle(), nameOf(o.planned), owner, o.addr))
+		"Host %q has %s %q that %s, so vmplan will not touch it. Give %s another name, or %s, or only refer to it with managed = false.",
+		o.destination.host, o.kind.WithArticle(), nameOf(o.planned), owner, o.addr, takeOver))
 }
 
 // refuseReplacingImport refuses to replace what has just been taken over.
