@@ -184,3 +184,22 @@ func isThirdParty(path string) bool {
 func fromModule(allowed, path string) bool {
 	return slices.ContainsFunc(strings.Fields(allowed), func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
 }
+
+// The engine is for other programs: it neither prints nor exits, and leaves the process and its environment alone.
+func TestTheEngineLeavesTheProcessAlone(t *testing.T) {
+	files, err := filepath.Glob("../../planner/engine/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, no := range []string{"os.Args", "os.Exit", "os.Stdout", "os.Stderr", "os.Stdin", "os.Getenv", "os.LookupEnv", "os.Environ", "os.Chdir", "fmt.Print", "slog.Default", "log.Fatal"} {
+			if strings.Contains(string(text), no) {
+				t.Errorf("%s has %s", file, no)
+			}
+		}
+	}
+}
