@@ -6,6 +6,7 @@ import (
 
 	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner/apply"
 	"vmplan.dev/vmplan/state"
 )
@@ -31,16 +32,29 @@ type LockWritten struct{ Name string }
 // Step is what happens to a step of a plan that is applied.
 type Step struct{ apply.Event }
 
+// Transfer tells how far bits are on their way; the last one is Done.
+type Transfer struct {
+	What     string // "vm.web: disk root"
+	Progress drivers.Progress
+	Done     bool
+}
+
+// Note is a sentence on what a call does, or leaves out.
+type Note struct{ Text string }
+
 func (Warnings) event()    {}
 func (Ignored) event()     {}
 func (Waiting) event()     {}
 func (LockWritten) event() {}
 func (Step) event()        {}
+func (Transfer) event()    {}
+func (Note) event()        {}
 
 // Mistakes is the error of files that are wrong. Diagnostics has all that was found, warnings too.
 type Mistakes struct {
 	Diagnostics config.Diagnostics
 	Files       *config.Project // that they are in
+	Because     string          // what cannot be done with them; may be empty
 }
 
 func (m *Mistakes) Error() string { return fmt.Sprintf("the files have mistakes: %v", m.Diagnostics) }
@@ -85,3 +99,6 @@ func (e *StateError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the cause.
 func (e *StateError) Unwrap() error { return e.Err }
+
+// note tells a sentence.
+func (p *Project) note(text string) { p.tell(Note{Text: text}) }

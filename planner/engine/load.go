@@ -20,8 +20,8 @@ func (p *Project) Load() error {
 	return nil
 }
 
-// LoadExtra evaluates the files together with others that are not there yet, by name, and gives what is wrong.
-func (p *Project) LoadExtra(extra map[string][]byte) (*config.Project, *config.Config, config.Diagnostics) {
+// loadExtra evaluates the files together with others that are not there yet, by name, and gives what is wrong.
+func (p *Project) loadExtra(extra map[string][]byte) (*config.Project, *config.Config, config.Diagnostics) {
 	opts := p.configOptions()
 	opts.Extra = extra
 	files, diags := config.Open(p.dir, opts)

@@ -95,6 +95,9 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		return exit.code
 	case errors.As(err, &mistakes):
 		a.printer().Diagnostics(mistakes.Diagnostics, mistakes.Files.Files())
+		if mistakes.Because != "" {
+			a.printer().Error(errors.New(mistakes.Because))
+		}
 		return ExitError
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

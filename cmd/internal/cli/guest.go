@@ -135,11 +135,10 @@ func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string)
 			return n.Address, nil
 		}
 	}
-	in, err := s.Observe(ctx, planner.Options{})
-	if err != nil {
+	if _, err := s.Observe(ctx, planner.Options{}); err != nil {
 		return "", err
 	}
-	live := liveObject(in, normalized(s.Drivers(), vm))
+	live := s.Live(vm)
 	if live == nil || live.Power != drivers.PowerOn {
 		return "", fmt.Errorf("%s is not running: start it with vmplan start %s", vm.Addr, vm.Addr)
 	}

@@ -10,11 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vmplan.dev/vmplan/config"
 	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
-	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 type importOptions struct {
@@ -63,73 +61,29 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, in, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
+	s, _, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	w := newImportWriter(in, o.host)
-	found, err := w.find(resource.Kind(o.kind), o.match)
+	imported, err := s.Import(engine.ImportOptions{Kind: resource.Kind(o.kind), Glob: o.match, Host: o.host, File: filepath.Base(o.write)})
+	var unwritable *engine.Unwritable
+	if errors.As(err, &unwritable) {
+		a.printer().Refusal("What the host has cannot be written so that nothing changes, and nothing was written", unwritable.Fields)
+		return exitError{ExitError}
+	}
 	if err != nil {
 		return err
 	}
-	for _, f := range found {
-		w.describe(f)
-	}
-	text, err := s.refine(in, w, o)
-	if err != nil {
+	if err := atomicfile.Create(o.write, imported.Text, 0o644); err != nil {
 		return err
 	}
-	if err := atomicfile.Create(o.write, text, 0o644); err != nil {
-		return err
+	for _, f := range imported.Objects {
+		a.printer().Note(fmt.Sprintf("%s: %s on host %s", f.Addr, f.ID, f.Host))
 	}
-	for _, f := range found {
-		a.printer().Note(fmt.Sprintf("%s: %s on host %s", f.addr, f.id, f.host))
-	}
-	if len(w.left) > 0 {
-		a.printer().Warn("Not all of the guests is described", strings.Join(w.left, "\n"))
+	if len(imported.Left) > 0 {
+		a.printer().Warn("Not all of the guests is described", strings.Join(imported.Left, "\n"))
 	}
 	a.printer().Note(fmt.Sprintf("Wrote %s. To see what taking this over means: vmplan plan", o.write))
 	return nil
-}
-
-// maxRefinements is far above what fields depend on one another's defaults.
-const maxRefinements = 8
-
-// refine plans with what is written so far, and writes down what that would change, until it would change nothing.
-func (s *session) refine(in planner.Input, w *importWriter, o importOptions) ([]byte, error) {
-	var left []string
-	for range maxRefinements {
-		text := config.WriteBlocks(w.all())
-		p, cfg, diags := s.LoadExtra(map[string][]byte{filepath.Base(o.write): text})
-		if diags.HasErrors() {
-			s.app.printer().Diagnostics(diags, p.Files())
-			return nil, errors.New("what the host has cannot be written as blocks: nothing was written")
-		}
-		next := in
-		next.Desired, next.Moves, next.Removed, next.Imports = cfg.Set, cfg.Moves, cfg.Removed, cfg.Imports
-		next.Options.Targets = w.targets()
-		plan, err := planner.New(next)
-		if err != nil {
-			return nil, err
-		}
-		if left = w.learn(plan); len(left) == 0 && len(w.learned) == 0 {
-			return text, nil
-		}
-		if len(w.learned) == 0 {
-			break
-		}
-	}
-	left = append(left, w.learned...)
-	s.app.printer().Refusal("What the host has cannot be written so that nothing changes, and nothing was written", left)
-	return nil, exitError{ExitError}
-}
-
-// found is an object on a host that is to be imported.
-type found struct {
-	addr  resource.Addr
-	host  string
-	id    string
-	live  *drivers.Object
-	block *config.Block
 }

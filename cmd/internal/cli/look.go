@@ -10,7 +10,6 @@ import (
 
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/state"
 )
@@ -97,8 +96,7 @@ func (a *App) look(ctx context.Context, sel []resource.Addr) (*session, []view.O
 }
 
 func (s *session) look(ctx context.Context, sel []resource.Addr) ([]view.Object, error) {
-	in, err := s.Survey(ctx, planner.Options{})
-	if err != nil {
+	if _, err := s.Survey(ctx, planner.Options{}); err != nil {
 		return nil, err
 	}
 	var out []view.Object
@@ -107,21 +105,11 @@ func (s *session) look(ctx context.Context, sel []resource.Addr) ([]view.Object,
 		if len(sel) > 0 && !slices.ContainsFunc(sel, func(a resource.Addr) bool { return a.Contains(addr) }) {
 			continue
 		}
-		live := liveObject(in, normalized(s.Drivers(), rec.Object))
+		live := s.Live(rec.Object)
 		out = append(out, view.Object{Record: rec, Live: live})
 	}
 	if len(sel) > 0 && len(out) == 0 {
 		return nil, fmt.Errorf("%s is not in the state: see vmplan state list", sel[0])
 	}
 	return out, nil
-}
-
-// normalized is r as its host's driver would name it, or r itself.
-func normalized(hosts map[string]drivers.Driver, r resource.Resource) resource.Resource {
-	if d := hosts[r.Base().Host]; d != nil {
-		if n, err := d.Normalize(r); err == nil {
-			return n
-		}
-	}
-	return r
 }

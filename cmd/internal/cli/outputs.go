@@ -9,9 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
-	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/planner"
+	"vmplan.dev/vmplan/planner/engine"
 )
 
 // outputCommand prints outputs, which may hold what only running guests know.
@@ -76,32 +75,12 @@ func (s *session) read(ctx context.Context) error {
 	return err
 }
 
-// outputs evaluates the outputs with what was observed last.
+// outputs evaluates the outputs with what was observed last, and prints what is wrong with them.
 func (s *session) outputs() ([]config.Output, error) {
-	outputs, diags := s.Config().Outputs(addresses(s.Seen()))
-	s.app.printer().Diagnostics(diags, s.Files().Files())
+	outputs, diags := s.Outputs()
 	if diags.HasErrors() {
-		return nil, exitError{ExitError}
+		return nil, &engine.Mistakes{Diagnostics: diags, Files: s.Files()}
 	}
+	s.app.printer().Diagnostics(diags, s.Files().Files())
 	return outputs, nil
-}
-
-// addresses collects what running guests are known to have.
-func addresses(in planner.Input) map[resource.Addr]map[string][]string {
-	live := map[resource.Addr]map[string][]string{}
-	for vm := range resource.Of[*resource.VM](in.Desired) {
-		if o := liveObject(in, vm); o != nil && o.Addresses != nil {
-			live[vm.Addr] = o.Addresses
-		}
-	}
-	return live
-}
-
-// liveObject is what the host has under r's key, or nil.
-func liveObject(in planner.Input, r resource.Resource) *drivers.Object {
-	host, ok := in.Hosts[r.Base().Host]
-	if !ok {
-		return nil
-	}
-	return host.Observed.Objects[resource.Key(r)]
 }

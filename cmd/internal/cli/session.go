@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/apply"
 	"vmplan.dev/vmplan/planner/engine"
@@ -18,10 +19,11 @@ import (
 // session is a project that a command works with, and how it shows what happens meanwhile.
 type session struct {
 	*engine.Project
-	app   *App
-	vars  map[string]string // --var
-	steps func(apply.Event) // shows steps while a plan is applied; nil otherwise
-	later []func()          // what is said once the display of steps is gone
+	app      *App
+	vars     map[string]string // --var
+	steps    func(apply.Event) // shows steps while a plan is applied; nil otherwise
+	later    []func()          // what is said once the display of steps is gone
+	transfer *view.Transfer    // under way; nil: none
 }
 
 // projectOptions are the flags of commands that read the files.
@@ -89,6 +91,10 @@ func (s *session) event(e engine.Event) {
 		pr.Warn("The files have mistakes", "What goes is decided by what is recorded. To see the mistakes: vmplan validate.")
 	case engine.Waiting:
 		pr.Aside(fmt.Sprintf("Waiting up to %s: %v.", e.Timeout, e.Holder))
+	case engine.Note:
+		pr.Note(e.Text)
+	case engine.Transfer:
+		s.showTransfer(e)
 	case engine.LockWritten:
 		say := func() { pr.Aside(fmt.Sprintf("Wrote %s: keep it with the files.", e.Name)) }
 		if s.steps == nil {
@@ -97,6 +103,19 @@ func (s *session) event(e engine.Event) {
 			s.later = append(s.later, say)
 		}
 	}
+}
+
+// showTransfer shows one transfer after the other.
+func (s *session) showTransfer(e engine.Transfer) {
+	if s.transfer == nil {
+		s.transfer = s.app.printer().Transfer(e.What)
+	}
+	if e.Done {
+		s.transfer.Close()
+		s.transfer = nil
+		return
+	}
+	s.transfer.Report(e.Progress)
 }
 
 // open opens the project for a command that needs what the files say.

@@ -121,7 +121,7 @@ func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
 	if rec == nil {
 		return nil
 	}
-	return liveObject(in, normalized(s.Drivers(), rec.Object))
+	return s.Live(rec.Object)
 }
 
 func (s *session) runs(in planner.Input, addr resource.Addr) bool {

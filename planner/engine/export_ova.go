@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers/ovf"
 	"vmplan.dev/vmplan/drivers/qemuimg"
@@ -23,7 +24,7 @@ func (e *exporter) writeOVA(ctx context.Context, out string) error {
 	a := e.appliance(x)
 	for _, d := range x.disks {
 		if d.spec.Device == "cdrom" {
-			e.app.printer().Note(fmt.Sprintf("%s: the cdrom %s is left out.", x.vm.Addr, d.spec.Label))
+			e.note(fmt.Sprintf("%s: the cdrom %s is left out.", x.vm.Addr, d.spec.Label))
 			continue
 		}
 		disk, err := e.convert(ctx, x, d)
@@ -40,7 +41,7 @@ func (e *exporter) writeOVA(ctx context.Context, out string) error {
 	if err := a.WriteArchive(f, e.dir, nil); err != nil {
 		return err
 	}
-	return publish(f.Name(), out)
+	return atomicfile.Publish(f.Name(), out)
 }
 
 // appliance describes the vm, without its disks.

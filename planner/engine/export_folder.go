@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vmplan.dev/vmplan/config"
+	"vmplan.dev/vmplan/config/atomicfile"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -47,7 +48,7 @@ func (e *exporter) writeFolder(out string) error {
 	if err := os.Chmod(e.dir, mode); err != nil {
 		return err
 	}
-	return publish(e.dir, out)
+	return atomicfile.Publish(e.dir, out)
 }
 
 // imageBlock describes a disk's file.
@@ -81,7 +82,7 @@ func isUsual(usual map[string]any, f resource.Field) bool {
 
 // networkBlock describes a network that a vm is on, or gives nil when there is none.
 func (e *exporter) networkBlock(addr resource.Addr) *config.Block {
-	n, ok := e.in.Desired.Get(addr).(*resource.Network)
+	n, ok := e.seen.Desired.Get(addr).(*resource.Network)
 	if !ok {
 		return nil
 	}
@@ -123,7 +124,7 @@ func (e *exporter) vmBlock(x *exported) (*config.Block, error) {
 			set(b, "name", x.vm.Name)
 		}
 	}
-	desired := e.in.Desired.Get(x.vm.Addr).(*resource.VM)
+	desired := e.seen.Desired.Get(x.vm.Addr).(*resource.VM)
 	for _, f := range resource.Fields(desired) {
 		value, ok := e.exportedValue(desired, f)
 		if !ok {
@@ -139,8 +140,8 @@ func (e *exporter) vmBlock(x *exported) (*config.Block, error) {
 	if e.identity {
 		return b, e.seedFiles(b, x)
 	}
-	if e.in.Desired.Get(x.vm.Addr.WithPart(seedPart)) != nil {
-		e.app.printer().Note(fmt.Sprintf("%s: cloud_init is left out, for it may hold secrets: write one where the vm is made from this.", x.vm.Addr))
+	if e.seen.Desired.Get(x.vm.Addr.WithPart(seedPart)) != nil {
+		e.note(fmt.Sprintf("%s: cloud_init is left out, for it may hold secrets: write one where the vm is made from this.", x.vm.Addr))
 	}
 	return b, nil
 }
@@ -165,7 +166,7 @@ func (e *exporter) exportedValue(vm *resource.VM, f resource.Field) (any, bool) 
 
 // seedFiles writes down what cloud-init was told, so that the guest takes itself for the one that it was.
 func (e *exporter) seedFiles(b *config.Block, x *exported) error {
-	seed, ok := e.in.Desired.Get(x.vm.Addr.WithPart(seedPart)).(*resource.Seed)
+	seed, ok := e.seen.Desired.Get(x.vm.Addr.WithPart(seedPart)).(*resource.Seed)
 	if !ok {
 		return nil
 	}
