@@ -130,7 +130,7 @@ func (q *queue) first() *node { return q.nodes[0] }
 func (q *queue) push(n *node) { heap.Push(&q.nodes, n) }
 func (q *queue) pop() *node   { return heap.Pop(&q.nodes).(*node) }
 
-// take takes those out that are meant.
+// removeIf removes and gives the nodes that are meant.
 func (q *queue) removeIf(meant func(*node) bool) []*node {
 	var out []*node
 	rest := newQueue()

@@ -14,7 +14,7 @@ import (
 // Run carries out p and folds what became of it into snap, which it writes at the end when anything changed. A step starts
 // when all it depends on is done and recorded. The dependents of a failed step are skipped, all else goes on; a step with Rescue
 // runs only when one of those failed. When ctx is cancelled, what runs is let finish undisturbed for Env.Grace, and nothing more is started
-// but what is to save a step that has failed.
+// but what rescues a step that has failed.
 //
 // Failed steps are in the Summary. The error is about the run itself: a plan that is no graph or names a host without a
 // driver (nothing was done then), or a state that could not be written (no further step is started then).
@@ -78,7 +78,7 @@ type node struct {
 	index        int
 	step         *planner.Step
 	lane         *lane
-	waitingFor   int // steps it depends on that are not done yet, and those that it may have to save and are not settled
+	waitingFor   int // steps it depends on that are not done yet, and those that it may have to rescue and that are not settled
 	dependents   []*node
 	rescuers     []*node // steps that run if this one fails
 	rescueNeeded bool    // for a step with Rescue: one of those has failed
@@ -89,7 +89,7 @@ type node struct {
 	err          error
 }
 
-// message tells the loop that a node has come further.
+// message tells the loop of progress with a node.
 type message struct {
 	node       *node
 	phase      phase
@@ -222,7 +222,7 @@ func (r *runner) recordResult(n *node, m message) {
 	}
 }
 
-// complete ends a step that was done, or had nothing to do: those that wait for it come further.
+// complete ends a step that was done, or had nothing to do, and lets those continue that wait for it.
 func (r *runner) complete(n *node) {
 	r.settleNode(n, false)
 	for _, d := range n.dependents {
@@ -230,7 +230,7 @@ func (r *runner) complete(n *node) {
 	}
 }
 
-// settleNode ends a step, and tells those that may have to save it whether they must.
+// settleNode ends a step, and tells those that may have to rescue it whether they must.
 func (r *runner) settleNode(n *node, failed bool) {
 	n.settled = true
 	r.unsettled--
@@ -240,8 +240,8 @@ func (r *runner) settleNode(n *node, failed bool) {
 	}
 }
 
-// dependencySettled tells d that one of the steps it waits for is over. A step that has nothing to save is over with that, and not worth a
-// word.
+// dependencySettled tells d that one of the steps it waits for is over. A rescue that is not needed is over with that too, without
+// an event.
 func (r *runner) dependencySettled(d *node) {
 	d.waitingFor--
 	switch {
@@ -253,7 +253,7 @@ func (r *runner) dependencySettled(d *node) {
 	}
 }
 
-// isUnneededRescue tells whether n is there to save others, none of which has failed so far.
+// isUnneededRescue tells whether n is there to rescue others, none of which has failed so far.
 func (n *node) isUnneededRescue() bool { return len(n.step.Rescue) > 0 && !n.rescueNeeded }
 
 func (r *runner) fail(n *node, err error) {
@@ -303,8 +303,8 @@ func (r *runner) skipRemaining(run context.Context) {
 	r.skip(r.stop, waiting...)
 }
 
-// maySkip tells whether n is not to begin in a run that was stopped. What saves others still is, while that can be recorded: it is
-// what brings back a guest whose change has failed.
+// maySkip tells whether n is not to begin in a run that was stopped. What rescues others still is, while that can be recorded: it
+// restores a guest whose change has failed.
 func (r *runner) maySkip(n *node) bool { return len(n.step.Rescue) == 0 || r.stateErr != nil }
 
 // finish writes the state and sums up.
