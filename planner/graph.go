@@ -33,22 +33,19 @@ type subject struct {
 	cause string
 }
 
-// add adds a step that carries out op once all of deps are done. Unless the caller sets Record or KeepRecord, the step removes
+// add adds a step that carries out op. Unless the caller sets Record or KeepRecord, the step removes
 // the record at the subject's address.
-func (g *graph) add(about subject, op drivers.Op, impact drivers.Impact, deps ...*step) *step {
+func (g *graph) add(about subject, op drivers.Op, impact drivers.Impact) *step {
 	if about.name == "" {
 		about.name = about.addr.String()
 	}
 	if about.owner.IsZero() {
 		about.owner = about.addr.Owner()
 	}
-	s := &step{
-		Step: Step{
-			ID: g.newID(op.Verb() + " " + about.name), Op: drivers.Encoded{Op: op}, Addr: about.addr, Host: about.host, Cause: about.cause,
-			Group: about.owner, Impact: impact,
-		},
-		deps: deps,
-	}
+	s := &step{Step: Step{
+		ID: g.newID(op.Verb() + " " + about.name), Op: drivers.Encoded{Op: op}, Addr: about.addr, Host: about.host, Cause: about.cause,
+		Group: about.owner, Impact: impact,
+	}}
 	g.steps = append(g.steps, s)
 	return s
 }
