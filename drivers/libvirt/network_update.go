@@ -3,9 +3,13 @@
 package libvirt
 
 import (
+	"fmt"
+	"strings"
+
 	"libvirt.org/go/libvirt"
 
 	"vmplan.dev/vmplan/config/resource"
+	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/definition"
 	"vmplan.dev/vmplan/drivers/libvirt/internal/xmltree"
 )
@@ -15,11 +19,13 @@ type servedSection struct {
 	section libvirt.NetworkUpdateSection
 	what    string
 	entries func(def *xmltree.Node) []*xmltree.Node
+	// key is the attribute by which libvirt is told which entry goes. Given more, it looks for entries with any of it.
+	key string
 }
 
 var servedSections = []servedSection{
-	{libvirt.NETWORK_SECTION_IP_DHCP_HOST, "DHCP", func(def *xmltree.Node) []*xmltree.Node { return definition.IPv4(def).Get("dhcp").All("host") }},
-	{libvirt.NETWORK_SECTION_DNS_HOST, "DNS", func(def *xmltree.Node) []*xmltree.Node { return def.Get("dns").All("host") }},
+	{libvirt.NETWORK_SECTION_IP_DHCP_HOST, "DHCP", func(def *xmltree.Node) []*xmltree.Node { return definition.IPv4(def).Get("dhcp").All("host") }, "mac"},
+	{libvirt.NETWORK_SECTION_DNS_HOST, "DNS", func(def *xmltree.Node) []*xmltree.Node { return def.Get("dns").All("host") }, "ip"},
 }
 
 // updateServed makes a network's fixed addresses and names those of after, without restarting it. Definition and running
@@ -67,21 +73,43 @@ func (s servedSection) update(net *libvirt.Network, now *xmltree.Node, after *re
 		return err
 	}
 	have, want := texts(s.entries(now)), texts(s.entries(wanted))
-	for _, step := range []struct {
-		command libvirt.NetworkUpdateCommand
-		list    []*xmltree.Node
-		keep    map[string]bool
-	}{
-		{libvirt.NETWORK_UPDATE_COMMAND_DELETE, s.entries(now), want},
-		{libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, s.entries(wanted), have},
-	} {
-		for _, entry := range step.list {
-			text := entry.String()
-			if step.keep[text] {
-				continue
-			}
-			if err := net.Update(step.command, s.section, -1, text, flags); err != nil {
-				return err
+	isNew := func(entry *xmltree.Node) bool { return !have[entry.String()] }
+	if err := checkNames(s.entries(wanted), isNew); err != nil {
+		return err
+	}
+	for _, entry := range s.entries(now) {
+		if want[entry.String()] {
+			continue
+		}
+		gone := xmltree.New(entry.Name, s.key, entry.Attr(s.key)).String()
+		if err := net.Update(libvirt.NETWORK_UPDATE_COMMAND_DELETE, s.section, -1, gone, flags); err != nil {
+			return err
+		}
+	}
+	for _, entry := range s.entries(wanted) {
+		if !isNew(entry) {
+			continue
+		}
+		if err := net.Update(libvirt.NETWORK_UPDATE_COMMAND_ADD_LAST, s.section, -1, entry.String(), flags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNames refuses a new entry with a name that another has too: libvirt adds none such to a network that is defined already.
+func checkNames(entries []*xmltree.Node, isNew func(*xmltree.Node) bool) error {
+	addresses := map[string][]string{}
+	for _, entry := range entries {
+		for _, name := range entry.All("hostname") {
+			addresses[name.Text()] = append(addresses[name.Text()], entry.Attr("ip"))
+		}
+	}
+	for _, entry := range entries {
+		for _, name := range entry.All("hostname") {
+			if at := addresses[name.Text()]; len(at) > 1 && isNew(entry) {
+				return fmt.Errorf("%w: the name %s stands for %s there, and libvirt changes no entry with such a name: edit the network by hand (virsh net-edit), and restart it",
+					drivers.ErrUnsupported, name.Text(), strings.Join(at, " and "))
 			}
 		}
 	}

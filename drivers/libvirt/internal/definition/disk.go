@@ -158,9 +158,28 @@ func writeDisks(def *xmltree.Node, before, after *resource.VM, c *Context, chang
 		if err != nil {
 			return fmt.Errorf("disk %s: %w", label, err)
 		}
+		if disk != nil && disk.Bus == "scsi" {
+			addSCSI(devices, c)
+		}
 	}
 	bootFirst(def, after, c)
 	return nil
+}
+
+// addSCSI gives a guest without a SCSI controller the one that ours have. libvirt's own choice is one that few guests know.
+func addSCSI(devices *xmltree.Node, c *Context) {
+	for _, k := range devices.All("controller") {
+		if k.Attr("type") == "scsi" {
+			return
+		}
+	}
+	if !c.Test {
+		devices.Add(newSCSI())
+	}
+}
+
+func newSCSI() *xmltree.Node {
+	return xmltree.New("controller", "type", "scsi", "index", "0", "model", "virtio-scsi")
 }
 
 // bootFirst lets a guest that would boot from nothing boot from its first disk: a new one, and one whose boot disk is gone.

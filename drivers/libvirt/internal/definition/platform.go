@@ -67,7 +67,7 @@ func (c *Context) controllers(vm *resource.VM) []*xmltree.Node {
 	if c.Test {
 		return nil
 	}
-	list := []*xmltree.Node{xmltree.New("controller", "type", "scsi", "index", "0", "model", "virtio-scsi")}
+	list := []*xmltree.Node{newSCSI()}
 	if family := MachineFamily(c.Machine(vm)); family != "q35" && family != "virt" {
 		return list
 	}
