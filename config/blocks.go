@@ -5,7 +5,14 @@ import (
 	"reflect"
 	"slices"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
+)
+
+// Kinds of blocks that only fill in the fields of vms: they do not get into the Set.
+const (
+	kindInstancetype resource.Kind = "instancetype"
+	kindPreference   resource.Kind = "preference"
 )
 
 // BlockType describes a resource block of the language, for the reference pages.
@@ -30,11 +37,11 @@ func BlockTypes() []BlockType {
 		b := BlockType{Kind: kind, Type: blockTypes[kind], Barred: barred[kind], Builtins: map[string]any{}}
 		switch kind {
 		case kindInstancetype:
-			for name, v := range builtinInstancetypes {
+			for name, v := range complete.BuiltinInstancetypes {
 				b.Builtins[name] = &v
 			}
 		case kindPreference:
-			for name, v := range builtinPreferences {
+			for name, v := range complete.BuiltinPreferences {
 				b.Builtins[name] = &v
 			}
 		}

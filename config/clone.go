@@ -8,14 +8,12 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-const overlayMode = "overlay"
-
 // inherit fills in what a vm that is a clone leaves open, with what the vm that it is made from has; not with what that is
 // known by. It comes before anything is decided about the clone.
 func (e *evaluator) inherit(o *object) {
 	vm, ok := o.res.(*resource.VM)
 	if ok && vm.Clone.IsZero() && vm.CloneMode != "" && !o.bad["clone"] {
-		e.checkClone(o, "", disk{mode: vm.CloneMode})
+		complete.CheckCloneMode(o, vm.CloneMode)
 	}
 	if !ok || vm.Clone.IsZero() {
 		return
@@ -92,7 +90,7 @@ func (e *evaluator) cloneDisk(from *resource.VM, d *resource.Disk, mode string) 
 		v := shared.res.(*resource.Volume)
 		d.Size, d.Format, d.Pool, d.Volume = v.Size, v.Format, v.Pool, resource.Addr{}
 	}
-	if mode == overlayMode {
+	if mode == complete.OverlayMode {
 		d.Format = ""
 	}
 }
@@ -107,26 +105,6 @@ func (e *evaluator) inherited(vm *resource.VM, path string) bool {
 	return from != nil && slices.ContainsFunc(resource.Fields(from), func(f resource.Field) bool {
 		return f.Path == path && f.Class != resource.ClassPower && path != "name" && !strings.HasSuffix(path, ".mac")
 	})
-}
-
-// disk is what counts about a volume, or a disk that a vm owns, when it is made from another.
-type disk struct {
-	clone  resource.Addr
-	mode   string
-	image  resource.Addr
-	format string
-}
-
-func (e *evaluator) checkClone(o *object, prefix string, d disk) {
-	switch {
-	case o.bad[prefix+"clone"]:
-	case d.clone.IsZero() && d.mode != "":
-		e.rep.addFirst(mistake(o.at(prefix+"clone_mode"), "Mode without clone", "clone_mode says how to clone, and there is nothing to clone. Add clone = …, or take it out."))
-	case !d.clone.IsZero() && !d.image.IsZero():
-		e.rep.addFirst(mistake(o.at(prefix+"image"), "Both clone and image", "clone says to start with what %s holds, image to start with %s. Keep one of the two.", d.clone, d.image))
-	case d.mode == overlayMode && d.format == "raw":
-		e.rep.addFirst(mistake(o.at(prefix+"format"), "Raw overlay", "clone_mode = \"overlay\" makes an overlay of %s, and the raw format cannot hold one. Leave format out, or clone_mode.", d.clone))
-	}
 }
 
 // clones finds the volumes that others are made from, once all of them have their places.
@@ -162,7 +140,7 @@ func (p *placement) cloned(o *object, path string, v *resource.Volume, set *reso
 	if id == "" {
 		return // what is wrong with that has been said
 	}
-	if mode == overlayMode {
+	if mode == complete.OverlayMode {
 		v.Backing = id
 	} else {
 		v.CopyOf = id

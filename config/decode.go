@@ -40,10 +40,10 @@ func (o *object) Fail(path string) { o.fail(path) }
 func (o *object) Wrong(path string) bool { return o.bad[path] }
 
 // Written implements complete.Source.
-func (o *object) Written(path string) bool {
-	_, ok := o.block.ranges[path]
-	return ok
-}
+func (o *object) Written(path string) bool { return writtenAt(o.block.ranges, path) }
+
+// Null implements complete.Source.
+func (o *object) Null(path string) bool { return o.nulls[path] }
 
 func (o *object) fail(path string) {
 	if o.bad == nil {

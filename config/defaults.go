@@ -7,18 +7,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"vmplan.dev/vmplan/config/catalogue"
 	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// Texts of the language that are compared with.
-const (
-	autoAddress = "auto"
-	rootDisk    = "root"
-)
+// autoAddress is the address of a nic for which vmplan chooses one.
+const autoAddress = "auto"
 
 // complete gives an object the defaults that follow from it and from what it refers to, so that references to it see them,
 // and checks it alone.
@@ -33,7 +29,7 @@ func (e *evaluator) complete(o *object) {
 	case *resource.Image:
 		e.completeImage(o, r)
 	case *resource.Volume:
-		e.completeVolume(o, r)
+		complete.Volume(o, r, e.origin(o))
 	case *resource.VM:
 		e.completeVM(o, r)
 	}
@@ -107,116 +103,21 @@ func goodChecksum(sum string) bool {
 	return strings.Contains(sum, "://") && err == nil || isSum(sum)
 }
 
-func (e *evaluator) completeVolume(o *object, v *resource.Volume) {
-	if !v.IsManaged() {
-		return
+// origin gives what the volumes and disks of an object are made from.
+func (e *evaluator) origin(o *object) complete.Origin {
+	from := complete.Origin{DiskFormat: e.defaultsOf(o).DiskFormat, Image: e.imageAt}
+	from.Where = func(a resource.Addr, path string) string { return place(e.byID[a.String()].at(path)) }
+	if vm, ok := o.res.(*resource.VM); ok {
+		if t := e.byID[vm.Instancetype]; t != nil {
+			from.Sizes = ", from " + t.title()
+		}
 	}
-	complete.OrElse(&v.Format, e.defaultsOf(o).DiskFormat)
-	complete.OrElse(&v.OnDelete, "delete")
-	e.checkRoom(o, "size", v.Image, &v.Size)
-	e.checkClone(o, "", disk{v.Clone, v.CloneMode, v.Image, v.Format})
-	if v.Size == 0 && v.Image.IsZero() && v.Clone.IsZero() && !o.bad["size"] && !o.bad["image"] && !o.bad["clone"] {
-		e.rep.addFirst(mistake(o.block.header, "Missing attribute", "%s needs size. Only a volume that starts as an overlay of an image or as a clone, or one with managed = false, can do without.", o.addr))
-		o.fail("size")
-	}
-	if v.Format == "raw" && !v.Image.IsZero() {
-		e.rep.addFirst(mistake(o.at("format"), "Raw overlay", "%s is an overlay of %s, and the raw format cannot hold one. Leave format out, or image.", o.addr, v.Image))
-	}
+	return from
 }
 
 func (e *evaluator) completeVM(o *object, vm *resource.VM) {
-	if !vm.IsManaged() {
-		return
-	}
-	pref := e.hardware(o.scope, vm)
-	e.checkMinimum(o, vm)
-	if vm.Running == nil && !o.nulls["running"] && !o.bad["running"] {
-		complete.OrTrue(&vm.Running)
-	}
-	complete.OrElse(&vm.ShutdownTimeout, resource.Duration(time.Minute))
-	complete.OrElse(&vm.OnDelete, "cascade")
-	if r := vm.Ready; r != nil {
-		complete.OrElse(&r.Timeout, resource.Duration(5*time.Minute))
-		if r.SSH != nil {
-			complete.OrElse(&r.SSH.Port, 22)
-		}
-	}
-	if t := vm.TPM; t != nil {
-		complete.OrElse(&t.Version, "2.0")
-	}
-	if g := vm.Graphics; g != nil {
-		complete.OrElse(&g.Type, "vnc")
-		complete.OrElse(&g.Listen, "127.0.0.1")
-	}
-	if !vm.Image.IsZero() {
-		o.rootFirst(vm)
-	}
-	for i := range vm.Disks {
-		e.completeDisk(o, vm, i, pref)
-	}
-	for i := range vm.NICs {
-		complete.NIC(o, &vm.NICs[i], pref.NICModel)
-	}
-	complete.CheckVM(o, vm)
-}
-
-// rootFirst puts the disk for the image before the others: where there are none and, in a vm that is made from an appliance,
-// also before volumes.
-func (o *object) rootFirst(vm *resource.VM) {
-	i := slices.IndexFunc(vm.Disks, func(d resource.Disk) bool { return d.Label == rootDisk })
-	switch {
-	case len(vm.Disks) > 0 && (o.block.origins == nil || vm.Disks[0].Volume.IsZero()):
-	case i < 0:
-		vm.Disks = append([]resource.Disk{{Label: rootDisk}}, vm.Disks...)
-	default:
-		root := vm.Disks[i]
-		vm.Disks = append([]resource.Disk{root}, slices.Delete(vm.Disks, i, i+1)...)
-	}
-}
-
-func (e *evaluator) completeDisk(o *object, vm *resource.VM, i int, pref Preference) {
-	d := &vm.Disks[i]
-	path := "disk." + d.Label
-	complete.OrElse(&d.Bus, pref.DiskBus)
-	complete.OrElse(&d.Device, "disk")
-	if d.Device == "cdrom" {
-		complete.OrTrue(&d.ReadOnly)
-		if d.Bus == "virtio" && o.block.ranges[path+".bus"].Empty() {
-			d.Bus = "sata"
-		}
-	}
-	if o.bad[path+".volume"] || o.bad[path+".image"] || o.bad[path+".clone"] || o.bad["image"] || o.bad[path+".size"] {
-		return
-	}
-	owned := d.Size != 0 || d.Format != "" || d.OnDelete != "" || !d.Pool.IsZero() || !d.Image.IsZero() || !d.Clone.IsZero()
-	switch {
-	case !d.Volume.IsZero() && owned:
-		e.rep.addFirst(mistake(o.at(path), "Disk owned and not", "disk %q uses %s, whose block says size, format, pool, image and on_delete. Take these out here, or take volume out for a disk that the vm owns.", d.Label, d.Volume))
-	case !d.Volume.IsZero():
-		if i == 0 && !vm.Image.IsZero() {
-			e.rep.addFirst(mistake(o.at(path), "Image not used", "%s has an image, which would lie under its first disk %q, but that is %s. Set image on the volume instead of the vm, or put a disk of the vm's own first.", o.addr, d.Label, d.Volume))
-		}
-	default:
-		if i == 0 && !vm.Image.IsZero() && !d.Image.IsZero() && d.Image != vm.Image {
-			e.rep.addFirst(mistake(o.at(path+".image"), "Two images", "The first disk of %s is made from its image, %s, and disk %q names %s. Keep one of the two.", o.addr, vm.Image, d.Label, d.Image))
-		}
-		if i == 0 && d.Clone.IsZero() {
-			complete.OrElse(&d.Image, vm.Image)
-		}
-		e.checkRoom(o, path+".size", d.Image, &d.Size)
-		complete.OrElse(&d.Format, e.defaultsOf(o).DiskFormat)
-		complete.OrElse(&d.OnDelete, "delete")
-		e.checkClone(o, path+".", disk{d.Clone, d.CloneMode, d.Image, d.Format})
-		switch {
-		case !d.Clone.IsZero():
-		case d.Size == 0 && d.Image.IsZero() && i == 0:
-			e.rep.addFirst(mistake(o.at(path), "Disk without size", "The first disk %q of %s has neither size nor image, so there is nothing to make it from. Set image on the vm, or size for an empty disk, or volume.", d.Label, o.addr))
-			o.fail(path)
-		case d.Size == 0 && d.Image.IsZero():
-			e.rep.addFirst(mistake(o.at(path), "Disk without size", "disk %q needs size, or image, or volume for one with a block of its own.", d.Label))
-			o.fail(path)
-		case d.Format == "raw" && !d.Image.IsZero():
-			e.rep.addFirst(mistake(o.at(path+".format"), "Raw overlay", "disk %q is an overlay of %s, and the raw format cannot hold one. Leave format out.", d.Label, d.Image))
-		}
+	if vm.IsManaged() {
+		pref := e.hardware(o.scope, vm)
+		complete.VM(o, vm, pref, e.origin(o), o.block.origins != nil)
 	}
 }

@@ -1,21 +1,21 @@
 package config
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 )
 
 // Every example loads without a word of complaint.
 func TestExamplesLoad(t *testing.T) {
-	dirs, err := filepath.Glob("../examples/*")
-	if err != nil || len(dirs) == 0 {
+	files, err := filepath.Glob("../examples/*/*.hcl")
+	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			continue
-		}
+	dirs := map[string]bool{}
+	for _, file := range files {
+		dirs[filepath.Dir(file)] = true
+	}
+	for _, dir := range sortedKeys(dirs) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			p, diags := Open(dir, Options{Defaults: testDefaults, Vars: map[string]string{"ssh_key": "ssh-ed25519 AAAA me"}, Version: "0.1.0"})
 			c, more := p.Load(Prior{Lineage: "6ba7b811-9dad-11d1-80b4-00c04fd430c8", Salt: []byte("salt")})

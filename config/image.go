@@ -160,8 +160,8 @@ func (p *placement) numbered(o *object, path string, run []string) []resource.Co
 
 // builder is the hardware that the bits boot on: the vm's that they are from, or that of vms made from the image.
 func (p *placement) builder(o *object, img *resource.Image) *resource.Builder {
-	b := &resource.Builder{Memory: builderMemory, VCPUs: defaultVCPUs, Timeout: builderTimeout}
-	vm, pref := &resource.VM{Preference: img.Preference}, Preference{}
+	b := &resource.Builder{Memory: builderMemory, VCPUs: complete.DefaultVCPUs, Timeout: builderTimeout}
+	vm, pref := &resource.VM{Preference: img.Preference}, complete.Preference{}
 	if of := p.byID[img.From.String()]; of != nil && img.From.Kind == resource.KindVM {
 		vm = resource.Clone(of.res.(*resource.VM))
 	}

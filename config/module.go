@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -313,8 +314,8 @@ var blockTypes = map[resource.Kind]reflect.Type{
 	resource.KindImage:   reflect.TypeFor[resource.Image](),
 	resource.KindVolume:  reflect.TypeFor[resource.Volume](),
 	resource.KindVM:      reflect.TypeFor[resource.VM](),
-	kindInstancetype:     reflect.TypeFor[Instancetype](),
-	kindPreference:       reflect.TypeFor[Preference](),
+	kindInstancetype:     reflect.TypeFor[complete.Instancetype](),
+	kindPreference:       reflect.TypeFor[complete.Preference](),
 }
 
 // realPath tells whether two folders are one: symbolic links can make a tree endless.

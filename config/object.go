@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -319,10 +320,10 @@ func isBuiltin(name string) bool {
 	kind, rest, _ := strings.Cut(name, ".")
 	switch resource.Kind(kind) {
 	case kindInstancetype:
-		_, ok := builtinInstancetypes[rest]
+		_, ok := complete.BuiltinInstancetypes[rest]
 		return ok
 	case kindPreference:
-		_, ok := builtinPreferences[rest]
+		_, ok := complete.BuiltinPreferences[rest]
 		return ok
 	}
 	return false
@@ -336,9 +337,9 @@ func builtinValue(name string) cty.Value {
 	kind, rest, _ := strings.Cut(name, ".")
 	var attrs map[string]cty.Value
 	if resource.Kind(kind) == kindInstancetype {
-		attrs = structValue(reflect.ValueOf(builtinInstancetypes[rest]))
+		attrs = structValue(reflect.ValueOf(complete.BuiltinInstancetypes[rest]))
 	} else {
-		attrs = structValue(reflect.ValueOf(builtinPreferences[rest]))
+		attrs = structValue(reflect.ValueOf(complete.BuiltinPreferences[rest]))
 	}
 	attrs[idName] = cty.StringVal(builtinPrefix + name)
 	return cty.ObjectVal(attrs)
@@ -350,10 +351,10 @@ func (e *evaluator) addBuiltins() {
 		id := builtinPrefix + string(kind) + "." + name
 		e.byID[id] = &object{addr: resource.Addr{Kind: kind, Name: name}, id: id, value: value}
 	}
-	for name, t := range builtinInstancetypes {
+	for name, t := range complete.BuiltinInstancetypes {
 		add(kindInstancetype, name, &t)
 	}
-	for name, p := range builtinPreferences {
+	for name, p := range complete.BuiltinPreferences {
 		add(kindPreference, name, &p)
 	}
 }

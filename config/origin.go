@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -31,7 +32,7 @@ func (c *Config) Origin(a resource.Addr, path string) (text string, at hcl.Range
 		if c.eval.inherited(vm, full) {
 			return "clone of " + vm.Clone.String(), o.block.ranges["clone"]
 		}
-		if full == "disk."+rootDisk+".image" || strings.HasSuffix(full, ".image") && a.Part != "" {
+		if full == "disk."+complete.RootDisk+".image" || strings.HasSuffix(full, ".image") && a.Part != "" {
 			return "image of " + a.Owner().String(), o.block.ranges["image"]
 		}
 		if text, at := c.hardwareOrigin(o, vm, full); text != "" {
@@ -107,7 +108,7 @@ func (c *Config) hardwareOrigin(o *object, vm *resource.VM, path string) (text s
 	for _, of := range []struct {
 		kind resource.Kind
 		id   string
-	}{{kindInstancetype, vm.Instancetype}, {kindPreference, vm.Preference}, {kindPreference, o.scope.preferenceID(defaultPreference)}, {kindPreference, builtinDefault}} {
+	}{{kindInstancetype, vm.Instancetype}, {kindPreference, vm.Preference}, {kindPreference, o.scope.preferenceID(complete.DefaultPreference)}, {kindPreference, builtinDefault}} {
 		from := c.eval.byID[of.id]
 		if from == nil || !sets(from.value, attr) {
 			continue
@@ -130,7 +131,7 @@ func (c *Config) hardwareOrigin(o *object, vm *resource.VM, path string) (text s
 }
 
 // builtinDefault is the id of the preference that holds when nothing else does.
-const builtinDefault = builtinPrefix + string(kindPreference) + "." + defaultPreference
+const builtinDefault = builtinPrefix + string(kindPreference) + "." + complete.DefaultPreference
 
 // namedBy adds to the origin text, which is at a place of its own or built in, that the vm's image chose it, if it did.
 func (c *Config) namedBy(o *object, vm *resource.VM, kind resource.Kind, id, text string, at hcl.Range) (string, hcl.Range) {

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -217,12 +218,12 @@ func kindNames() []string {
 func builtinNames(kind resource.Kind) []string {
 	var out []string
 	if kind == kindInstancetype {
-		for _, n := range sortedKeys(builtinInstancetypes) {
+		for _, n := range sortedKeys(complete.BuiltinInstancetypes) {
 			out = append(out, string(kind)+"."+n)
 		}
 		return out
 	}
-	for _, n := range sortedKeys(builtinPreferences) {
+	for _, n := range sortedKeys(complete.BuiltinPreferences) {
 		out = append(out, string(kind)+"."+n)
 	}
 	return out

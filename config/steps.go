@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
 )
 
@@ -70,7 +71,7 @@ func (b *block) labels(name string) []string {
 		}
 	}
 	if name == "disk" && (labels == nil || b.origins != nil) {
-		labels = append(labels, rootDisk)
+		labels = append(labels, complete.RootDisk)
 	}
 	return labels
 }

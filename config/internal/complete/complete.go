@@ -11,14 +11,17 @@ type Source interface {
 	Fail(path string)
 	// Wrong tells whether the value of a field is unknown because of a mistake.
 	Wrong(path string) bool
-	// Written tells whether the block sets the field.
+	// Written tells whether the block sets the field, or one in it.
 	Written(path string) bool
+	// Null tells whether the block sets the field to null, where that means something.
+	Null(path string) bool
 }
 
 // Values of fields that are compared with.
 const (
 	ModeBridge = "bridge" // of networks
 	UEFI       = "uefi"   // firmware
+	RootDisk   = "root"   // label of the disk for a vm's image
 )
 
 // MaxNICLabel is how many bytes the name of a network interface can have in Linux.

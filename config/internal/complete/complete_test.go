@@ -23,6 +23,8 @@ func (p *plain) Fail(path string)         { p.wrong[path] = true }
 func (p *plain) Wrong(path string) bool   { return p.wrong[path] }
 func (p *plain) Written(path string) bool { return slices.Contains(p.written, path) }
 
+func (p *plain) Null(string) bool { return false }
+
 func newPlain(written ...string) *plain { return &plain{written: written, wrong: map[string]bool{}} }
 
 func addr(kind resource.Kind, name string) resource.Addr {

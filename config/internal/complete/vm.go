@@ -3,12 +3,46 @@ package complete
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// CheckVM checks what holds for a vm alone.
-func CheckVM(src Source, vm *resource.VM) {
+// VM completes and checks a vm whose hardware is filled in. An instance is made from an appliance.
+func VM(src Source, vm *resource.VM, pref Preference, from Origin, instance bool) {
+	checkMinimum(src, vm, from)
+	if vm.Running == nil && !src.Null("running") && !src.Wrong("running") {
+		OrTrue(&vm.Running)
+	}
+	OrElse(&vm.ShutdownTimeout, resource.Duration(time.Minute))
+	OrElse(&vm.OnDelete, "cascade")
+	if r := vm.Ready; r != nil {
+		OrElse(&r.Timeout, resource.Duration(5*time.Minute))
+		if r.SSH != nil {
+			OrElse(&r.SSH.Port, 22)
+		}
+	}
+	if t := vm.TPM; t != nil {
+		OrElse(&t.Version, "2.0")
+	}
+	if g := vm.Graphics; g != nil {
+		OrElse(&g.Type, "vnc")
+		OrElse(&g.Listen, "127.0.0.1")
+	}
+	if !vm.Image.IsZero() {
+		rootFirst(vm, instance)
+	}
+	for i := range vm.Disks {
+		completeDisk(src, vm, i, pref, from)
+	}
+	for i := range vm.NICs {
+		NIC(src, &vm.NICs[i], pref.NICModel)
+	}
+	checkVM(src, vm)
+}
+
+// checkVM checks what holds for a vm alone.
+func checkVM(src Source, vm *resource.VM) {
 	if ci := vm.CloudInit; ci != nil && ci.Hostname != "" && !goodHostname(ci.Hostname) {
 		src.Mistake("cloud_init.hostname", "Bad host name", "%q is not a host name: letters, digits and - are allowed, with dots between its parts, such as \"web-1\".", ci.Hostname)
 	}

@@ -1,16 +1,11 @@
-package config
+package complete
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
-	"vmplan.dev/vmplan/config/internal/complete"
 	"vmplan.dev/vmplan/config/resource"
-)
-
-// Kinds of blocks that only fill in the fields of vms: they do not get into the Set.
-const (
-	kindInstancetype resource.Kind = "instancetype"
-	kindPreference   resource.Kind = "preference"
 )
 
 // Instancetype is an instancetype block: the size of vms that name it.
@@ -24,8 +19,8 @@ type Instancetype struct {
 // Preference is a preference block: the virtual hardware of vms that name it.
 type Preference struct {
 	Machine    string `json:"machine,omitzero" doc:"Machine type, such as q35 or pc."`
-	Firmware   string `json:"firmware,omitzero" schema:"enum=bios|uefi" doc:"bios or complete.UEFI."`
-	SecureBoot *bool  `json:"secure_boot,omitzero" doc:"Secure boot, with firmware = complete.UEFI."`
+	Firmware   string `json:"firmware,omitzero" schema:"enum=bios|uefi" doc:"bios or uefi."`
+	SecureBoot *bool  `json:"secure_boot,omitzero" doc:"Secure boot, with firmware = uefi."`
 	CPU        string `json:"cpu,omitzero" doc:"CPU model, as in a vm block."`
 	DiskBus    string `json:"disk_bus,omitzero" schema:"enum=virtio|scsi|sata|usb|ide" doc:"Bus of disks that name none."`
 	NICModel   string `json:"nic_model,omitzero" schema:"enum=virtio|e1000e|e1000|rtl8139|igb" doc:"Model of nics that name none."`
@@ -33,13 +28,13 @@ type Preference struct {
 
 // Defaults of a vm that nothing else sets.
 const (
-	defaultVCPUs      = 1
+	DefaultVCPUs      = 1
 	defaultMemory     = resource.GiB
-	defaultPreference = "linux"
+	DefaultPreference = "linux"
 )
 
-// builtinInstancetypes can be referred to without being declared: instancetype = instancetype.small.
-var builtinInstancetypes = map[string]Instancetype{
+// BuiltinInstancetypes can be referred to without being declared: instancetype = instancetype.small.
+var BuiltinInstancetypes = map[string]Instancetype{
 	"tiny":   {VCPUs: 1, Memory: 512 * resource.MiB},
 	"small":  {VCPUs: 1, Memory: 2 * resource.GiB},
 	"medium": {VCPUs: 2, Memory: 4 * resource.GiB},
@@ -47,15 +42,15 @@ var builtinInstancetypes = map[string]Instancetype{
 	"xlarge": {VCPUs: 8, Memory: 16 * resource.GiB},
 }
 
-// builtinPreferences can be referred to without being declared: preference = preference.windows. linux holds for every vm
+// BuiltinPreferences can be referred to without being declared: preference = preference.windows. linux holds for every vm
 // that names none, and has firmware bios because every cloud image boots with it. windows has the devices that its installer
 // has drivers for.
-var builtinPreferences = map[string]Preference{
+var BuiltinPreferences = map[string]Preference{
 	"linux":          {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
-	"linux_uefi":     {Machine: "q35", Firmware: complete.UEFI, DiskBus: "virtio", NICModel: "virtio"},
+	"linux_uefi":     {Machine: "q35", Firmware: UEFI, DiskBus: "virtio", NICModel: "virtio"},
 	"bsd":            {Machine: "q35", Firmware: "bios", DiskBus: "virtio", NICModel: "virtio"},
-	"windows":        {Machine: "q35", Firmware: complete.UEFI, DiskBus: "sata", NICModel: "e1000e"},
-	"windows_virtio": {Machine: "q35", Firmware: complete.UEFI, DiskBus: "virtio", NICModel: "virtio"},
+	"windows":        {Machine: "q35", Firmware: UEFI, DiskBus: "sata", NICModel: "e1000e"},
+	"windows_virtio": {Machine: "q35", Firmware: UEFI, DiskBus: "virtio", NICModel: "virtio"},
 	"legacy":         {Machine: "pc", Firmware: "bios", DiskBus: "ide", NICModel: "rtl8139"},
 }
 
@@ -70,11 +65,11 @@ var osFamilies = map[string][]string{
 	"legacy":  {"dos", "freedos", "msdos", "win2k", "win2k3", "win9", "winnt", "winxp"},
 }
 
-// osFamily gives the built-in preference for an operating system, by the longest beginning that is known; empty for none.
-func osFamily(os string) string {
+// OSFamily gives the built-in preference for an operating system, by the longest beginning that is known; empty for none.
+func OSFamily(os string) string {
 	os = strings.ToLower(os)
 	family, longest := "", 0
-	for _, name := range sortedKeys(osFamilies) {
+	for _, name := range slices.Sorted(maps.Keys(osFamilies)) {
 		for _, prefix := range osFamilies[name] {
 			if strings.HasPrefix(os, prefix) && len(prefix) > longest {
 				family, longest = name, len(prefix)
@@ -84,11 +79,24 @@ func osFamily(os string) string {
 	return family
 }
 
-// osNames lists what names of operating systems begin with.
-func osNames() []string {
+// OSNames lists what names of operating systems begin with.
+func OSNames() []string {
 	var out []string
-	for _, name := range sortedKeys(osFamilies) {
+	for _, name := range slices.Sorted(maps.Keys(osFamilies)) {
 		out = append(out, osFamilies[name]...)
 	}
 	return out
+}
+
+// Over gives p with what it leaves open taken from base.
+func (p Preference) Over(base Preference) Preference {
+	OrElse(&p.Machine, base.Machine)
+	OrElse(&p.Firmware, base.Firmware)
+	OrElse(&p.CPU, base.CPU)
+	OrElse(&p.DiskBus, base.DiskBus)
+	OrElse(&p.NICModel, base.NICModel)
+	if p.SecureBoot == nil {
+		p.SecureBoot = base.SecureBoot
+	}
+	return p
 }
