@@ -19,7 +19,10 @@ import (
 func (a *App) applianceCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "appliance",
-		Short: "Share appliances by way of OCI registries",
+		Short: "Share appliances through OCI registries",
+		Long:  `Pushes an appliance block to an OCI registry, or pulls one from there into the project.`,
+		Example: `  vmplan appliance push appliance.shop registry.example/team/shop:1
+  vmplan appliance pull registry.example/team/shop:1`,
 	}
 	c.AddCommand(a.appliancePullCommand(), a.appliancePushCommand())
 	return c
@@ -29,17 +32,18 @@ func (a *App) appliancePushCommand() *cobra.Command {
 	var o projectOptions
 	c := &cobra.Command{
 		Use:   "push ADDR REF",
-		Short: "Put an appliance into an OCI registry",
-		Long: `Puts an appliance block (appliance.shop) into an OCI registry with what it needs of the project: its images' disks, instancetypes,
-preferences and locals that it names, and the files that it reads. Disks are those of the cache, or else are read off the host.
-What the registry has already is not sent again; the tag is written last.
+		Short: "Push an appliance to an OCI registry",
+		Long: `Pushes an appliance block to an OCI registry, together with the disks of its images, the instancetypes, preferences and locals
+that it names, and the files that it reads. Disks come from the cache, or are read from the host. Layers that the registry
+already has are not sent again. The tag is written last.
 
-What is not in the appliance and cannot go along (networks, variables, other files of this machine) is an error: write it into the
-appliance, or make it a parameter. Nothing of the project's identity is sent: no names or addresses of objects, no state.
+An appliance cannot use networks, variables or other files of the project: vmplan reports an error. Move them into the appliance,
+or make them parameters. The names, addresses and state of the project are never sent.
 
-REF is HOST/REPOSITORY:TAG, also written oci://…; oci+http://… for a registry without TLS. Logins are those of docker login and
-podman login.`,
-		Args: cobra.ExactArgs(2),
+REF is HOST/REPOSITORY:TAG, with or without oci:// in front. Use oci+http:// for a registry without TLS. vmplan uses the logins
+of docker login and podman login.`,
+		Example: `  vmplan appliance push appliance.shop registry.example/team/shop:1`,
+		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runAppliancePush(c.Context(), args[0], args[1], o)
 		},

@@ -22,14 +22,18 @@ func (a *App) appliancePullCommand() *cobra.Command {
 	var write string
 	c := &cobra.Command{
 		Use:   "pull REF",
-		Short: "Get an appliance out of an OCI registry",
-		Long: `Writes the appliance at REF (HOST/REPOSITORY:TAG, also by @sha256:…) into a folder of its own, and a file NAME.hcl that declares it,
-for vm blocks to use. Its images come from just the registry's disks that belong to it.
+		Short: "Pull an appliance from an OCI registry",
+		Long: `Writes the appliance at REF (HOST/REPOSITORY:TAG or HOST/REPOSITORY@sha256:…) into a folder of its own, and a file NAME.hcl that
+declares it. Then vm blocks can use it. Its images are pinned to the disks that were pushed with it.
 
-An appliance may come from anybody. One in a folder of its own sees nothing of the project but the parameters it is given, reads
-no files but its own, and uses nothing of a host that is there already but networks. Its images come without your logins and from public
-addresses only, but for the repository that it was pulled from, which is noted as trust. What its guests do is another matter: the plan shows
-what is made, and what they are told in their user data is in the folder to be read.`,
+An appliance from elsewhere is not trusted. It sees only the parameters that you give it, reads only files in its own folder,
+and uses nothing that already exists on a host except networks. Its images are fetched without your logins and only from public
+addresses, except from the repository you pull from, which is added to its trust list.
+
+vmplan does not judge what runs inside the guests. The plan shows what is created; read the user data in the folder before you
+apply it.`,
+		Example: `  vmplan appliance pull registry.example/team/shop:1
+  vmplan appliance pull registry.example/team/shop:1 --write appliances/shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runAppliancePull(c.Context(), args[0], write) },
 	}

@@ -28,19 +28,23 @@ type applyOptions struct {
 func (o *applyOptions) addTo(f *pflag.FlagSet) {
 	o.planOptions.addTo(f)
 	f.BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
-	f.IntVar(&o.parallelism, "parallelism", apply.DefaultParallelism, "how many `STEPS` may run at once")
-	f.BoolVar(&o.json, "json", false, "print the plan and what happens as JSON, an object a line (needs --auto-approve or a plan file)")
+	f.IntVar(&o.parallelism, "parallelism", apply.DefaultParallelism, "run at most this many `STEPS` at once")
+	f.BoolVar(&o.json, "json", false, "print the plan and progress as JSON, one object per line (needs --auto-approve or a plan file)")
 }
 
 func (a *App) applyCommand() *cobra.Command {
 	var o applyOptions
 	c := &cobra.Command{
 		Use:   "apply [PLANFILE | DIR]",
-		Short: "Make the hosts what the files say",
-		Long: `Plans, asks, and carries the plan out. With a PLANFILE that "vmplan plan --out" wrote, exactly that plan is carried out,
-without asking, unless something it touches has changed since.
+		Short: "Change the hosts to match the files",
+		Long: `Makes a plan, shows it, asks for approval, and carries it out. With a PLANFILE from "vmplan plan --out", apply carries out exactly
+that plan without asking. It refuses if anything the plan depends on has changed since.
 
-A run that was interrupted or failed is finished by the next apply.`,
+If a run fails or is interrupted, run apply again to finish it.`,
+		Example: `  vmplan apply
+  vmplan apply --auto-approve --max-impact live
+  vmplan apply review.vmplan
+  vmplan apply --replace vm.web`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.lock.operation = "apply"
@@ -56,9 +60,9 @@ A run that was interrupted or failed is finished by the next apply.`,
 		},
 	}
 	o.addTo(c.Flags())
-	c.Flags().StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
+	c.Flags().StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it again (may be repeated)")
 	c.Flags().BoolVar(&o.destroy, "destroy", false, "delete everything, as destroy does")
-	c.Flags().BoolVar(&o.restart, "restart-pending", false, "restart guests that have not taken up their definition yet")
+	c.Flags().BoolVar(&o.restart, "restart-pending", false, "restart guests that have a pending restart")
 	o.limit.addTo(c.Flags())
 	return c
 }
@@ -73,9 +77,12 @@ func (a *App) destroyCommand() *cobra.Command {
 	var cascade string
 	c := &cobra.Command{
 		Use:   "destroy [ADDR…]",
-		Short: "Delete what the project made",
-		Long: `Deletes everything that vmplan made for this project, or the objects named and what depends on them. Guests are shut down
-gracefully. With --cascade=false guests are left running and their disks stay: they are only no longer managed.`,
+		Short: "Delete what the project created",
+		Long: `Deletes everything that vmplan created for this project, or only the given objects and everything that depends on them. Guests are shut
+down gracefully first. With --cascade=false, guests keep running and keep their disks; vmplan only stops managing them.`,
+		Example: `  vmplan destroy
+  vmplan destroy vm.web
+  vmplan destroy vm.web --cascade=false`,
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if _, err := parseAddrs("ADDR", args); err != nil {
 				return err
@@ -88,7 +95,7 @@ gracefully. With --cascade=false guests are left running and their disks stay: t
 		},
 	}
 	o.addTo(c.Flags())
-	c.Flags().StringVar(&cascade, "cascade", "true", "`HOW` is true: what a vm owns goes with it; false or orphan: vms are left running, no longer managed")
+	c.Flags().StringVar(&cascade, "cascade", "true", "`HOW` is true: delete what a vm owns with it; false or orphan: leave vms running and stop managing them")
 	return c
 }
 

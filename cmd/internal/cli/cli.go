@@ -109,9 +109,14 @@ func (a *App) Run(ctx context.Context, args []string) int {
 
 func (a *App) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "vmplan",
-		Short:         "Declare virtual machines, see what would change, apply it",
-		Long:          "vmplan brings virtual machines, and the images, volumes, networks and pools they need, to what HCL files declare.\nIts plan says per field what happens to a running guest: live, next boot, restart, replace, and what is lost.",
+		Use:   "vmplan",
+		Short: "Plan and apply changes to virtual machines",
+		Long: `Declare virtual machines, images, volumes, networks and pools in HCL files. vmplan shows what would change on each host, and
+what each change means for the running guest: live, next-boot, restart, replace or destroy. Then it makes the change.`,
+		Example: `  vmplan init lab
+  vmplan plan --chdir lab
+  vmplan apply --chdir lab
+  vmplan ssh vm.web --chdir lab`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -123,8 +128,8 @@ func (a *App) root() *cobra.Command {
 	})
 	var g globalOptions
 	root.PersistentFlags().StringVar(&g.chdir, "chdir", "", "work in `DIR` instead of the current folder")
-	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "print no colours")
-	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log to standard error what is done on hosts")
+	root.PersistentFlags().BoolVar(&g.noColor, "no-color", false, "disable colours")
+	root.PersistentFlags().BoolVar(&g.debug, "debug", false, "log operations on hosts to standard error")
 	a.trust.addTo(root.PersistentFlags())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := a.trust.fromEnvironment(a.Environ); err != nil {
@@ -135,7 +140,7 @@ func (a *App) root() *cobra.Command {
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "main", Title: "Main commands:"},
-		&cobra.Group{ID: "look", Title: "Looking:"},
+		&cobra.Group{ID: "look", Title: "Inspection:"},
 		&cobra.Group{ID: "guest", Title: "Guests:"},
 		&cobra.Group{ID: "images", Title: "Images:"},
 		&cobra.Group{ID: "copy", Title: "Copies:"},

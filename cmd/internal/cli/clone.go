@@ -21,19 +21,20 @@ func (a *App) cloneCommand() *cobra.Command {
 	var o cloneOptions
 	c := &cobra.Command{
 		Use:   "clone ADDR NAME",
-		Short: "Write the block that makes a copy of a vm or volume",
-		Long: `Prints the block NAME, which is as the vm or volume at ADDR, with an identity of its own, and begins with all that its disks
-hold; with --write it goes to a new file of the project's folder. Nothing is copied before vmplan apply: the plan says whose
-guest is shut down meanwhile.
+		Short: "Write the block for a copy of a vm or volume",
+		Long: `Prints a block called NAME that copies the vm or volume at ADDR. The copy gets its own identity and starts with the contents of
+the source's disks. With --write, the block goes to a new file in the project's folder. Nothing is copied until vmplan apply;
+the plan says which guest is shut down during the copy.
 
-The settings are written down, so that the two have nothing to do with one another once the copy is made: then the
-line with clone can be taken out, and what was copied may go.`,
+The block contains all settings. Once the copy is made, you can remove its clone line and delete the source.`,
+		Example: `  vmplan clone vm.web spare
+  vmplan clone vm.web spare --write spare.hcl`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error { return a.runClone(c.Context(), args[0], args[1], o) },
 	}
 	o.projectOptions.addTo(c.Flags())
 	c.Flags().StringVar(&o.write, "write", "", "write the block to `FILE`, which must not exist")
-	c.Flags().BoolVar(&o.overlay, "overlay", false, "copy-on-write over the disks of ADDR, which must stay off for good")
+	c.Flags().BoolVar(&o.overlay, "overlay", false, "create copy-on-write overlays over the disks of ADDR, which must then stay off")
 	return c
 }
 

@@ -16,11 +16,15 @@ func (a *App) explainCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain ADDR[.FIELD]",
-		Short: "Explain what a plan does to an object or a field, and why",
-		Long: `Says of an object what the plan does to it, why, by which steps, and from which line of the files that comes. Of a field
-(vm.web.memory, vm.web.disk.root.size, vm.web.nic.lan.mac) it shows what the files say and where, or which default that is;
-what is recorded; what the host has defined and what the running guest has; and, when they differ, what the change does to
-the guest and what is called on the host.`,
+		Short: "Explain what the plan does to an object or field, and why",
+		Long: `For an object, shows what the plan does to it, why, in which steps, and which line of the files causes it.
+
+For a field, such as vm.web.memory, vm.web.disk.root.size or vm.web.nic.lan.mac, shows the value in the files or the default,
+the recorded value, the value in the host's definition and the value in the running guest. If they differ, it also shows what the
+change does to the guest and which call makes it.`,
+		Example: `  vmplan explain vm.web
+  vmplan explain vm.web.memory
+  vmplan explain vm.web.disk.root.size --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runExplain(c.Context(), args[0], o, asJSON) },
 	}

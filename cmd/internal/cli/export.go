@@ -25,22 +25,25 @@ func (a *App) exportCommand() *cobra.Command {
 	var o exportOptions
 	c := &cobra.Command{
 		Use:   "export ADDR… --out FILE.ova|DIR/",
-		Short: "Write vms with all their disks to an OVA or a folder",
-		Long: `Writes the vm at ADDR to FILE.ova, which VirtualBox, VMware and vmplan import-ova read, or any number of vms to the new folder
-DIR: short HCL and the disks, which can be put into another project or be used as a module. Each disk is written whole,
-whatever it stands on, and is the same to the byte.
+		Short: "Export vms with their disks to an OVA or a folder",
+		Long: `Writes one vm to FILE.ova, which VirtualBox, VMware and vmplan import-ova can read, or any number of vms to the new folder DIR.
+The folder contains HCL and the disks. Copy its contents into another project, or use it as a module. Each disk is complete, without
+backing files, and has exactly the same contents.
 
-The vms must be off: what a running guest writes would be torn. What is written is for sharing: without UUIDs, MACs, fixed
-addresses and cloud-init. What the guest itself has on its disks (machine-id, host keys, passwords) goes along.
+The vms must be off. By default the export is meant for sharing: it leaves out UUIDs, MACs, fixed addresses and cloud-init.
+What the guest has on its disks (machine id, host keys, passwords) is exported with them.
 
-With --with-identity it is for bringing the same vms back after a disaster: UUIDs, MACs, names, addresses, and what
-cloud-init was told go along, secrets too. Only the user can read what is written then.`,
+With --with-identity the export is a backup of the same vms. It contains UUIDs, MACs, names, addresses and cloud-init data, secrets
+included. Only you can read the files.`,
+		Example: `  vmplan export vm.web --out web.ova
+  vmplan export vm.web vm.db --out shop/
+  vmplan export vm.web --out backup/ --with-identity`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runExport(c.Context(), args, o) },
 	}
 	o.projectOptions.addTo(c.Flags())
-	c.Flags().StringVar(&o.out, "out", "", "write to `FILE`, if it ends in .ova, or else to the folder; it must not exist")
-	c.Flags().BoolVar(&o.withIdentity, "with-identity", false, "with UUIDs, MACs, addresses and cloud-init's seed")
+	c.Flags().StringVar(&o.out, "out", "", "write to `FILE` if it ends in .ova, else to a folder; it must not exist")
+	c.Flags().BoolVar(&o.withIdentity, "with-identity", false, "include UUIDs, MACs, addresses and cloud-init data")
 	return required(c, "out")
 }
 

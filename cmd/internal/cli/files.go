@@ -30,10 +30,11 @@ const starterIgnore = `# vmplan: what is local to a checkout, and what may hold 
 // initCommand writes a project to start from.
 func (a *App) initCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "init [DIR]",
-		Short: "Write a commented starter project",
-		Long:  "Writes main.hcl, a small commented project, and a .gitignore. Files that exist are left alone.",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "init [DIR]",
+		Short:   "Write a commented starter project",
+		Long:    `Writes main.hcl, a small project with comments, and a .gitignore. Existing files are not changed.`,
+		Example: `  vmplan init lab`,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.runInit(dirArg(args))
 		},
@@ -82,7 +83,11 @@ func (a *App) fmtCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fmt [DIR | FILE | -]…",
 		Short: "Rewrite files in the standard layout",
-		Long:  "Rewrites the .hcl files of the folder (or the files named, or standard input with -) in the standard layout and lists\nthose that changed.",
+		Long: `Rewrites the .hcl files of the folder, or the given files, in the standard layout, and lists those that changed. With -, reads
+standard input and writes standard output.`,
+		Example: `  vmplan fmt
+  vmplan fmt --check --diff
+  vmplan fmt - < main.hcl`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -90,7 +95,7 @@ func (a *App) fmtCommand() *cobra.Command {
 			return a.runFmt(args, o)
 		},
 	}
-	c.Flags().BoolVar(&o.check, "check", false, "write nothing; exit 1 when a file is not in the standard layout")
+	c.Flags().BoolVar(&o.check, "check", false, "write nothing; exit with code 1 if a file is not in the standard layout")
 	c.Flags().BoolVar(&o.diff, "diff", false, "show what changes")
 	return c
 }
@@ -172,9 +177,12 @@ func (a *App) validateCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate [DIR]",
-		Short: "Check the files without state or hosts",
-		Long: `Checks everything in the files that can be checked without state and hosts, and reports all mistakes at once. What depends
-on variables without a default is checked only when they are given a value.`,
+		Short: "Check the files without reading state or hosts",
+		Long: `Checks everything that can be checked from the files alone, and reports all mistakes at once. Parts that depend on a variable without
+a default are checked only if you set it.`,
+		Example: `  vmplan validate
+  vmplan validate --var ssh_key="$(cat ~/.ssh/id_ed25519.pub)"
+  vmplan validate --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return a.runValidate(dirArg(args), o, asJSON)

@@ -11,10 +11,14 @@ func (a *App) flattenCommand() *cobra.Command {
 	o := asideOptions{lock: lockOptions{operation: "flatten"}}
 	c := &cobra.Command{
 		Use:   "flatten ADDR",
-		Short: "Cut a volume, or the disks of a vm, loose from what they stand on",
-		Long: `Takes into the disks at ADDR all that they have of an image or of another volume, so that they stand on nothing: while the
-guest runs, too. That is recorded: the plan stays empty, a new image no longer concerns these disks, and what they stood on may go when nobody
-else needs it. It takes room for what was shared before. A disk with snapshots in it is refused, for they stand on the same base.`,
+		Short: "Make disks independent of their backing files",
+		Long: `Copies into the disks at ADDR everything that they share with an image or another volume, so that they no longer have a backing
+file. The guest may keep running. ADDR is a volume, a disk, or a vm with all its disks.
+
+Flattening is recorded: the next plan is empty, a new image no longer affects these disks, and the old backing file can be deleted
+once nothing else uses it. The disks need more space afterwards. Disks with snapshots are refused.`,
+		Example: `  vmplan flatten vm.web
+  vmplan flatten volume.data`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runAside(c.Context(), args[0], o, func(s *session, addr resource.Addr) (*engine.Plan, error) {

@@ -12,8 +12,10 @@ func (a *App) graphCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "graph [DIR]",
 		Short: "Print the steps of the plan as a graph",
-		Long: `Prints in the DOT language of Graphviz the steps of the plan and which must wait for which; with --objects the objects of
-the files and what they refer to. A picture: vmplan graph | dot -Tsvg > plan.svg`,
+		Long: `Prints the steps of the plan and their order in the DOT language of Graphviz. With --objects, prints the objects in the files
+and their references instead.`,
+		Example: `  vmplan graph | dot -Tsvg > plan.svg
+  vmplan graph --objects`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if objects {
@@ -23,9 +25,9 @@ the files and what they refer to. A picture: vmplan graph | dot -Tsvg > plan.svg
 		},
 	}
 	o.projectOptions.addTo(c.Flags())
-	c.Flags().StringArrayVar(&o.targets, "target", nil, "only the plan for `ADDR` and what it depends on (may be repeated)")
-	c.Flags().BoolVar(&o.destroy, "destroy", false, "the plan that deletes everything")
-	c.Flags().BoolVar(&objects, "objects", false, "the objects of the files, not the steps of the plan")
+	c.Flags().StringArrayVar(&o.targets, "target", nil, "plan only `ADDR` and what it depends on (may be repeated)")
+	c.Flags().BoolVar(&o.destroy, "destroy", false, "show the plan that deletes everything")
+	c.Flags().BoolVar(&objects, "objects", false, "print the objects in the files, not the steps of the plan")
 	return c
 }
 

@@ -31,9 +31,11 @@ func (a *App) sshCommand() *cobra.Command {
 	var command []string
 	c := &cobra.Command{
 		Use:   "ssh ADDR [COMMAND…]",
-		Short: "Log in to a guest, or run a command there",
-		Long: `Runs the system's ssh for the guest: at its fixed address, or at the one the host has leased to it. Host keys are kept in
-.vmplan/known_hosts of the project, by the vm's identity. The exit code is ssh's.`,
+		Short: "Log in to a guest, or run a command in it",
+		Long: `Runs the system's ssh with the guest's fixed address, or the address that the host has leased to it. Host keys are stored per vm in
+.vmplan/known_hosts in the project's folder. The exit code is that of ssh.`,
+		Example: `  vmplan ssh vm.web --user debian
+  vmplan ssh vm.web --user debian -- systemctl is-active nginx`,
 		Args: func(c *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(c, args); err != nil {
 				return err
@@ -53,7 +55,7 @@ func (a *App) sshCommand() *cobra.Command {
 		},
 	}
 	c.Flags().SetInterspersed(false)
-	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER`; by default what your ssh configuration says")
+	c.Flags().StringVarP(&o.user, "user", "l", "", "log in as `USER` (default from your ssh configuration)")
 	c.Flags().StringVarP(&o.identity, "identity", "i", "", "use the private key in `FILE`")
 	c.Flags().IntVarP(&o.port, "port", "p", 0, "TCP `PORT` (default 22)")
 	c.Flags().StringVar(&o.nic, "nic", "", "use the address of this `NIC`; by default the first that has one")
@@ -168,10 +170,11 @@ func checkNIC(vm *resource.VM, label string) error {
 // consoleCommand connects the terminal to a guest's serial console.
 func (a *App) consoleCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "console ADDR",
-		Short: "Connect to a guest's serial console",
-		Long:  "Connects the terminal to the guest's serial console. Ctrl-] leaves it.",
-		Args:  cobra.ExactArgs(1),
+		Use:     "console ADDR",
+		Short:   "Connect to a guest's serial console",
+		Long:    `Connects the terminal to the guest's serial console. Press Ctrl-] to leave it.`,
+		Example: `  vmplan console vm.web`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runConsole(c.Context(), args[0])
 		},

@@ -25,13 +25,14 @@ func (a *App) imageListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the images and who uses them, or the names for sources",
-		Long: `Lists the images that are on the hosts: where their bases are, how much room they take, to which version they are locked and
-whether their source has a newer one, and what stands on them, through any number of backing files. Of images without a user
-and of what the cache holds, vmplan image prune tells.
+		Short:   "List images and their users, or the names of the catalogue",
+		Long: `Lists the images on the hosts: the path of the base volume, its size, the locked version, whether the source has a newer one,
+and which disks use it, directly or through other backing files. To list unused images and the cache, use vmplan image prune.
 
-With --catalogue lists the names that can stand for a source, such as debian:12: those that come with vmplan, and those of
-the project's own *.vmcatalog.json files.`,
+With --catalogue, lists the names that a source can have, such as debian:12: the built-in ones and those in the project's
+*.vmcatalog.json files.`,
+		Example: `  vmplan image list
+  vmplan image list --catalogue`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.catalogue {
@@ -42,7 +43,7 @@ the project's own *.vmcatalog.json files.`,
 	}
 	f := c.Flags()
 	o.projectOptions.addTo(f)
-	f.BoolVar(&o.catalogue, "catalogue", false, "list the names that sources can be")
+	f.BoolVar(&o.catalogue, "catalogue", false, "list the names that a source can have")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }

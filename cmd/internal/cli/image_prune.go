@@ -27,15 +27,18 @@ func (a *App) imagePruneCommand() *cobra.Command {
 	o := imagePruneOptions{}
 	c := &cobra.Command{
 		Use:   "prune",
-		Short: "Delete bases and cached images that nothing needs",
-		Long: `Lists what could be deleted, and with --delete deletes it:
+		Short: "Delete unused base volumes and cached images",
+		Long: `Lists what can be deleted. With --delete, deletes it:
 
-- bases of this project that the files no longer have, such as those that on_image_change = "ignore" left behind, as soon as no
-  disk stands on them any more, not even one of somebody else;
-- what the cache of this machine holds and no project of this machine has on a host. It would be downloaded again. What a
-  running vmplan uses, or is about to, stays; what killed ones left unfinished goes.
+- base volumes of this project that are no longer in the files, for example because of on_image_change = "ignore", once no disk uses
+  them, including disks that vmplan does not manage;
+- cached images that no project on this machine has on a host. They can be downloaded again. Files in use by a running vmplan are
+  kept; incomplete downloads of killed processes are removed.
 
-What bears no record of this project is never touched on a host.`,
+Volumes that are not recorded in this project's state are never deleted.`,
+		Example: `  vmplan image prune
+  vmplan image prune --delete
+  vmplan image prune --cache --older-than 720h --delete`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runImagePrune(c.Context(), o) },
 	}
@@ -43,8 +46,8 @@ What bears no record of this project is never touched on a host.`,
 	o.projectOptions.addTo(f)
 	o.lock.addTo(f)
 	f.BoolVar(&o.remove, "delete", false, "delete what is listed")
-	f.BoolVar(&o.cache, "cache", false, "only the cache; needs no project")
-	f.DurationVar(&o.olderThan, "older-than", 0, "of the cache only what was got longer ago than `TIME`, such as 720h")
+	f.BoolVar(&o.cache, "cache", false, "look only at the cache; needs no project")
+	f.DurationVar(&o.olderThan, "older-than", 0, "only cached files downloaded longer ago than `TIME`, such as 720h")
 	f.BoolVar(&o.json, "json", false, "print JSON; not with --delete")
 	return c
 }

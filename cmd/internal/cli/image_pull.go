@@ -27,10 +27,12 @@ func (a *App) imagePullCommand() *cobra.Command {
 	var o imagePullOptions
 	c := &cobra.Command{
 		Use:   "pull ADDR|REF",
-		Short: "Get an image into the cache, or into a file",
-		Long: `Gets the bits of an image block (image.debian), or of any source that such a block can have (HOST/REPOSITORY:TAG or oci://… for a
-registry's, https://…), into the cache, checked and unpacked as apply does it. With --write they are put into a file of their
-own too. Hosts are not touched.`,
+		Short: "Download an image into the cache or a file",
+		Long: `Downloads, checks and unpacks an image into the cache, as apply does. The argument is an image block (image.debian) or any source
+that such a block can have: HOST/REPOSITORY:TAG or oci://… for a registry, or https://…. With --write, also writes the disk to a file.
+No host is contacted.`,
+		Example: `  vmplan image pull image.debian
+  vmplan image pull quay.io/containerdisks/debian:12 --write debian.qcow2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runImagePull(c.Context(), args[0], o) },
 	}

@@ -28,15 +28,17 @@ type Registry interface {
 func (a *App) imagePushCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "push ADDR REF",
-		Short: "Put an image or a volume into an OCI registry",
-		Long: `Puts the disk of an image or a volume (image.debian, volume.data, vm.web.disk.root) into an OCI registry, as a containerDisk that
-KubeVirt runs and that an image block can have as its source. The bits are those of the cache, or else are read off the host; a
-vm that writes to them has to be shut down. What the registry has already is not sent again.
+		Short: "Push an image or a volume to an OCI registry",
+		Long: `Pushes the disk of an image, volume or vm (image.debian, volume.data, vm.web.disk.root) to an OCI registry, as a containerDisk. KubeVirt
+can run it, and image blocks can use it as their source. The contents come from the cache, or are read from the host. A vm that
+writes to the disk must be off. Layers that the registry already has are not sent again.
 
-REF is HOST/REPOSITORY:TAG, also written oci://…; oci+http://… for a registry without TLS. Append ?arch=ARCH for a disk of
-another architecture than this machine's. Logins are those of docker login and podman login.
+REF is HOST/REPOSITORY:TAG, with or without oci:// in front. Use oci+http:// for a registry without TLS. Append ?arch=ARCH if the
+disk is for another architecture than this machine. vmplan uses the logins of docker login and podman login.
 
-The disk goes as it is: what a guest wrote to it (host keys, a machine id) is in it. Of the project nothing goes along.`,
+The disk is pushed as it is, including host keys and a machine id that a guest wrote to it. Nothing else of the project is sent.`,
+		Example: `  vmplan image push image.golden registry.example/team/golden:1
+  vmplan image push vm.web.disk.root registry.example/team/web:1`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error { return a.runImagePush(c.Context(), args[0], args[1]) },
 	}

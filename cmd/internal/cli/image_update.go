@@ -21,10 +21,12 @@ func (a *App) imageUpdateCommand() *cobra.Command {
 	o := imageUpdateOptions{lock: lockOptions{operation: "image update"}}
 	c := &cobra.Command{
 		Use:   "update [ADDR…]",
-		Short: "Move images to the newest version of their source",
-		Long: `Gets what the sources of the images have now, of all images without an ADDR, and notes it in ` + config.LockName + `. Hosts are not
-touched: the next plan shows what follows from it. Images with a checksum of their own, and files of this machine, are in no
-lock: their blocks say what they are.`,
+		Short: "Lock images to the newest version of their source",
+		Long: `Downloads what the sources of the given images, or of all images, have now, and records it in ` + config.LockName + `. Hosts are
+not changed: the next plan shows what the new version means. Images with a checksum in their block, and files on this machine, are not
+locked.`,
+		Example: `  vmplan image update
+  vmplan image update image.debian`,
 		RunE: func(c *cobra.Command, args []string) error { return a.runImageUpdate(c.Context(), args, o) },
 	}
 	o.projectOptions.addTo(c.Flags())

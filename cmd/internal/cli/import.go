@@ -27,18 +27,21 @@ func (a *App) importCommand() *cobra.Command {
 	var o importOptions
 	c := &cobra.Command{
 		Use:   "import --match GLOB --write FILE",
-		Short: "Write the blocks that take over what a host has already",
-		Long: `Writes to FILE, in the project's folder, a block and an import block for every object on the hosts whose name matches GLOB
-and that bears no mark. What they use besides is referred to with managed = false. Only what differs from the defaults is
-written, so that the plan adopts the objects and changes nothing about them; the guests keep running.
+		Short: "Write blocks for objects that already exist on a host",
+		Long: `Writes a block and an import block to FILE, in the project's folder, for every object whose name matches GLOB and that no project
+manages. Other objects that they use are referred to with managed = false. Only settings that differ from the defaults are written,
+so that the plan adopts the objects without changing them. Guests keep running.
 
-Nothing is taken over before vmplan apply. After that the import blocks can be removed.`,
+Nothing is adopted until vmplan apply. After that you can remove the import blocks.`,
+		Example: `  vmplan import --match 'web-*' --write found.hcl
+  vmplan import --match lan --kind network --write net.hcl
+  vmplan import --match 'default/*' --kind volume --write vol.hcl`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runImport(c.Context(), o) },
 	}
 	f := c.Flags()
 	o.projectOptions.addTo(f)
-	f.StringVar(&o.match, "match", "", "names to import, such as 'web-*'; for volumes `GLOB` is POOL/FILE")
+	f.StringVar(&o.match, "match", "", "import objects with these names, such as 'web-*'; for volumes `GLOB` is POOL/FILE")
 	f.StringVar(&o.kind, "kind", string(resource.KindVM), "`KIND` of what to import: vm, network, pool or volume")
 	f.StringVar(&o.host, "host", "", "only from the host block called `NAME`")
 	f.StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")

@@ -22,18 +22,20 @@ func (a *App) importOVACommand() *cobra.Command {
 	var o importOVAOptions
 	c := &cobra.Command{
 		Use:   "import-ova FILE --write NAME.hcl",
-		Short: "Write the blocks that make a vm of an OVA",
-		Long: `Writes to NAME.hcl, in the project's folder, a vm as the OVA or OVF at FILE describes it: processors, memory, firmware, disks
-and network cards. The disks' images come out of FILE when vmplan apply makes them, so it must stay where it is until then.
+		Short: "Write the blocks for a vm from an OVA",
+		Long: `Writes to NAME.hcl, in the project's folder, a vm as the OVA or OVF at FILE describes it: processors, memory, firmware, disks and
+network cards. The images refer to FILE, so keep it where it is until vmplan apply has created them.
 
-A network card is put on the network of the project that is called as the appliance calls its own, or else on the
-hypervisor's own network. A UUID and MACs that the appliance gives are taken over: then it must not run twice.`,
+A network card goes to the network of the project that has the same name as in the appliance, or else to the hypervisor's built-in user
+network. The UUID and MACs in the appliance are kept; do not run the same appliance twice.`,
+		Example: `  vmplan import-ova shop.ova --write shop.hcl
+  vmplan import-ova shop.ova --write shop.hcl --name shop2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runImportOVA(c.Context(), args[0], o) },
 	}
 	o.projectOptions.addTo(c.Flags())
 	c.Flags().StringVar(&o.write, "write", "", "the `FILE` to write; it must not exist")
-	c.Flags().StringVar(&o.name, "name", "", "call the vm `NAME`; by default as the appliance is called")
+	c.Flags().StringVar(&o.name, "name", "", "call the vm `NAME` (default the appliance's name)")
 	return required(c, "write")
 }
 

@@ -17,8 +17,8 @@ type limitOptions struct {
 }
 
 func (o *limitOptions) addTo(f *pflag.FlagSet) {
-	f.StringVar(&o.maxImpact, "max-impact", "", "refuse, with exit code 3, a plan that goes beyond `IMPACT`: live, next-boot, restart, replace or destroy")
-	f.StringArrayVar(&o.allow, "allow", nil, "with --max-impact: `ADDR`, and what it owns, may go beyond (may be repeated)")
+	f.StringVar(&o.maxImpact, "max-impact", "", "refuse a plan with more than this `IMPACT` (live, next-boot, restart, replace or destroy), with exit code 3")
+	f.StringArrayVar(&o.allow, "allow", nil, "exempt `ADDR` and what it owns from --max-impact (may be repeated)")
 }
 
 // parse reads the flags; without --max-impact everything is allowed, and it gives nil.

@@ -13,5 +13,5 @@ type lockOptions struct {
 }
 
 func (o *lockOptions) addTo(f *pflag.FlagSet) {
-	f.DurationVar(&o.timeout, "lock-timeout", 0, "`TIME`, such as 5m, to wait for the state's lock when somebody else holds it")
+	f.DurationVar(&o.timeout, "lock-timeout", 0, "wait up to `TIME`, such as 5m, for the state lock")
 }

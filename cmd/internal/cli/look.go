@@ -21,7 +21,10 @@ func (a *App) listCommand() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the vms with their power state and addresses",
-		Args:    noArgs,
+		Long:    `Lists the recorded vms with the power state and addresses that their hosts report now.`,
+		Example: `  vmplan list
+  vmplan list --json`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, objects, err := a.look(c.Context(), nil)
 			if err != nil {
@@ -41,8 +44,13 @@ func (a *App) showCommand() *cobra.Command {
 	var asJSON, full bool
 	c := &cobra.Command{
 		Use:   "show [ADDR | PLANFILE]",
-		Short: "Show what is recorded and live, or what a saved plan holds",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Show recorded and live objects, or a saved plan",
+		Long: `Without an argument, shows all recorded objects and what the hosts report about them now. With ADDR, shows one of them. With
+PLANFILE, shows the saved plan.`,
+		Example: `  vmplan show
+  vmplan show vm.web
+  vmplan show review.vmplan`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 && isFile(args[0]) {
 				return a.showPlanFile(args[0], asJSON, full)

@@ -24,19 +24,22 @@ func (a *App) orphansCommand() *cobra.Command {
 	var o orphansOptions
 	c := &cobra.Command{
 		Use:   "orphans [ADDR…]",
-		Short: "List live objects with this project's mark that are not managed",
-		Long: `Lists the vms and networks on the project's hosts that bear its mark and are in no record: what a run that was cut off or a
-lost state left, what was released, and copies made by hand.
+		Short: "List this project's live objects that are not in its state",
+		Long: `Lists the vms and networks on the project's hosts that carry this project's ownership mark but are not in its state: leftovers of an
+interrupted run or a lost state, released objects, and copies made by hand.
 
---adopt records those that the files have a block for. --delete asks and deletes them: a guest is shut down gracefully, and
-those of its disks go with it that bear the name of a disk of its own and are used by nothing else. What was released on
-purpose is only deleted when it is named.`,
+--adopt records those that have a block in the files. --delete asks and deletes them: a guest is shut down gracefully, and its disks
+are deleted if they have the file name of one of its own disks and nothing else uses them. Released objects are deleted only if
+you name them.`,
+		Example: `  vmplan orphans
+  vmplan orphans --adopt
+  vmplan orphans vm.old --delete`,
 		RunE: func(c *cobra.Command, args []string) error { return a.runOrphans(c.Context(), args, o) },
 	}
 	f := c.Flags()
 	o.projectOptions.addTo(f)
 	o.lock.addTo(f)
-	f.BoolVar(&o.adopt, "adopt", false, "record those that the files have a block for")
+	f.BoolVar(&o.adopt, "adopt", false, "record those that have a block in the files")
 	f.BoolVar(&o.remove, "delete", false, "delete them, after asking")
 	f.BoolVar(&o.autoApprove, "auto-approve", false, "with --delete: do not ask")
 	f.BoolVar(&o.json, "json", false, "print JSON")

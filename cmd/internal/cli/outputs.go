@@ -20,8 +20,11 @@ func (a *App) outputCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "output [NAME]",
 		Short: "Print the project's outputs",
-		Long:  "Prints the outputs, or the one called NAME, with what running guests say now (their addresses).",
-		Args:  cobra.MaximumNArgs(1),
+		Long:  `Prints all outputs, or the one called NAME, with the addresses that running guests have now.`,
+		Example: `  vmplan output
+  vmplan output url --raw
+  vmplan output --json`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if raw && len(args) == 0 {
 				return errors.New("--raw prints one output: name it")

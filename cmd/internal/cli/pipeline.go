@@ -29,8 +29,8 @@ type planOptions struct {
 func (o *planOptions) addTo(f *pflag.FlagSet) {
 	o.projectOptions.addTo(f)
 	o.lock.addTo(f)
-	f.StringArrayVar(&o.targets, "target", nil, "plan only for `ADDR` and what it depends on (may be repeated)")
-	f.StringArrayVar(&o.exclude, "exclude", nil, "leave `ADDR` out, and what depends on it (may be repeated)")
+	f.StringArrayVar(&o.targets, "target", nil, "plan only `ADDR` and what it depends on (may be repeated)")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out `ADDR` and everything that depends on it (may be repeated)")
 	f.BoolVar(&o.full, "full", false, "show each instance of a block, also those to which the same happens")
 }
 

@@ -27,9 +27,12 @@ func (a *App) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan [DIR]",
 		Short: "Show what apply would do",
-		Long: `Compares the files with the recorded state and with the hosts, and shows what apply would do: per object and field,
-with what it means for a running guest. Of new objects it shows what is not usual; --json shows all. Instances to which the same happens are shown once; --full shows each.
-Nothing is changed.`,
+		Long: `Compares the files with the recorded state and the hosts, and shows what apply would do: per object and field, and what it means for a
+running guest. New objects are shown without default values; --json shows everything. Nothing is changed.`,
+		Example: `  vmplan plan
+  vmplan plan --out review.vmplan --format markdown
+  vmplan plan --detailed-exitcode --max-impact live
+  vmplan plan --target vm.web`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runPlan(c.Context(), dirArg(args), o, applyCommandLine(args, c.Flags()))
@@ -37,12 +40,12 @@ Nothing is changed.`,
 	}
 	f := c.Flags()
 	o.planOptions.addTo(f)
-	f.StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it anew (may be repeated)")
+	f.StringArrayVar(&o.replace, "replace", nil, "delete `ADDR` and create it again (may be repeated)")
 	f.BoolVar(&o.destroy, "destroy", false, "plan the deletion of everything")
-	f.StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply")
-	f.StringVar(&o.format, "format", "text", "how to print the plan: `FORMAT` is text, json or markdown")
+	f.StringVar(&o.out, "out", "", "save the plan to `FILE` for apply")
+	f.StringVar(&o.format, "format", "text", "print the plan as `FORMAT`: text, json or markdown")
 	f.BoolVar(&o.json, "json", false, "the same as --format json")
-	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit 2 when there is something to do")
+	f.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit with code 2 if there are changes")
 	o.limit.addTo(f)
 	return c
 }

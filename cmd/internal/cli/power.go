@@ -19,10 +19,10 @@ type powerAction struct {
 
 func (a *App) powerCommands() []*cobra.Command {
 	actions := []powerAction{
-		{planner.PowerStart, "Start vms", "Starts the vms named, and waits for what their ready blocks ask."},
-		{planner.PowerStop, "Shut vms down", "Shuts the vms named down gracefully, and switches them off when they have not stopped within their shutdown_timeout."},
-		{planner.PowerKill, "Switch vms off", "Switches the vms named off at once, as if the plug were pulled."},
-		{planner.PowerReboot, "Reboot vms", "Asks the guests of the vms named to reboot."},
+		{planner.PowerStart, "Start vms", "Starts the given vms and waits for their ready conditions."},
+		{planner.PowerStop, "Shut down vms", "Shuts the given vms down gracefully. Those that are still running after their shutdown_timeout are powered off."},
+		{planner.PowerKill, "Power off vms", "Powers off the given vms at once. Guests may lose data that they have not written yet."},
+		{planner.PowerReboot, "Reboot vms", "Asks the guests of the given vms to reboot."},
 	}
 	cmds := make([]*cobra.Command, len(actions))
 	for i, act := range actions {
@@ -34,10 +34,11 @@ func (a *App) powerCommands() []*cobra.Command {
 func (a *App) powerCommand(act powerAction) *cobra.Command {
 	lock := lockOptions{operation: string(act.action)}
 	c := &cobra.Command{
-		Use:   string(act.action) + " ADDR…",
-		Short: act.short,
-		Long:  act.long + "\nThe next plan knows that this was done by vmplan; what the files say of running still counts at the next apply.",
-		Args:  cobra.MinimumNArgs(1),
+		Use:     string(act.action) + " ADDR…",
+		Short:   act.short,
+		Long:    act.long + "\n\nThe next plan shows that vmplan did this. If the files set running differently, the next apply changes it back.",
+		Example: "  vmplan " + string(act.action) + " vm.web\n  vmplan " + string(act.action) + " vm.web vm.db",
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runPower(c.Context(), args, lock, act)
 		},

@@ -15,18 +15,20 @@ func (a *App) renderCommand() *cobra.Command {
 	var opts config.RenderOptions
 	c := &cobra.Command{
 		Use:   "render ADDR",
-		Short: "Print vms as they are completed",
-		Long: `Prints the vm at ADDR, or all vms of an appliance's instance, with all that appliance, instancetype, preference, image and
-defaults make of it, as blocks of a project without modules and appliances. No host is asked. Secrets and conditions are left out.
+		Short: "Print complete vm blocks",
+		Long: `Prints the vm at ADDR, or all vms of an appliance's instance, as plain blocks: with all values from the appliance, instancetype, preference,
+image and defaults, and without modules and appliances. No host is contacted. Secrets and conditions are left out.
 
-With --all, what belongs to the vms comes too, and what they stand on that no block of the project itself declares: then the
-blocks plan to the same. With --moved --all they can take the place of the instance: what is there then only gets other addresses.`,
+With --all, also prints the objects that belong to the vms, and those they use that are not declared in the root module. The result
+plans to the same objects. With --all --moved, the blocks can replace the instance: existing objects only get new addresses.`,
+		Example: `  vmplan render vm.web
+  vmplan render vm.shop_de --all --moved`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runRender(c.Context(), args[0], o, opts) },
 	}
 	o.addTo(c.Flags())
-	c.Flags().BoolVar(&opts.All, "all", false, "print what belongs to the vms too")
-	c.Flags().BoolVar(&opts.Moved, "moved", false, "print moved blocks from the addresses that the objects have now")
+	c.Flags().BoolVar(&opts.All, "all", false, "also print the objects that belong to the vms")
+	c.Flags().BoolVar(&opts.Moved, "moved", false, "also print moved blocks from the current addresses")
 	return c
 }
 

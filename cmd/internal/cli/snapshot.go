@@ -21,9 +21,12 @@ import (
 func (a *App) snapshotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "snapshot",
-		Short: "Take, list, restore and delete snapshots of vms",
-		Long: `Snapshots are kept on the host, inside the disks of the vm (which must be qcow2), and go with it. They are no part of the
-files: what is restored are the disks, and the guest's memory if the snapshot has it; the vm stays defined as the files say.`,
+		Short: "Create, list, restore and delete snapshots of vms",
+		Long: `Snapshots are stored on the host, inside the vm's qcow2 disks, and are deleted with the vm. They are not part of the files. Restoring
+one restores the disks, and the guest's memory if the snapshot has it; the vm's definition stays as the files say.`,
+		Example: `  vmplan snapshot create vm.web before-upgrade
+  vmplan snapshot list vm.web
+  vmplan snapshot restore vm.web before-upgrade`,
 	}
 	c.AddCommand(a.snapshotCreateCommand(), a.snapshotListCommand(), a.snapshotRestoreCommand(), a.snapshotDeleteCommand())
 	return c
@@ -34,10 +37,12 @@ func (a *App) snapshotCreateCommand() *cobra.Command {
 	var memory, diskOnly bool
 	c := &cobra.Command{
 		Use:   "create ADDR [NAME]",
-		Short: "Take a snapshot of a vm",
-		Long: `Takes a snapshot of a vm's disks, and of its guest's memory if it runs: restored, the guest goes on from there. With
---disk-only a guest that runs goes on undisturbed; if its agent answers, its file systems are at rest meanwhile, and the snapshot says
-whether they were. NAME is the time unless given.`,
+		Short: "Create a snapshot of a vm",
+		Long: `Creates a snapshot of a vm's disks, and of the guest's memory if it is running: after a restore the guest continues from there. With
+--disk-only, a running guest is not paused. If its agent answers, its file systems are frozen during the snapshot, and the snapshot records
+whether they were. NAME defaults to the current time.`,
+		Example: `  vmplan snapshot create vm.web
+  vmplan snapshot create vm.web before-upgrade --disk-only`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			name := time.Now().UTC().Format("20060102-150405")
@@ -51,8 +56,8 @@ whether they were. NAME is the time unless given.`,
 		},
 	}
 	lock.addTo(c.Flags())
-	c.Flags().BoolVar(&memory, "memory", false, "with the guest's memory; refused for a guest that is off")
-	c.Flags().BoolVar(&diskOnly, "disk-only", false, "without the guest's memory")
+	c.Flags().BoolVar(&memory, "memory", false, "include the guest's memory; refused if the guest is off")
+	c.Flags().BoolVar(&diskOnly, "disk-only", false, "leave out the guest's memory")
 	return c
 }
 
@@ -141,8 +146,11 @@ func (a *App) snapshotListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [ADDR]",
 		Short: "List the snapshots of all vms, or of one",
-		Args:  cobra.MaximumNArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return a.runSnapshotList(c.Context(), args, asJSON) },
+		Long:  `Lists the snapshots of all vms of the project, or of the one at ADDR.`,
+		Example: `  vmplan snapshot list
+  vmplan snapshot list vm.web --json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runSnapshotList(c.Context(), args, asJSON) },
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -186,9 +194,11 @@ func (a *App) runSnapshotList(ctx context.Context, args []string, asJSON bool) e
 func (a *App) snapshotDeleteCommand() *cobra.Command {
 	lock := lockOptions{operation: "snapshot delete"}
 	c := &cobra.Command{
-		Use:   "delete ADDR NAME",
-		Short: "Delete a snapshot",
-		Args:  cobra.ExactArgs(2),
+		Use:     "delete ADDR NAME",
+		Short:   "Delete a snapshot",
+		Long:    `Deletes one snapshot of a vm. The guest may keep running.`,
+		Example: `  vmplan snapshot delete vm.web before-upgrade`,
+		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, addr, err := a.openAside(c.Context(), args[0], lock)
 			if err != nil {
@@ -210,12 +220,14 @@ func (a *App) snapshotRestoreCommand() *cobra.Command {
 	o := asideOptions{lock: lockOptions{operation: "snapshot restore"}}
 	c := &cobra.Command{
 		Use:   "restore ADDR NAME",
-		Short: "Bring the disks of a vm back to a snapshot",
-		Long: `Shows what is lost, asks, shuts the guest down, and brings the disks of the vm back to what they held; a snapshot with memory
-lets the guest go on from there. Then what else of the vm is not as the files say is brought in line, its power too: the plan is empty afterwards.
-A run that was cut short is gone on with by the same command; until then one disk may hold what was and another what is, and nothing
-of vmplan starts the guest.`,
-		Args: cobra.ExactArgs(2),
+		Short: "Restore the disks of a vm from a snapshot",
+		Long: `Shows what will be lost, asks, shuts the guest down, and restores the vm's disks. If the snapshot has memory, the guest continues from
+there. Then the vm's definition and power state are brought in line with the files, so that the next plan is empty.
+
+If a restore is interrupted, run the same command again to finish it. Until then some disks may be restored and others not, and vmplan does not
+start the guest.`,
+		Example: `  vmplan snapshot restore vm.web before-upgrade`,
+		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			plan := func(s *session, addr resource.Addr) (*engine.Plan, error) {
 				return s.RestoreSnapshot(c.Context(), addr, args[1])

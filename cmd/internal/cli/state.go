@@ -14,8 +14,11 @@ import (
 func (a *App) stateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "state",
-		Short: "The recorded state",
-		Long:  "Looks at and changes what is recorded. Of the objects on the hosts it changes nothing but the mark of what is renamed.",
+		Short: "Inspect and change the recorded state",
+		Long:  `Inspects and changes the recorded state. The objects on the hosts do not change, except for the ownership mark of renamed objects.`,
+		Example: `  vmplan state list
+  vmplan state show vm.web
+  vmplan state mv vm.old vm.web`,
 	}
 	c.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.statePullCommand(), a.statePushCommand(),
 		a.stateUnlockCommand(), a.stateRebuildCommand())
@@ -27,6 +30,9 @@ func (a *App) stateListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [ADDR…]",
 		Short: "List the recorded objects",
+		Long:  `Lists the addresses of all recorded objects, or of the given ones and what they own.`,
+		Example: `  vmplan state list
+  vmplan state list vm.web`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withRecords(c.Context(), lockOptions{}, args, func(_ *session, recs []*state.Record) error {
 				return a.printer().Records(recs, asJSON)
@@ -41,8 +47,11 @@ func (a *App) stateShowCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show ADDR…",
-		Short: "Show what is recorded of objects",
-		Args:  cobra.MinimumNArgs(1),
+		Short: "Show what is recorded about objects",
+		Long:  `Shows the recorded attributes of the given objects.`,
+		Example: `  vmplan state show vm.web
+  vmplan state show vm.web --json`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withRecords(c.Context(), lockOptions{}, args, func(_ *session, recs []*state.Record) error {
 				return a.printer().RecordDetails(recs, asJSON)
@@ -57,10 +66,11 @@ func (a *App) stateRmCommand() *cobra.Command {
 	lock := lockOptions{operation: "state rm"}
 	c := &cobra.Command{
 		Use:   "rm ADDR…",
-		Short: "Forget objects without touching them",
-		Long: `Takes objects, and what they own, out of the state. They stay on their hosts as they are, but vmplan no longer knows that
-it made them: to manage one again, its block must be removed from the files or the object from the host first.`,
-		Args: cobra.MinimumNArgs(1),
+		Short: "Remove objects from the state without deleting them",
+		Long: `Removes the given objects, and what they own, from the state. They stay on their hosts unchanged, but vmplan no longer knows that it created
+them. Before you can manage such an object again, remove its block from the files or the object from the host.`,
+		Example: `  vmplan state rm vm.web`,
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withRecords(c.Context(), lock, args, func(s *session, recs []*state.Record) error {
 				for _, rec := range recs {

@@ -16,11 +16,15 @@ func (a *App) stateMvCommand() *cobra.Command {
 	lock := lockOptions{operation: "state mv"}
 	c := &cobra.Command{
 		Use:   "mv FROM TO",
-		Short: "Give recorded objects another address",
-		Long: `Records what is at FROM under the address TO, with what it owns, and writes the new address on the live objects. Nothing
-else about them changes. FROM may be an object, a block with all its instances, or a module.
+		Short: "Record objects under another address",
+		Long: `Records the objects at FROM under the address TO, with what they own, and writes the new address into the ownership marks of the live objects.
+Nothing else changes. FROM can be an object, a block with all its instances, or a module.
 
-The files must then say TO. A moved block in the files does the same as part of a plan, for everybody who applies them.`,
+Rename the block in the files to match. A moved block in the files does the same as part of a plan, for everybody who applies
+them.`,
+		Example: `  vmplan state mv vm.old vm.web
+  vmplan state mv 'vm.node[0]' vm.first
+  vmplan state mv module.a module.b`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error { return a.runStateMv(c.Context(), args, lock) },
 	}

@@ -11,11 +11,12 @@ import (
 
 func (a *App) statePullCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "pull",
-		Short: "Print the state",
-		Long:  "Prints the state as the state file holds it, with what the journal adds, for state push to read.",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.runStatePull(c.Context()) },
+		Use:     "pull",
+		Short:   "Print the state",
+		Long:    `Prints the state, including the entries of the journal, in the format that vmplan state push reads.`,
+		Example: `  vmplan state pull > backup.json`,
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.runStatePull(c.Context()) },
 	}
 }
 

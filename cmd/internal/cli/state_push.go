@@ -18,16 +18,18 @@ func (a *App) statePushCommand() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use:   "push FILE",
-		Short: "Put a state in place of the recorded one",
-		Long: `Replaces the state with the one in FILE (- is standard input), such as state pull prints or as the backup holds. What is
-there is kept as the backup. A state of another project, or one with a lower serial than what is there, is refused without
---force; so is any while the state that is there cannot be read.`,
+		Short: "Replace the recorded state",
+		Long: `Replaces the state with the one in FILE (- for standard input), such as the output of vmplan state pull or a backup. The current state is
+kept as the backup. Without --force, vmplan refuses a state of another project, a state with a lower serial than the current one, and
+any state while the current one cannot be read.`,
+		Example: `  vmplan state push backup.json
+  vmplan state push - < backup.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runStatePush(c.Context(), args[0], force, lock)
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "push it whatever is there")
+	c.Flags().BoolVar(&force, "force", false, "replace the current state in any case")
 	lock.addTo(c.Flags())
 	return c
 }

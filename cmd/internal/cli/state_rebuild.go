@@ -22,19 +22,21 @@ func (a *App) stateRebuildCommand() *cobra.Command {
 	var o rebuildOptions
 	c := &cobra.Command{
 		Use:   "rebuild",
-		Short: "Make a lost state anew from what the hosts have",
-		Long: `Vms and networks bear a mark that says which project made them, and as what. Rebuild records those of this project, also when
-the files no longer have them, with the disks that the vms own; the volumes, images and pools of the files that these use;
-and the images of the files, which no other project calls so. It says of each why it is taken, and what it leaves: that can be
-taken with an import block. No host is changed.
+		Short: "Rebuild a lost state from what is on the hosts",
+		Long: `Vms and networks carry an ownership mark that names their project and address. Rebuild records those of this project, even if they are no
+longer in the files, with the disks that the vms own; the volumes, images and pools in the files that they use; and the images in
+the files that no other project has under that name. It gives the reason for each, and lists what it leaves out; adopt that with an
+import block. No host is changed.
 
 A state that has records is never replaced: move it away first.`,
+		Example: `  vmplan state rebuild --dry-run
+  vmplan state rebuild`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runStateRebuild(c.Context(), o) },
 	}
 	o.projectOptions.addTo(c.Flags())
 	o.lock.addTo(c.Flags())
-	c.Flags().StringVar(&o.lineage, "lineage", "", "rebuild the state of the project with this `ID`; by default the one in .vmplan, or the one whose marks the objects bear")
+	c.Flags().StringVar(&o.lineage, "lineage", "", "rebuild the state of the project with this `ID` (default from .vmplan, or from the marks on the hosts)")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would be recorded")
 	return c
 }

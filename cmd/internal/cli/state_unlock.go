@@ -15,11 +15,12 @@ import (
 func (a *App) stateUnlockCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "unlock [ID]",
-		Short: "Remove what a dead run left of its lock",
-		Long: `Removes a lock on the state whose holder is gone; with an ID only that lock. It is seldom needed: the next run that wants
-the lock of a dead one takes it over. The lock of a run that is alive is never broken: two at once would ruin the state. End
-that run (Ctrl-C lets it finish what it does), or wait for it with --lock-timeout.`,
-		Args: cobra.MaximumNArgs(1),
+		Short: "Remove the lock of a dead run",
+		Long: `Removes the lock of a run that no longer exists; with an ID, only that lock. You rarely need it: the next run takes over the lock of a dead
+process by itself. The lock of a live run is never removed, because two runs at once would damage the state. Stop that run with Ctrl-C, which lets
+it finish its current steps, or wait for it with --lock-timeout.`,
+		Example: `  vmplan state unlock`,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runStateUnlock(c.Context(), append(args, "")[0])
 		},

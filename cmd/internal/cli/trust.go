@@ -32,7 +32,7 @@ type trustOptions struct {
 }
 
 func (o *trustOptions) addTo(f *pflag.FlagSet) {
-	f.BoolVar(&o.programs, allowURIPrograms, false, "let the uri of a host in the files run programs: transport ext, command=, netcat=, …")
+	f.BoolVar(&o.programs, allowURIPrograms, false, "allow host URIs in the files to run programs (transport ext, command=, netcat=, …)")
 	f.BoolVar(&o.untrusted, untrusted, false, "only look at a project that may come from anybody: run no program, read nothing outside of its folder, connect to no host but those of --"+allowHost)
 	f.StringArrayVar(&o.hosts, allowHost, nil, "connect to hosts with this `URI`, and to no others (may be repeated)")
 }

@@ -24,9 +24,6 @@ func describe(c *cobra.Command, p *view.Printer) {
 	if c.HasParent() && c.HasSubCommands() {
 		c.Args, c.RunE = onlySubcommands, func(c *cobra.Command, _ []string) error { return c.Help() }
 	}
-	if c.Long == "" {
-		c.Long = c.Short + "."
-	}
 	codes, ok := exitCodesHelp[c.Name()]
 	if !ok {
 		codes = exitCodesHelp[""]

@@ -23,7 +23,10 @@ func (a *App) versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArgs,
+		Long:  `Prints the version of vmplan and the schemes of host URIs that this build supports.`,
+		Example: `  vmplan version
+  vmplan version --json`,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return json.NewEncoder(a.Streams.Out).Encode(map[string]any{
