@@ -15,7 +15,8 @@ var driversWords = regexp.MustCompile(`(?i)libvirt|qemu|qcow2|ovmf|swtpm`)
 // tagOfField is the tag of a struct's field: the language's own words, such as the format qcow2, and its reference.
 var tagOfField = regexp.MustCompile("`json:.*`")
 
-// TestNoWordOfAHypervisorAboveTheDrivers: what files are completed with and what a plan says of a host comes from its driver.
+// TestNoWordOfAHypervisorAboveTheDrivers: what files are completed with and what a plan says of a host comes from its driver. Names of
+// images are the catalogue's, and engine/standard is a list of drivers.
 func TestNoWordOfAHypervisorAboveTheDrivers(t *testing.T) {
 	files := 0
 	for _, dir := range []string{"../../config", "../../planner"} {
@@ -23,7 +24,7 @@ func TestNoWordOfAHypervisorAboveTheDrivers(t *testing.T) {
 			switch {
 			case err != nil:
 				return err
-			case entry.IsDir() && (entry.Name() == "testdata" || path == "../../config/catalogue"):
+			case entry.IsDir() && (entry.Name() == "testdata" || path == "../../config/catalogue" || path == "../../planner/engine/standard"):
 				return filepath.SkipDir
 			case entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 				return nil

@@ -28,6 +28,8 @@ func (p *Project) Apply(ctx context.Context, plan *Plan, o ApplyOptions) (apply.
 	switch {
 	case plan.Refused() || len(plan.Beyond()) > 0:
 		return apply.Summary{}, ErrRefused
+	case p.opts.Trust.Untrusted:
+		return apply.Summary{}, errors.New("apply: the project is not trusted")
 	case p.unlock == nil:
 		return apply.Summary{}, errors.New("apply: the project was opened without a lock")
 	}

@@ -61,8 +61,8 @@ type Parts struct {
 // Trust says what a project may do on this machine. The zero value is for files that are one's own.
 type Trust struct {
 	Programs  bool     // the uri of a host in the files may run programs
-	Untrusted bool     // the files may come from anybody: nothing outside of their folder is read, and no image
-	Hosts     []string // connect to hosts with these URIs and no others; nil: to all
+	Untrusted bool     // the files may come from anybody: nothing outside of their folder is read, no image, and nothing is applied
+	Hosts     []string // connect to hosts with these URIs and no others; nil: to all, or to none of a project that is Untrusted
 }
 
 // Lock asks for the state's lock.

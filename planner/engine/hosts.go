@@ -47,7 +47,10 @@ func (o *Options) openImages(settings ImageSettings) (ImageStore, error) {
 // OpenHost makes the driver for a host as far as it is trusted. written tells that it stands in the files. The error is a
 // *HostError.
 func (o *Options) OpenHost(h *resource.Host, written bool, env drivers.Env) (drivers.Driver, error) {
-	env.Trust = drivers.Trust{Hosts: o.Trust.Hosts, Written: written, Programs: o.Trust.Programs}
+	env.Trust = drivers.Trust{Hosts: o.Trust.Hosts, Written: written, Programs: o.Trust.Programs && !o.Trust.Untrusted}
+	if o.Trust.Untrusted && env.Trust.Hosts == nil {
+		env.Trust.Hosts = []string{}
+	}
 	d, err := o.Drivers.Open(h, env)
 	if err != nil {
 		return nil, &HostError{Host: h, Written: written, Err: err}

@@ -94,7 +94,7 @@ func envFlag(environ []string, flag string, set *bool) error {
 func (a *App) checkHosts(dir string, cfg *config.Config) config.Diagnostics {
 	var found planner.Plan
 	opts := a.engineOptions()
-	opts.Trust.Hosts = nil // they are only parsed
+	opts.Trust.Hosts, opts.Trust.Untrusted = nil, false // no connection is made
 	for h := range resource.Of[*resource.Host](cfg.Set) {
 		scheme, _, ok := strings.Cut(h.URI, ":")
 		base, _, _ := strings.Cut(scheme, "+")
