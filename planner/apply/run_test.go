@@ -341,3 +341,25 @@ func TestAPlanThatIsNoGraphDoesNothing(t *testing.T) {
 		}
 	}
 }
+
+// After an interrupt an operation may finish, but not for ever when a grace time is set: then it is cancelled, and the run ends.
+func TestOperationsAreCancelledAfterTheGraceTime(t *testing.T) {
+	w := newWorld(t)
+	w.mustPool()
+	w.env.Grace = time.Millisecond
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	w.hook = func(ctx context.Context, _ string) error {
+		interrupt()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(deadline / 2):
+			return errors.New("it was not cancelled")
+		}
+	}
+	summary, err := w.run(ctx, create(volume("slow")))
+	if err != nil || !summary.Interrupted || summary.Failed != 1 || !errors.Is(summary.Errors[0], context.Canceled) {
+		t.Errorf("the run ends with %+v, %v", summary, err)
+	}
+}
