@@ -39,6 +39,12 @@ type Transfer struct {
 	Done     bool
 }
 
+// MarkPending tells that the mark of a live object still has another address than its record, and why.
+type MarkPending struct {
+	Addr resource.Addr
+	Err  error
+}
+
 // Note is a sentence on what a call does, or leaves out.
 type Note struct{ Text string }
 
@@ -49,6 +55,7 @@ func (LockWritten) event() {}
 func (Step) event()        {}
 func (Transfer) event()    {}
 func (Note) event()        {}
+func (MarkPending) event() {}
 
 // Mistakes is the error of files that are wrong. Diagnostics has all that was found, warnings too.
 type Mistakes struct {

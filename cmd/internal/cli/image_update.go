@@ -57,14 +57,18 @@ func (a *App) runImageUpdate(ctx context.Context, args []string, o imageUpdateOp
 	}
 	moved := 0
 	for _, img := range images {
-		show := a.printer().Transfer(img.Addr.String())
-		pin, err := s.Images().Latest(ctx, img, show.Report)
-		show.Close()
+		update, err := s.UpdateImage(ctx, img)
 		if err != nil {
 			return errors.Join(err, s.WriteLock())
 		}
-		if s.repin(img, pin) {
+		switch {
+		case update.Was == "":
+			a.printer().Note(fmt.Sprintf("%s: locked to %s", img.Addr, update.Is))
+		case update.Was == update.Is:
+			a.printer().Note(fmt.Sprintf("%s: is at the newest version", img.Addr))
+		default:
 			moved++
+			a.printer().Note(fmt.Sprintf("%s: %s → %s", img.Addr, update.Was, update.Is))
 		}
 	}
 	if err := s.WriteLock(); err != nil || moved == 0 {
@@ -97,28 +101,4 @@ func (s *session) updatable(sel []resource.Addr) ([]*resource.Image, error) {
 		return nil, fmt.Errorf("there is no %s in the files%s", sel[i], knownImages(s.Config().Set))
 	}
 	return out, nil
-}
-
-// repin locks the image to the version that pin is of, says so, and tells whether it moved.
-func (s *session) repin(img *resource.Image, pin resource.Pin) bool {
-	lock, note := s.Files().Lock(), s.app.printer().Note
-	was, ok := lock.Of(img)
-	if imported := s.Imported(img); !ok && imported != nil {
-		was, ok = *imported, true
-	}
-	if !ok {
-		lock.Set(img, pin)
-		note(fmt.Sprintf("%s: locked to %s", img.Addr, pin.Digest))
-		return false
-	}
-	pin.Revision = was.Revision
-	if was.Digest == pin.Digest {
-		lock.Set(img, pin)
-		note(fmt.Sprintf("%s: is at the newest version", img.Addr))
-		return false
-	}
-	pin.Revision++
-	lock.Set(img, pin)
-	note(fmt.Sprintf("%s: %s → %s", img.Addr, was.Digest, pin.Digest))
-	return true
 }

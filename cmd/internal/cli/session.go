@@ -93,6 +93,8 @@ func (s *session) event(e engine.Event) {
 		pr.Aside(fmt.Sprintf("Waiting up to %s: %v.", e.Timeout, e.Holder))
 	case engine.Note:
 		pr.Note(e.Text)
+	case engine.MarkPending:
+		pr.Warn("The mark on the host still has the old address", fmt.Sprintf("%s: %v. The next apply writes it.", e.Addr, e.Err))
 	case engine.Transfer:
 		s.showTransfer(e)
 	case engine.LockWritten:

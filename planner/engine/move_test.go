@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"testing"
@@ -23,7 +23,7 @@ func TestRenameOf(t *testing.T) {
 		{"module.m", "module.n", "module.mm.vm.a", ""},
 		{"module.m", "module.n", "vm.a", ""},
 	} {
-		m := rename{mustAddr(t, c.from), mustAddr(t, c.to)}
+		m := Renaming{mustAddr(t, c.from), mustAddr(t, c.to)}
 		if err := m.check(); err != nil {
 			t.Error(err)
 		}
@@ -41,7 +41,7 @@ func TestRenameRefuses(t *testing.T) {
 	for _, c := range [][2]string{
 		{"vm.a", "volume.a"}, {"vm.a", "module.m"}, {"module.m", "vm.a"}, {"vm.a.disk.root", "vm.a.disk.r"}, {"vm.a", "vm.a"}, {"host.a", "host.b"},
 	} {
-		if err := (rename{mustAddr(t, c[0]), mustAddr(t, c[1])}).check(); err == nil {
+		if err := (Renaming{mustAddr(t, c[0]), mustAddr(t, c[1])}).check(); err == nil {
 			t.Errorf("%s → %s is taken", c[0], c[1])
 		}
 	}
