@@ -43,7 +43,7 @@ $(GOLANGCI):
 
 fmt: ## format Go and the examples
 	$(GO) run mvdan.cc/gofumpt@v0.9.2 -w cmd config drivers planner state
-	for dir in examples/* examples/*/*/; do $(GO) run ./cmd/vmplan fmt --chdir $$dir; done
+	for file in examples/*/main.hcl examples/*/*/main.hcl; do $(GO) run ./cmd/vmplan fmt --chdir $$(dirname $$file); done
 
 docs: ## the reference pages, from the schema
 	$(GO) generate ./...
