@@ -175,8 +175,8 @@ func (e *evaluator) nextFree(o *object, nic *resource.NIC, used map[netip.Addr]b
 	return netip.Addr{}, false
 }
 
-// settle writes the decisions into the nics.
-func (e *evaluator) settle(d nicDecisions) {
+// applyDecisions writes the decisions into the nics.
+func (e *evaluator) applyDecisions(d nicDecisions) {
 	eachNIC(e.vms(), func(_ *object, vm *resource.VM, nic *resource.NIC) {
 		key := nicKey{vm.Addr, nic.Label}
 		if mac := d.mac[key]; mac != "" {

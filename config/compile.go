@@ -58,7 +58,7 @@ type attrSpec struct {
 	expr    hclsyntax.Expression
 	varying bool // differs from instance to instance: it refers to each or count
 	fixed   reflect.Value
-	level   int       // where it is evaluated: see side
+	level   int       // where it is evaluated: see levelScope
 	under   *attrSpec // what holds when this is null
 }
 

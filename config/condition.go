@@ -22,7 +22,7 @@ const selfName = "self"
 // rule is a condition that must hold, and what to say when it does not.
 type rule struct {
 	kind      string // of its block
-	level     int    // where it is evaluated: see side
+	level     int    // where it is evaluated: see levelScope
 	condition hclsyntax.Expression
 	message   hclsyntax.Expression
 }
@@ -77,7 +77,7 @@ func declareCheck(b *hclsyntax.Block, rep *reporter) *check {
 func (e *evaluator) conditions() {
 	for _, o := range e.objects {
 		for _, r := range o.block.rules {
-			if text, failed := o.side(r.level).scope.broken(r, o.context(r)); failed {
+			if text, failed := o.scopeAt(r.level).scope.broken(r, o.context(r)); failed {
 				e.rep.addFirst(mistake(r.condition.Range(), "Condition not met", "%s: %s", o.addr, text))
 			}
 		}
@@ -113,7 +113,7 @@ func (o *object) context(r rule) *hcl.EvalContext {
 			o.scope.eval.refuse(ref, d)
 		}
 	}
-	ctx := o.side(r.level).context(refs)
+	ctx := o.scopeAt(r.level).context(refs)
 	if self {
 		ctx = ctx.NewChild()
 		ctx.Variables = map[string]cty.Value{}

@@ -93,7 +93,7 @@ func (sc *scope) decodeBlock(b *block, from hcl.Range) (all []*object, ok bool) 
 		if b.broken {
 			return cty.DynamicVal
 		}
-		sc.await(atLevel(b.needs, 0))
+		sc.evaluateNeeds(atLevel(b.needs, 0))
 		if b.kind == resource.KindHost && sc.parent != nil {
 			sc.eval.rep.addFirst(mistake(b.header, "Host in a module", "Hosts are declared by the project itself. Move the block to the root module and hand host.%s to the module as an input.", b.name))
 			return cty.DynamicVal
@@ -140,8 +140,8 @@ type contexts struct {
 func (c contexts) of(a *attrSpec) *hcl.EvalContext {
 	ctx := c.byLevel[a.level]
 	if ctx == nil {
-		s := c.object.side(a.level)
-		s.scope.await(atLevel(c.object.block.needs, a.level))
+		s := c.object.scopeAt(a.level)
+		s.scope.evaluateNeeds(atLevel(c.object.block.needs, a.level))
 		ctx = s.context(atLevel(c.object.block.refs, a.level))
 		c.byLevel[a.level] = ctx
 	}
@@ -212,7 +212,7 @@ func (d *decoding) body(o *object, spec *bodySpec, v reflect.Value, ctx contexts
 }
 
 // unset handles an attribute that was written and is null: the same as not written, but for what must be there, and for
-// power, where null is a wish of its own.
+// power, where null has a meaning of its own.
 func (d *decoding) unset(o *object, a *attrSpec) {
 	switch {
 	case a.attr.Class == resource.ClassPower:

@@ -8,14 +8,14 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// await evaluates what depends_on names before what depends on it, so that a cycle shows.
-func (sc *scope) await(needs []reference) {
+// evaluateNeeds evaluates what depends_on names before what depends on it, so that a cycle shows.
+func (sc *scope) evaluateNeeds(needs []reference) {
 	for _, r := range needs {
 		if !sc.declared(r) {
 			sc.eval.refuse(r, sc.missing(r))
 			continue
 		}
-		in := sc.sees(r)
+		in := sc.declaring(r)
 		if b := in.mod.blocks.byName[r.String()]; b != nil {
 			in.decodeBlock(b, r.rng)
 		}
@@ -93,7 +93,7 @@ func toVMs(refs []reference) []reference {
 func (o *object) targets(refs []reference) []resource.Addr {
 	var out []resource.Addr
 	for _, r := range refs {
-		out = append(out, o.side(r.level).scope.targets([]reference{r})...)
+		out = append(out, o.scopeAt(r.level).scope.targets([]reference{r})...)
 	}
 	return out
 }
@@ -145,7 +145,7 @@ func (sc *scope) moduleNeeds(memo map[*scope][]resource.Addr) []resource.Addr {
 func (sc *scope) targets(needs []reference) []resource.Addr {
 	var out []resource.Addr
 	for _, r := range needs {
-		in, key := sc.sees(r), r.instanceKey()
+		in, key := sc.declaring(r), r.instanceKey()
 		if in == nil {
 			continue
 		}

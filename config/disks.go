@@ -79,7 +79,7 @@ func (p *placement) ownDisk(o *object, vm *resource.VM, d *resource.Disk) (*reso
 	if !d.Image.IsZero() {
 		v.OnImageChange = vm.OnImageChange
 	}
-	p.keepFile(v)
+	p.useRecordedFile(v)
 	v.Backing = p.backing(o, path+".image", d.Image)
 	return v, pool
 }

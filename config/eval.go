@@ -251,7 +251,7 @@ func (sc *scope) context(refs []reference, repeat repetition) *hcl.EvalContext {
 		if values[r.root] == nil {
 			values[r.root] = map[string]cty.Value{}
 		}
-		s := sc.sees(r)
+		s := sc.declaring(r)
 		switch {
 		case r.root == moduleWord:
 			s.wantOutputs(r, outputs)
@@ -283,7 +283,7 @@ func (sc *scope) check(r reference, repeat repetition) *hcl.Diagnostic {
 	if r.name == "" || !sc.declared(r) {
 		return sc.missing(r)
 	}
-	s := sc.sees(r)
+	s := sc.declaring(r)
 	switch {
 	case s == nil:
 		return nil
@@ -317,11 +317,11 @@ func (sc *scope) declared(r reference) bool {
 	if r.root == "path" {
 		return r.name == "module" || (r.name == "root" || r.name == "cwd") && !sc.mod.closed()
 	}
-	return sc.sees(r) != nil || isBuiltin(r.String())
+	return sc.declaring(r) != nil || isBuiltin(r.String())
 }
 
-// sees gives the scope in which r is declared: this one or, in an appliance, the nearest around it; nil when none has it.
-func (sc *scope) sees(r reference) *scope {
+// declaring gives the scope in which r is declared: this one or, in an appliance, the nearest around it; nil when none has it.
+func (sc *scope) declaring(r reference) *scope {
 	for s := sc; s != nil; s = s.outer {
 		if s.declares(r) {
 			return s
@@ -349,7 +349,7 @@ func (sc *scope) resolve(r reference) cty.Value {
 	if r.root == "path" {
 		return cty.StringVal(sc.folder(r.name))
 	}
-	s := sc.sees(r)
+	s := sc.declaring(r)
 	switch {
 	case s == nil:
 		return builtinValue(r.String())

@@ -158,7 +158,7 @@ func (sc *scope) unknownRepeat(r repetition, v cty.Value) bool {
 // instancesOf gives the scopes of a module's instances.
 func (sc *scope) instancesOf(c *call, from hcl.Range) (all []*scope, ok bool) {
 	v := sc.demand(c.node(), from, func() cty.Value {
-		sc.await(c.needs)
+		sc.evaluateNeeds(c.needs)
 		all, ok := sc.expand(c.repeat, c.header)
 		if !ok || c.target == nil {
 			return cty.DynamicVal
@@ -168,7 +168,7 @@ func (sc *scope) instancesOf(c *call, from hcl.Range) (all []*scope, ok bool) {
 			child := &scope{mod: c.target, path: sc.address(c.String() + in.key), parent: sc, call: c, instance: in}
 			child.names = joinName(sc.names, c.name, in.key)
 			if c.appliance != nil {
-				sc.furnish(child)
+				sc.openInstance(child)
 			}
 			sc.children[c.String()] = append(sc.children[c.String()], sc.eval.newScope(child))
 		}

@@ -46,7 +46,7 @@ func (e *evaluator) imageObject(a resource.Addr) *object {
 // there is none, or several.
 func (sc *scope) preferenceID(name string) string {
 	r := reference{root: string(kindPreference), name: name}
-	in := sc.sees(r)
+	in := sc.declaring(r)
 	if in == nil {
 		if isBuiltin(r.String()) {
 			return builtinPrefix + r.String()

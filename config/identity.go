@@ -12,12 +12,12 @@ import (
 // name gives the object its name on the host.
 func (e *evaluator) name(o *object) {
 	meta := o.res.Base()
-	kept := e.keptName(o.addr, o.res.Kind())
+	recorded := e.recordedName(o.addr, o.res.Kind())
 	if !o.bad["name"] {
-		complete.OrElse(&meta.Name, kept)
+		complete.OrElse(&meta.Name, recorded)
 		complete.OrElse(&meta.Name, joinName(o.scope.names, o.addr.Name, o.addr.Key))
 	}
-	if why := complete.BadName(meta.Name); why != "" && meta.Name != kept && !o.bad["name"] && o.addr.Kind != resource.KindHost {
+	if why := complete.BadName(meta.Name); why != "" && meta.Name != recorded && !o.bad["name"] && o.addr.Kind != resource.KindHost {
 		e.rep.addFirst(mistake(o.at("name"), "Bad name", "%s would be called %q on its host: %s. Set name = … to another.", o.addr, meta.Name, why))
 		o.fail("name")
 	}
@@ -30,9 +30,9 @@ func (e *evaluator) identify(o *object) {
 	}
 	switch r := o.res.(type) {
 	case *resource.Pool:
-		r.UUID = e.keepUUID(o.addr)
+		r.UUID = e.uuidOf(o.addr)
 	case *resource.Network:
-		r.UUID = e.keepUUID(o.addr)
+		r.UUID = e.uuidOf(o.addr)
 	case *resource.VM:
 		e.vmUUID(o, r)
 		for i := range r.NICs {
@@ -43,14 +43,14 @@ func (e *evaluator) identify(o *object) {
 
 func (e *evaluator) vmUUID(o *object, vm *resource.VM) {
 	if vm.UUID == "" || o.bad["uuid"] {
-		vm.UUID = e.keepUUID(o.addr)
+		vm.UUID = e.uuidOf(o.addr)
 		return
 	}
 	id, err := uuid.Parse(vm.UUID)
 	if err != nil || id == uuid.Nil {
 		e.rep.addFirst(mistake(o.at("uuid"), "Bad UUID", "%q is not a UUID, such as \"3f0f3c9c-2f6f-4a5a-8b1c-0c5d1f7b9a10\".", vm.UUID))
 		o.fail("uuid")
-		vm.UUID = e.keepUUID(o.addr)
+		vm.UUID = e.uuidOf(o.addr)
 		return
 	}
 	vm.UUID = id.String()

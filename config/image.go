@@ -91,7 +91,7 @@ func (p *placement) built(o *object, img *resource.Image) {
 	}
 	sum := sha256.Sum256(append([]byte(p.namespace.Lineage+"\x00"), content...))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), img.Format)
-	p.keepImageFile(img)
+	p.useRecordedImageFile(img)
 }
 
 // bitsOf is what makes an image's bits what they are.

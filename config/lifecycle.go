@@ -167,7 +167,7 @@ func (sc *scope) checkTriggers(b *block) {
 			sc.eval.refuse(r, sc.missing(r))
 			continue
 		}
-		of := sc.sees(r).mod.blocks.byName[r.String()]
+		of := sc.declaring(r).mod.blocks.byName[r.String()]
 		if r.same {
 			r.steps = append(hcl.Traversal{hcl.TraverseIndex{Key: cty.StringVal("")}}, r.steps...)
 		}
@@ -179,15 +179,15 @@ func (sc *scope) checkTriggers(b *block) {
 
 // moduleOf is the module instance that what an expression of the object refers to belongs to.
 func (o *object) moduleOf(r reference) string {
-	if sc := o.side(r.level).scope; sc.sees(r) != nil {
-		return sc.sees(r).path
+	if sc := o.scopeAt(r.level).scope; sc.declaring(r) != nil {
+		return sc.declaring(r).path
 	}
 	return o.addr.Module
 }
 
 // finds tells whether there are objects of the block that r names.
 func (sc *scope) finds(r reference) bool {
-	in := sc.sees(r)
+	in := sc.declaring(r)
 	return in != nil && in.objects[r.String()] != nil
 }
 
@@ -220,7 +220,7 @@ func (p *placement) checkTriggered(objects []*object) {
 			if r.same {
 				to.Key = o.addr.Key
 			}
-			if to.Key != "" && p.byID[to.String()] == nil && o.side(r.level).scope.finds(r) {
+			if to.Key != "" && p.byID[to.String()] == nil && o.scopeAt(r.level).scope.finds(r) {
 				p.rep.addFirst(mistake(o.at(triggerPath), "Missing object", "%s would be replaced with %s, and there is no such instance.", o.addr, to))
 			}
 		}

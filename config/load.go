@@ -20,7 +20,7 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 		e.run()
 		d = e.decide()
 	}
-	e.settle(d)
+	e.applyDecisions(d)
 	e.outputs()
 	e.conditions()
 	e.depend()

@@ -217,7 +217,7 @@ func (p *placement) image(o *object, img *resource.Image) {
 	if version := img.Pin.Version(); version != "" {
 		parts = append(parts, version)
 	}
-	p.keepLocations(img)
+	p.useRecordedLocations(img)
 	for _, full := range []resource.Secret{img.FullSource, img.FullChecksum} {
 		if !full.IsZero() {
 			parts = append(parts, full.Hash())
@@ -225,7 +225,7 @@ func (p *placement) image(o *object, img *resource.Image) {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	img.File = fmt.Sprintf("%s-%s.%s", img.Name, hex.EncodeToString(sum[:4]), format)
-	p.keepImageFile(img)
+	p.useRecordedImageFile(img)
 }
 
 func uncompressed(source string) string {
@@ -244,7 +244,7 @@ func (p *placement) volume(o *object, v *resource.Volume) {
 	v.File = v.Name
 	if v.IsManaged() {
 		v.File = v.Name + "." + v.Format
-		p.keepFile(v)
+		p.useRecordedFile(v)
 	}
 	v.Backing = p.backing(o, "image", v.Image)
 }

@@ -28,8 +28,8 @@ func (e *evaluator) recordedNIC(vm resource.Addr, label string) resource.NIC {
 	return resource.NIC{}
 }
 
-// keptName gives the name that the object at a has on its host already, or nothing.
-func (e *evaluator) keptName(a resource.Addr, kind resource.Kind) string {
+// recordedName gives the name that the object at a has on its host already, or nothing.
+func (e *evaluator) recordedName(a resource.Addr, kind resource.Kind) string {
 	if was := e.prior.Objects[e.recordedAt(a)]; was != nil && was.Kind() == kind {
 		return was.Base().Name
 	}
@@ -39,9 +39,9 @@ func (e *evaluator) keptName(a resource.Addr, kind resource.Kind) string {
 	return ""
 }
 
-// keepUUID gives the UUID that an object was made with or is found with, or else the one that follows from its address. A pool
+// uuidOf gives the UUID that an object was made with or is found with, or else the one that follows from its address. A pool
 // that was made before a file declared it has one that the host chose: none is wanted for it.
-func (e *evaluator) keepUUID(a resource.Addr) string {
+func (e *evaluator) uuidOf(a resource.Addr) string {
 	id := ""
 	switch was := e.prior.Objects[e.recordedAt(a)].(type) {
 	case *resource.Pool:
@@ -58,8 +58,8 @@ func (e *evaluator) keepUUID(a resource.Addr) string {
 	return id
 }
 
-// keepFile gives the file that a volume was made as; in another format it is another one.
-func (e *evaluator) keepFile(v *resource.Volume) {
+// useRecordedFile gives the file that a volume was made as; in another format it is another one.
+func (e *evaluator) useRecordedFile(v *resource.Volume) {
 	if in := e.importOf(v.Addr); in != nil {
 		v.File = in.name
 	}
@@ -68,8 +68,8 @@ func (e *evaluator) keepFile(v *resource.Volume) {
 	}
 }
 
-// keepImageFile gives the file that an image was imported as; other bits are another file.
-func (e *evaluator) keepImageFile(img *resource.Image) {
+// useRecordedImageFile gives the file that an image was imported as; other bits are another file.
+func (e *evaluator) useRecordedImageFile(img *resource.Image) {
 	if in := e.importOf(img.Addr); in != nil {
 		img.File = in.name
 	}
@@ -79,9 +79,9 @@ func (e *evaluator) keepImageFile(img *resource.Image) {
 	}
 }
 
-// keepLocations lets the queries of an image's URLs count as those that it was imported with, when a sum or the lock says which file
+// useRecordedLocations lets the queries of an image's URLs count as those that it was imported with, when a sum or the lock says which file
 // it is: signed URLs are others every day. The query of a Vagrant catalogue is no signature, but chooses the box.
-func (e *evaluator) keepLocations(img *resource.Image) {
+func (e *evaluator) useRecordedLocations(img *resource.Image) {
 	was := recorded[*resource.Image](e, img.Addr)
 	_, locked := e.project.lock.Of(img)
 	if was == nil || !isSum(img.Checksum) && (!locked || strings.HasPrefix(img.Source, "vagrant+")) {

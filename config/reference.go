@@ -22,7 +22,7 @@ type reference struct {
 	same bool
 	// bits tells that only what the disks of it hold is wanted, and not that it is in place.
 	bits  bool
-	level int // where it is seen from: see side
+	level int // where it is seen from: see levelScope
 }
 
 func (r reference) String() string {

@@ -15,23 +15,23 @@ const (
 	vmWord     = string(resource.KindVM)
 )
 
-// side is a scope in which expressions of an object are evaluated, and what each and count are there. All that is said of a vm
+// levelScope is a scope in which expressions of an object are evaluated, and what each and count are there. All that is said of a vm
 // that is made from an appliance is one block in the end, and its expressions are of different levels: 0 is the scope that the
 // block is declared in, 1 and up the scopes of the instances around it, -1 that of the appliance whose vm has no name.
-type side struct {
+type levelScope struct {
 	scope  *scope
 	repeat repetition
 	vars   map[string]cty.Value
 }
 
-// side gives the side of a level.
-func (o *object) side(level int) side {
-	s := side{o.scope, o.block.repeat, o.vars}
+// scopeAt gives the scope of a level.
+func (o *object) scopeAt(level int) levelScope {
+	s := levelScope{o.scope, o.block.repeat, o.vars}
 	if level < 0 {
-		return side{scope: o.inner}
+		return levelScope{scope: o.inner}
 	}
 	for range level {
-		s = side{s.scope.parent, s.scope.call.repeat, s.scope.instance.vars}
+		s = levelScope{s.scope.parent, s.scope.call.repeat, s.scope.instance.vars}
 	}
 	return s
 }
@@ -48,8 +48,8 @@ func (sc *scope) inner(b *block, key string) *scope {
 	return nil
 }
 
-// context is the names that refs need on this side.
-func (s side) context(refs []reference) *hcl.EvalContext {
+// context is the names that refs need on this level.
+func (s levelScope) context(refs []reference) *hcl.EvalContext {
 	ctx := s.scope.context(refs, s.repeat).NewChild()
 	ctx.Variables = s.vars
 	return ctx
@@ -79,8 +79,8 @@ func (sc *scope) addShared() {
 	}
 }
 
-// furnish completes the scope of an appliance's instance that a block in this scope makes.
-func (sc *scope) furnish(child *scope) {
+// openInstance completes the scope of an appliance's instance that a block in this scope makes.
+func (sc *scope) openInstance(child *scope) {
 	a := child.call.appliance
 	in := sc
 	for in.mod.appliances.byName[a.name] != a {
@@ -93,7 +93,7 @@ func (sc *scope) furnish(child *scope) {
 			continue
 		}
 		d := &decoding{scope: sc, block: b, shared: map[*attrSpec]decoded{}}
-		ctx := side{sc, b.repeat, child.instance.vars}.context(referencesIn(attr.expr))
+		ctx := levelScope{sc, b.repeat, child.instance.vars}.context(referencesIn(attr.expr))
 		got := d.attribute(attr, ctx)
 		switch {
 		case got.state != attrSet:
