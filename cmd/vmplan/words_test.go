@@ -35,7 +35,8 @@ func TestNoWordOfAHypervisorAboveTheDrivers(t *testing.T) {
 				return err
 			}
 			for i, line := range strings.Split(string(text), "\n") {
-				if word := driversWords.FindString(tagOfField.ReplaceAllString(line, "")); word != "" {
+				line = strings.ReplaceAll(tagOfField.ReplaceAllString(line, ""), "qemuimg", "") // the name of a package of the drivers
+				if word := driversWords.FindString(line); word != "" {
 					t.Errorf("%s:%d says %q, which is for a driver to say:\n%s", path, i+1, word, line)
 				}
 			}

@@ -30,7 +30,7 @@ func (e *exporter) writeFolder(out string) error {
 	}
 	for _, x := range e.vms {
 		for _, d := range x.disks {
-			blocks = append(blocks, imageBlock(x, d))
+			blocks = append(blocks, e.imageBlock(x, d))
 		}
 		b, err := e.vmBlock(x)
 		if err != nil {
@@ -52,11 +52,11 @@ func (e *exporter) writeFolder(out string) error {
 }
 
 // imageBlock describes a disk's file.
-func imageBlock(x *exported, d *exportedDisk) *config.Block {
+func (e *exporter) imageBlock(x *exported, d *exportedDisk) *config.Block {
 	b := config.NewBlock(&resource.Image{}, imageAddr(x, d).Name)
 	set(b, "source", d.file)
 	set(b, "checksum", d.digest)
-	if d.Format != "qcow2" {
+	if d.Format != e.drivers[x.vm.Host].Defaults().DiskFormat {
 		set(b, "format", d.Format)
 	}
 	return b

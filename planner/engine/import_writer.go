@@ -100,6 +100,13 @@ func (w *importWriter) usualPool(host string) string {
 	return w.in.Hosts[host].Rules.Defaults().PoolName
 }
 
+// setFormat writes the format of a disk where it is not the host's usual one.
+func (w *importWriter) setFormat(b *config.Block, at, host, format string) {
+	if format != w.in.Hosts[host].Rules.Defaults().DiskFormat {
+		set(b, at, format)
+	}
+}
+
 // address makes an address for the object, by which nothing else is known.
 func (w *importWriter) address(kind resource.Kind, id string) resource.Addr {
 	name := id[strings.LastIndexByte(id, '/')+1:]
@@ -154,9 +161,7 @@ func (w *importWriter) describe(f *found) {
 	case *resource.Volume:
 		w.pool(f.block, "pool", f.host, r.PoolName)
 		set(f.block, "size", r.Size)
-		if r.Format != "qcow2" {
-			set(f.block, "format", r.Format)
-		}
+		w.setFormat(f.block, "format", f.host, r.Format)
 	}
 }
 
@@ -237,9 +242,7 @@ func (w *importWriter) disk(f *found, d resource.Disk) {
 		return
 	}
 	set(f.block, at+".size", vol.Size)
-	if vol.Format != "qcow2" {
-		set(f.block, at+".format", vol.Format)
-	}
+	w.setFormat(f.block, at+".format", f.host, vol.Format)
 	w.pool(f.block, at+".pool", f.host, pool)
 }
 
