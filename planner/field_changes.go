@@ -46,16 +46,15 @@ func fieldChange(path string, before, after any, impact drivers.Impact, note str
 
 // allFields lists what an object that comes or goes is set to, for people.
 func allFields(r resource.Resource, impact drivers.Impact, going bool) []FieldChange {
-	fields := resource.Fields(r)
-	out := make([]FieldChange, 0, len(fields))
-	for _, f := range fields {
-		if f.Class == resource.ClassInput || f.Path == "host" || f.Path == "managed" || strings.HasPrefix(f.Path, "lifecycle.") {
-			continue
-		}
+	fields := slices.DeleteFunc(resource.Fields(r), func(f resource.Field) bool {
+		return f.Class == resource.ClassInput || f.Path == "host" || f.Path == "managed" || strings.HasPrefix(f.Path, "lifecycle.")
+	})
+	out := make([]FieldChange, len(fields))
+	for i, f := range fields {
 		if going {
-			out = append(out, fieldChange(f.Path, f.Value, nil, impact, ""))
+			out[i] = fieldChange(f.Path, f.Value, nil, impact, "")
 		} else {
-			out = append(out, fieldChange(f.Path, nil, f.Value, impact, ""))
+			out[i] = fieldChange(f.Path, nil, f.Value, impact, "")
 		}
 	}
 	return out

@@ -92,16 +92,17 @@ type copyDowntime struct {
 
 // keySteps are the steps of an object that those of others are tied to.
 type keySteps struct {
-	steps              []*step // in the order they run in
-	preamble           int     // how many of them come first and touch only records
-	oldRecordForgotten *step   // the record at the address it moved from is gone
-	stopped            *step   // the guest is off
-	deleted            *step   // it is off the host
-	disksRestored      *step   // its disks are all of one time
-	copied             *step   // what it begins with is copied
-	created            *step   // it is on the host
-	updated            *step   // it is as planned
-	started            *step   // the guest is started
+	steps              []*step         // in the order they run in
+	dependsOn          []resource.Addr // what its records name
+	preamble           int             // how many of them come first and touch only records
+	oldRecordForgotten *step           // the record at the address it moved from is gone
+	stopped            *step           // the guest is off
+	deleted            *step           // it is off the host
+	disksRestored      *step           // its disks are all of one time
+	copied             *step           // what it begins with is copied
+	created            *step           // it is on the host
+	updated            *step           // it is as planned
+	started            *step           // the guest is started
 	ready              *step
 	protectSteps       []*step // take the snapshot that protects it
 	protectedSteps     []*step // are taken back when one of them fails

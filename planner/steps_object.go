@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/state"
@@ -23,16 +25,24 @@ func (p *planner) mark(o *object, released bool) drivers.Mark {
 
 // newRecord makes a record of r as this object.
 func (o *object) newRecord(r resource.Resource, status state.Status, power string) *state.Record {
-	rec := &state.Record{Object: r, Status: status, Power: power}
-	if o.desired == nil && o.record != nil {
-		rec.DependsOn = o.record.DependsOn
+	if o.dependsOn == nil {
+		o.dependsOn = o.recordedDependencies()
 	}
+	return &state.Record{Object: r, Status: status, Power: power, DependsOn: o.dependsOn}
+}
+
+// recordedDependencies are the addresses that records of the object name.
+func (o *object) recordedDependencies() []resource.Addr {
+	if o.desired == nil && o.record != nil {
+		return o.record.DependsOn
+	}
+	var out []resource.Addr
 	for _, n := range o.requires {
 		if n.managed() && !o.onlyBeganAs(n) {
-			rec.DependsOn = append(rec.DependsOn, n.addr)
+			out = append(out, n.addr)
 		}
 	}
-	return rec
+	return slices.Clip(out)
 }
 
 // recordNow is a copy of the record as it stands, or as it would be for an object that has none.
