@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"vmplan.dev/vmplan/config/resource"
 )
@@ -33,7 +34,7 @@ type file struct {
 
 // Encode writes the plan as a plan file. Secrets are written as hashes; who may read the file is up to the caller.
 func Encode(w io.Writer, p *Plan) error {
-	body, err := json.Marshal(p)
+	body, err := json.Marshal(p.withUnchangedOnce())
 	if err != nil {
 		return fmt.Errorf("encode plan: %w", err)
 	}
@@ -44,6 +45,16 @@ func Encode(w io.Writer, p *Plan) error {
 	}
 	_, err = w.Write(append(text, '\n'))
 	return err
+}
+
+// withUnchangedOnce is the plan as it is written: objects that stay as they are once, not before and after.
+func (p *Plan) withUnchangedOnce() *Plan {
+	out := *p
+	out.Unchanged = slices.Clone(p.Unchanged)
+	for i := range out.Unchanged {
+		out.Unchanged[i].After = resource.Encoded{}
+	}
+	return &out
 }
 
 // Decode reads a plan file, to be looked at and to be compared with the plan that is made again when it is applied: its steps
@@ -76,6 +87,9 @@ func Decode(r io.Reader) (*Plan, error) {
 	p := &Plan{}
 	if err := resource.DecodeStrict(f.Plan, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	for i := range p.Unchanged {
+		p.Unchanged[i].After = p.Unchanged[i].Before
 	}
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
