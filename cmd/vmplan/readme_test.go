@@ -23,9 +23,9 @@ func TestReadmeShowsTheTruth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := regexp.MustCompile("(?s)```hcl\n(.*?)```\n(.*?)```text\n(.*?)```").FindSubmatch(readme)
+	parts := regexp.MustCompile("(?s)```hcl project\n(.*?)```\n(.*?)```text\n(.*?)```").FindSubmatch(readme)
 	if parts == nil {
-		t.Fatal("README.md has no ```hcl block with a ```text block below it")
+		t.Fatal("README.md has no ```hcl project block with a ```text block below it")
 	}
 	example, shown := string(parts[1]), string(parts[3])
 
