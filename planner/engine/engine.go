@@ -122,6 +122,7 @@ type Project struct {
 	backend state.Backend
 	state   *state.Snapshot
 	drivers map[string]drivers.Driver // by host label
+	opened  map[string]*resource.Host // what they were opened for
 	images  ImageStore
 	seen    planner.Input // what the last look at the hosts saw
 	unlock  state.Unlock  // nil when not locked

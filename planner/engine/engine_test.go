@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -215,4 +216,45 @@ func TestActionsArePlans(t *testing.T) {
 	if vm := vms(t, dir)["web"]; len(vm.Snapshots) != 1 {
 		t.Errorf("it has the snapshots %v", vm.Snapshots)
 	}
+}
+
+// However often a project is planned, a host is connected to once, and each connection is closed.
+func TestHostsAreConnectedToOnce(t *testing.T) {
+	looked, open := map[*looking]bool{}, 0
+	parts := standard.Parts()
+	parts.Drivers["sim"] = func(h *resource.Host, env drivers.Env) (drivers.Driver, error) {
+		d, err := sim.Open(h, env)
+		open++
+		return &looking{d, looked, &open}, err
+	}
+	p, err := engine.Open(t.Context(), folder(t, lab), engine.Options{Parts: parts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := p.Plan(t.Context(), planner.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed(t, p)
+	if len(looked) != 1 || open != 0 {
+		t.Errorf("%d connections were made, and %d are open", len(looked), open)
+	}
+}
+
+// looking is a driver that notes whether it was connected, and closed.
+type looking struct {
+	drivers.Driver
+	looked map[*looking]bool
+	open   *int
+}
+
+func (l *looking) Observe(ctx context.Context, sel drivers.Selection) (*drivers.Observed, error) {
+	l.looked[l] = true
+	return l.Driver.Observe(ctx, sel)
+}
+
+func (l *looking) Close() error {
+	*l.open--
+	return l.Driver.Close()
 }

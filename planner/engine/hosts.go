@@ -8,13 +8,27 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// Connect makes the drivers of all hosts that the files (once loaded) or the state name, and the store of images. The files' word
-// on a host counts. It does no I/O: the first look connects. The error is a *HostError.
+// Connect makes the drivers of all hosts that the files (once loaded) or the state name, and the store of images; those that there are
+// already stay. The files' word on a host counts. It does no I/O: the first look connects. The error is a *HostError.
 func (p *Project) Connect() (err error) {
-	p.drivers = map[string]drivers.Driver{}
-	if p.images, err = p.opts.openImages(ImageSettings{Dir: p.dir, Named: p.named}); err != nil {
-		return fmt.Errorf("images: %w", err)
+	if p.images == nil {
+		if p.images, err = p.ImageStore(); err != nil {
+			return fmt.Errorf("images: %w", err)
+		}
 	}
+	if p.drivers == nil {
+		p.drivers, p.opened = map[string]drivers.Driver{}, map[string]*resource.Host{}
+	}
+	for label, h := range p.hosts() {
+		if err := p.connect(label, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hosts are those that the files or the state name, by label.
+func (p *Project) hosts() map[string]*resource.Host {
 	hosts := map[string]*resource.Host{}
 	for _, rec := range p.state.Records {
 		if h, ok := rec.Object.(*resource.Host); ok {
@@ -26,13 +40,26 @@ func (p *Project) Connect() (err error) {
 			hosts[h.Label()] = h
 		}
 	}
-	for label, h := range hosts {
-		env := drivers.Env{Dir: p.dir, Images: p.images, Log: p.opts.Log}
-		if p.drivers[label], err = p.opts.OpenHost(h, p.writes(h), env); err != nil {
-			delete(p.drivers, label)
-			return err
+	return hosts
+}
+
+// connect makes the driver of a host, unless there is one of the same uri.
+func (p *Project) connect(label string, h *resource.Host) error {
+	if was := p.opened[label]; was != nil {
+		if len(resource.Diff(was, h)) == 0 {
+			return nil
 		}
+		if err := p.drivers[label].Close(); err != nil {
+			p.opts.Log.Debug("a connection was not closed", "host", label, "error", err)
+		}
+		delete(p.drivers, label)
+		delete(p.opened, label)
 	}
+	d, err := p.opts.OpenHost(h, p.writes(h), drivers.Env{Dir: p.dir, Images: p.images, Log: p.opts.Log})
+	if err != nil {
+		return err
+	}
+	p.drivers[label], p.opened[label] = d, h
 	return nil
 }
 
