@@ -87,16 +87,27 @@ func SyncDir(dir string) error {
 // RemoveLeftovers removes the temporary files of processes that were killed while they wrote path. Nobody else may be writing
 // it. What cannot be removed stays.
 func RemoveLeftovers(path string) {
-	dir := filepath.Dir(path)
+	for _, left := range Leftovers(filepath.Dir(path))[filepath.Base(path)] {
+		_ = os.Remove(left)
+	}
+}
+
+// Leftovers lists the paths of the temporary files in a folder, by the name that each was to get. It is empty when the folder
+// cannot be read. One look serves many files: see RemoveLeftovers.
+func Leftovers(dir string) map[string][]string {
+	out := map[string][]string{}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return
+		return out
 	}
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), tempPrefix(path)) {
-			_ = os.Remove(filepath.Join(dir, f.Name()))
+		if name, ok := strings.CutPrefix(f.Name(), "."); ok {
+			if i := strings.LastIndex(name, tempMark); i > 0 {
+				out[name[:i]] = append(out[name[:i]], filepath.Join(dir, f.Name()))
+			}
 		}
 	}
+	return out
 }
 
 func content(data []byte) func(*os.File) error {
@@ -123,7 +134,10 @@ func prepare(path string, mode fs.FileMode, write func(*os.File) error) (temp st
 	return temp, nil
 }
 
-func tempPrefix(path string) string { return "." + filepath.Base(path) + ".tmp-" }
+// tempMark stands between a file's name and what makes the name of its temporary file unique.
+const tempMark = ".tmp-"
+
+func tempPrefix(path string) string { return "." + filepath.Base(path) + tempMark }
 
 // moveToNew renames a file or folder to a name that must be free. Of several that try, one succeeds.
 func moveToNew(from, to string) error {

@@ -22,7 +22,11 @@ type folders struct {
 	ours  map[string]bool            // by path: proven to be the host's folder, and ours to write to; or not
 	files map[string]definition.File // by volume id: written by this process; libvirt may not have looked since
 	bases map[string]*liveVolume     // by volume id: what overlays of this run stand on
+	left  map[string]leftovers       // by path: what runs before this one left there
 }
+
+// leftovers are temporary files, by the name that each was to get.
+type leftovers map[string][]string
 
 // folderOf gives the folder of a pool when it is proven to be the same here and on the host, else "".
 func (c *call) folderOf(pool *libvirt.StoragePool) (string, error) {
@@ -82,17 +86,32 @@ func sameFile(v *libvirt.StorageVol, folder string) bool {
 	return changed != "" && changed == fmt.Sprintf("%d.%09d", st.Ctim.Sec, st.Ctim.Nsec)
 }
 
-// writeInto puts a file into a folder, whole or not at all. A file of that name is replaced, and what a run that was killed left
+// write puts a file into a folder, whole or not at all. A file of that name is replaced, and what a run that was killed left
 // of it is removed.
-func writeInto(folder, name string, mode os.FileMode, write func(*os.File) error) error {
-	path := filepath.Join(folder, name)
-	atomicfile.RemoveLeftovers(path)
-	return atomicfile.WriteFrom(path, mode, func(f *os.File) error {
+func (f *folders) write(folder, name string, mode os.FileMode, write func(*os.File) error) error {
+	f.removeLeftovers(folder, name)
+	return atomicfile.WriteFrom(filepath.Join(folder, name), mode, func(f *os.File) error {
 		if err := write(f); err != nil {
 			return err
 		}
 		return f.Chmod(mode)
 	})
+}
+
+// removeLeftovers reads a folder once: reading it for each of N files that are put there would take N² steps.
+func (f *folders) removeLeftovers(folder, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left == nil {
+		f.left = map[string]leftovers{}
+	}
+	if f.left[folder] == nil {
+		f.left[folder] = atomicfile.Leftovers(folder)
+	}
+	for _, file := range f.left[folder][name] {
+		_ = os.Remove(file)
+	}
+	delete(f.left[folder], name)
 }
 
 // wrote remembers a file that libvirt may not know of yet.

@@ -56,7 +56,7 @@ func (c *call) putSmall(pool *libvirt.StoragePool, id string, content []byte) er
 		return err
 	}
 	if folder != "" {
-		err := writeInto(folder, file, 0o600, func(f *os.File) error { _, err := f.Write(content); return err })
+		err := c.folders.write(folder, file, 0o600, func(f *os.File) error { _, err := f.Write(content); return err })
 		if err == nil {
 			c.folders.wrote(id, definition.File{Path: filepath.Join(folder, file), Format: formatRaw})
 		}
@@ -120,7 +120,7 @@ func (c *call) putImage(img *resource.Image, file drivers.Bits, check func() err
 		return err
 	}
 	if folder != "" {
-		if err := writeInto(folder, img.File, bits.mode, func(f *os.File) error { return bits.copyTo(c, f) }); err != nil {
+		if err := c.folders.write(folder, img.File, bits.mode, func(f *os.File) error { return bits.copyTo(c, f) }); err != nil {
 			return err
 		}
 		return c.refreshWhenIdle(pool, img.PoolName)
@@ -283,7 +283,7 @@ func (c *call) fill(pool *libvirt.StoragePool, vol *libvirt.StorageVol, u upload
 		return err
 	}
 	if folder != "" {
-		return writeInto(folder, u.name, u.mode, func(f *os.File) error { return u.copyTo(c, f) })
+		return c.folders.write(folder, u.name, u.mode, func(f *os.File) error { return u.copyTo(c, f) })
 	}
 	head := min(u.size, headSize)
 	if err := c.send(vol, u, head, u.size); err != nil {
