@@ -64,7 +64,7 @@ func (e *evaluator) cloneModel(o *object, from *resource.VM) *resource.VM {
 		n := &model.NICs[i]
 		n.MAC = ""
 		if n.Address != "" {
-			n.Address = autoAddress
+			n.Address = complete.AutoAddress
 		}
 		if own := vm.NIC(n.Label); own != nil && (own.Bridge != "" || !own.Network.IsZero()) {
 			n.Network, n.Source, n.Bridge, n.Address = resource.Addr{}, "", "", ""

@@ -13,9 +13,6 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 )
 
-// autoAddress is the address of a nic for which vmplan chooses one.
-const autoAddress = "auto"
-
 // complete gives an object the defaults that follow from it and from what it refers to, so that references to it see them,
 // and checks it alone.
 func (e *evaluator) complete(o *object) {

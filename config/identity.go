@@ -61,7 +61,7 @@ func (e *evaluator) nicMAC(o *object, vm *resource.VM, nic *resource.NIC) {
 	switch {
 	case o.bad[path]:
 	case nic.MAC == "":
-		nic.MAC = e.nics.mac[nicKey{vm.Addr, nic.Label}]
+		nic.MAC = e.nics.MAC[complete.NICKey{VM: vm.Addr, NIC: nic.Label}]
 		complete.OrElse(&nic.MAC, e.recordedNIC(vm.Addr, nic.Label).MAC)
 		complete.OrElse(&nic.MAC, e.namespace.MAC(vm.Addr, nic.Label, 0))
 	default:

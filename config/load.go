@@ -15,8 +15,8 @@ func (p *Project) Load(prior Prior) (*Config, Diagnostics) {
 	e := newEvaluator(p, prior, nicDecisions{})
 	e.run()
 	d := e.decide()
-	if e.nics.asked || e.nics.looked && len(d.mac) > 0 {
-		e = newEvaluator(p, prior, d)
+	if e.nics.asked || e.nics.looked && len(d.MAC) > 0 {
+		e = newEvaluator(p, prior, nicDecisions{Decisions: d})
 		e.run()
 		d = e.decide()
 	}

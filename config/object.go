@@ -160,10 +160,10 @@ func (e *evaluator) diskAt(id string) (resource.Addr, bool) {
 // nicAddress is the address of a nic as far as it is known: fixed, decided, recorded or, in outputs after apply, live.
 func (e *evaluator) nicAddress(vm *resource.VM, nic *resource.NIC) cty.Value {
 	switch {
-	case nic.Address != "" && nic.Address != autoAddress:
+	case nic.Address != "" && nic.Address != complete.AutoAddress:
 		return cty.StringVal(nic.Address)
-	case nic.Address == autoAddress:
-		if a, ok := e.decidedAddress(vm, nic); ok {
+	case nic.Address == complete.AutoAddress:
+		if a, ok := e.decider(nil).DecidedAddress(vm, nic); ok {
 			return cty.StringVal(a)
 		}
 		e.nics.asked = true

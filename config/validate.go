@@ -192,8 +192,8 @@ func (p *placement) checkAddresses(vms []*object) {
 			return
 		}
 		here := nicPlace{o, nic.Label}
-		prefix, ok := p.prefixOf(nic.Network)
-		if !ok {
+		prefix, err := netip.ParsePrefix(net.CIDR)
+		if err != nil {
 			p.rep.addFirst(mistake(o.at(path), "Network without a range", "%s has no cidr, so nobody can tell whether %s fits. Set its cidr, or give this nic no address.", nic.Network, nic.Address))
 			return
 		}
