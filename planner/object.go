@@ -168,21 +168,26 @@ func (o *object) moves() bool {
 	return o.action == ActionCreate || o.action == ActionReplace && o.location != o.destination || o.renamed()
 }
 
-// liveResource is the live object, in the type of the desired one. Bits in a pool have no name but their file.
+// liveResource is the live object, in the type of the planned one.
 func (o *object) liveResource() resource.Resource {
 	model := o.planned
 	if model == nil {
 		model = o.recorded
 	}
-	live := o.live.Resource
-	if live.Kind() != model.Kind() {
-		live = model
+	return o.asModel(o.live, model)
+}
+
+// asModel is a live object in the type of a model of the same object. Volumes have no name but their file.
+func (o *object) asModel(live *drivers.Object, model resource.Resource) resource.Resource {
+	r := live.Resource
+	if r.Kind() != model.Kind() {
+		r = model
 	}
-	if o.stored() && live.Base().Name != model.Base().Name {
-		live = resource.Clone(live)
-		live.Base().Name = model.Base().Name
+	if o.stored() && r.Base().Name != model.Base().Name {
+		r = resource.Clone(r)
+		r.Base().Name = model.Base().Name
 	}
-	return live
+	return r
 }
 
 // asRecorded is the live object in the fields that are recorded: what is taken away.

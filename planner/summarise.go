@@ -71,19 +71,21 @@ func (o *object) asItIs() resource.Resource {
 }
 
 // whole gives the object as it is and as the plan leaves it, as Change has it.
-func (o *object) whole() (before, after resource.Resource) {
+func (p *planner) whole(o *object) (before, after resource.Resource) {
 	before = o.asItIs()
 	switch o.action {
 	case ActionCreate, ActionReplace:
 		after = o.planned
 	case ActionUpdate:
 		after = o.after
-	case ActionRelease:
-		if o.desired != nil { // the files go on to refer to it
-			_, after = resource.Overlay(o.planned, nil, o.liveResource())
+	case ActionRelease, ActionForget:
+		if o.action == ActionForget {
+			before = o.recorded
 		}
-	case ActionForget:
-		before = o.recorded
+		// The files may go on to refer to an object that they do not manage.
+		if live := p.liveAt(o.destination); o.desired != nil && live != nil {
+			_, after = resource.Overlay(o.desired, nil, o.asModel(live, o.desired))
+		}
 	}
 	return before, after
 }
@@ -91,7 +93,7 @@ func (o *object) whole() (before, after resource.Resource) {
 // summary is what the plan does to the object.
 func (p *planner) summary(o *object) Change {
 	c := o.change(Change{Action: o.action, Cause: o.cause, MovedFrom: o.movedFrom})
-	c.Before.Resource, c.After.Resource = o.whole()
+	c.Before.Resource, c.After.Resource = p.whole(o)
 	switch o.action {
 	case ActionCreate:
 		c.Impact = drivers.ImpactLive
