@@ -5,20 +5,20 @@ import "strings"
 // Build is what is done to an image's bits before they become the image: in a guest that boots from a copy of them and is
 // thrown away.
 type Build struct {
-	Run      []string          `json:"run,omitzero" schema:"input,sealed" doc:"Commands for the guest's shell, run as root one after another; the first that fails ends the build. May hold sensitive values, which are not shown then."`
-	Copy     map[string]string `json:"copy,omitzero" schema:"input" doc:"Files and folders to copy in before anything is run: { \"files/site\" = \"/srv/site\" }. A relative path starts at the folder of the .hcl file. They belong to root; executable files stay executable."`
-	Network  Addr              `json:"network,omitzero" schema:"input,ref=network" doc:"The network that the guest is on. By default QEMU's own, which reaches what the host reaches and is reached by nobody."`
+	Run      []string          `json:"run,omitzero" schema:"input,sealed" doc:"Shell commands, run as root in order. The build stops at the first that fails. Commands with sensitive values are not shown."`
+	Copy     map[string]string `json:"copy,omitzero" schema:"input" doc:"Files and folders to copy into the guest before the commands run: { \"files/site\" = \"/srv/site\" }. Relative paths start at the folder of the .hcl file. The copies belong to root; executable files stay executable."`
+	Network  Addr              `json:"network,omitzero" schema:"input,ref=network" doc:"The guest's network. By default QEMU's user network, where the guest reaches what the host reaches and nothing reaches the guest."`
 	Memory   Size              `json:"memory,omitzero" schema:"input" doc:"Memory of the guest that builds. Default 1GiB."`
 	VCPUs    int               `json:"vcpus,omitzero" schema:"input" doc:"Virtual CPUs of the guest that builds. Default 1."`
-	Timeout  Duration          `json:"timeout,omitzero" schema:"input" doc:"How long the guest may take, sealing included. Default 30m."`
+	Timeout  Duration          `json:"timeout,omitzero" schema:"input" doc:"Timeout for the build, including sealing. Default 30m."`
 	Commands []Command         `json:"command,omitzero" schema:"computed,local" doc:"What is run, numbered."`
 	Files    []File            `json:"file,omitzero" schema:"computed,local" doc:"What is copied, by where it goes to."`
 }
 
 // Seal removes from an image's bits what made them one particular machine.
 type Seal struct {
-	Keep     []string  `json:"keep,omitzero" schema:"local" doc:"What to leave alone, of: machine_id, ssh_host_keys, cloud_init, logs, history, leases, random_seed, udev, packages, free_space."`
-	Run      []string  `json:"run,omitzero" schema:"input,sealed" doc:"Further commands for the guest's shell, run as root after all else."`
+	Keep     []string  `json:"keep,omitzero" schema:"local" doc:"Parts to keep, of: machine_id, ssh_host_keys, cloud_init, logs, history, leases, random_seed, udev, packages, free_space."`
+	Run      []string  `json:"run,omitzero" schema:"input,sealed" doc:"Additional shell commands, run as root at the end."`
 	Commands []Command `json:"command,omitzero" schema:"computed,local" doc:"What is run, numbered."`
 }
 

@@ -39,15 +39,15 @@ type Meta struct {
 	// Addr identifies the object in the project.
 	Addr Addr `json:"-" schema:"-"`
 	// Host is the label of the host block the object lives on; empty for a host itself.
-	Host string `json:"host,omitzero" schema:"local,ref=host" doc:"The host this lives on. May be left out with one host, or when one has default = true."`
+	Host string `json:"host,omitzero" schema:"local,ref=host" doc:"The host it is on. Optional if there is one host, or one host has default = true."`
 	// Name is what the host calls the object.
-	Name string `json:"name,omitzero" doc:"The object's name on the host. By default its label, with the key of a for_each or the index of a count behind a hyphen, and the module's name in front."`
+	Name string `json:"name,omitzero" doc:"The object's name on the host. By default the label, preceded by the module's name and followed by the key of for_each or the index of count, separated by hyphens."`
 	// Managed is false for an object that exists already and may be referred to, but never be changed or deleted.
-	Managed *bool `json:"managed,omitzero" schema:"local" doc:"Whether vmplan creates, changes and deletes this. false: it exists already and is only referred to."`
+	Managed *bool `json:"managed,omitzero" schema:"local" doc:"Whether vmplan creates, changes and deletes this. false: it already exists, and vmplan only refers to it."`
 	// DependsOn are addresses that must be done first, beyond those that references imply.
-	DependsOn []Addr `json:"depends_on,omitzero" schema:"local" doc:"Objects that must be in place before this one, beyond those it refers to."`
+	DependsOn []Addr `json:"depends_on,omitzero" schema:"local" doc:"Objects that must be created before this one, in addition to those it refers to."`
 	// Lifecycle changes how plans treat the object.
-	Lifecycle *Lifecycle `json:"lifecycle,omitzero" schema:"local" doc:"How plans treat this object. Takes precondition and postcondition blocks too: see check."`
+	Lifecycle *Lifecycle `json:"lifecycle,omitzero" schema:"local" doc:"How plans treat this object. Can contain precondition and postcondition blocks: see check."`
 }
 
 // Base implements Resource.
@@ -59,17 +59,17 @@ func (m *Meta) IsManaged() bool { return m.Managed == nil || *m.Managed }
 // Lifecycle is the lifecycle block.
 type Lifecycle struct {
 	PreventDestroy bool     `json:"prevent_destroy,omitzero" doc:"Refuse any plan that would delete or replace this."`
-	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields and blocks whose differences are left alone, such as [title, disk.root.size, cloud_init]."`
+	IgnoreChanges  []string `json:"ignore_changes,omitzero" doc:"Fields and blocks whose differences are ignored, such as [title, disk.root.size, cloud_init]."`
 	// ReplaceTriggeredBy are addresses, or addresses with a field behind: "image.debian", "volume.db.size".
-	ReplaceTriggeredBy []string `json:"replace_triggered_by,omitzero" doc:"Objects, or fields of objects, such as [image.debian, volume.db.size]: when one changes in a plan, this is replaced with it."`
+	ReplaceTriggeredBy []string `json:"replace_triggered_by,omitzero" doc:"Objects, or fields of objects, such as [image.debian, volume.db.size]: when a plan changes one of them, it also replaces this object."`
 }
 
 // Host is where objects live: a connection to a hypervisor. It is recorded, never created.
 type Host struct {
 	Meta
-	URI        string `json:"uri,omitzero" schema:"required" doc:"Where the host is. The scheme picks the driver: qemu:///system, qemu+ssh://root@lab/system, test:///default, sim:lab.json (a file of the project) or sim:///path. One that runs a program needs --allow-uri-programs."`
-	Default    bool   `json:"default,omitzero" schema:"local" doc:"Whether objects without a host live here."`
-	DomainType string `json:"domain_type,omitzero" schema:"enum=kvm|qemu" doc:"kvm or qemu (emulation). By default kvm where the host really has it."`
+	URI        string `json:"uri,omitzero" schema:"required" doc:"The host's address. The scheme selects the driver: qemu:///system, qemu+ssh://root@lab/system, test:///default, sim:lab.json (a file of the project) or sim:///path. One that runs a program needs --allow-uri-programs."`
+	Default    bool   `json:"default,omitzero" schema:"local" doc:"Whether objects without a host attribute go to this host."`
+	DomainType string `json:"domain_type,omitzero" schema:"enum=kvm|qemu" doc:"kvm or qemu (emulation). By default kvm if the host supports it."`
 	// Machine is the UUID of the machine behind URI when it was last used; the planner records it.
 	Machine string `json:"machine,omitzero" schema:"computed,local" doc:"UUID of the machine that the uri led to."`
 }
@@ -82,8 +82,8 @@ type Pool struct {
 	Meta
 	UUID      string `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
 	Type      string `json:"type,omitzero" schema:"enum=dir" doc:"The pool's type: dir, a folder of the host."`
-	Path      string `json:"path,omitzero" doc:"The folder on the host; created if it is missing. Needed unless managed = false."`
-	Default   bool   `json:"default,omitzero" schema:"local" doc:"Whether volumes, images and disks without a pool go here. Those that lie in another pool already stay there."`
+	Path      string `json:"path,omitzero" doc:"The folder on the host, created if missing. Required unless managed = false."`
+	Default   bool   `json:"default,omitzero" schema:"local" doc:"Whether volumes, images and disks without a pool attribute go to this pool. Existing ones stay where they are."`
 	Autostart *bool  `json:"autostart,omitzero" doc:"Whether the host starts the pool when it boots. Default true."`
 	// Implicit marks the pool "default" that no file declares: used as it is when the host has it, else created.
 	Implicit bool `json:"implicit,omitzero" schema:"local,computed" doc:"Set for the pool default when no pool is declared."`
@@ -97,15 +97,15 @@ type Network struct {
 	Meta
 	UUID         string        `json:"uuid,omitzero" schema:"computed" doc:"Identity on the host."`
 	Mode         string        `json:"mode,omitzero" schema:"enum=nat|route|isolated|open|bridge" doc:"nat, route, isolated, open, or bridge (an existing bridge of the host, named by bridge). Default nat."`
-	CIDR         string        `json:"cidr,omitzero" doc:"The IPv4 range, such as 10.17.3.0/24. The host takes the first address. Needed unless mode is bridge."`
-	Domain       string        `json:"domain,omitzero" doc:"The DNS domain that the network's DHCP server gives and answers for."`
+	CIDR         string        `json:"cidr,omitzero" doc:"The IPv4 range, such as 10.17.3.0/24. The host uses the first address. Required unless mode is bridge."`
+	Domain       string        `json:"domain,omitzero" doc:"The DNS domain of the network."`
 	Bridge       string        `json:"bridge,omitzero" doc:"The bridge device: with mode = bridge the existing one; else a name for the new one, by default virbrN as the host chooses."`
-	MTU          int           `json:"mtu,omitzero" doc:"Largest packet that the network carries, in bytes, such as 9000; its guests are told by DHCP. Not with mode = bridge, where the bridge's own counts. Default the host's, 1500."`
-	DHCP         *bool         `json:"dhcp,omitzero" doc:"Whether the host answers DHCP. Default true unless mode is bridge."`
+	MTU          int           `json:"mtu,omitzero" doc:"Maximum packet size (MTU) in bytes, such as 9000. Guests get it by DHCP. Not allowed with mode = bridge, where the bridge's own MTU applies. Default the host's, 1500."`
+	DHCP         *bool         `json:"dhcp,omitzero" doc:"Whether the host runs a DHCP server on the network. Default true unless mode is bridge."`
 	DHCPStart    string        `json:"dhcp_start,omitzero" doc:"First address given to guests without a fixed one. Default: the second of the range."`
 	DHCPEnd      string        `json:"dhcp_end,omitzero" doc:"Last address given to guests without a fixed one. Default: the last of the range."`
 	Autostart    *bool         `json:"autostart,omitzero" doc:"Whether the host starts the network when it boots. Default true."`
-	DNSHosts     []DNSHost     `json:"dns_host,omitzero" doc:"A name that the network's DNS server answers for, beside those of its guests; if the network has a domain, also with that behind it."`
+	DNSHosts     []DNSHost     `json:"dns_host,omitzero" doc:"An additional name that the network's DNS server resolves, with and without the network's domain."`
 	Reservations []Reservation `json:"reservation,omitzero" schema:"computed" doc:"Fixed addresses, taken from the nics that name one."`
 }
 
@@ -128,19 +128,19 @@ type Reservation struct {
 // Image is a golden image: read-only bits in a pool, with defaults for the VMs made from it.
 type Image struct {
 	Meta
-	Source       string `json:"source,omitzero" doc:"Where the bits come from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), OpenStack's image service (glance://CLOUD/NAME-OR-ID, glance+https://HOST/NAME-OR-ID), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked on the way."`
-	Checksum     string `json:"checksum,omitzero" doc:"sha256:HEX, sha512:HEX, or the URL of a file of sums. Of the file as it is downloaded."`
-	Format       string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 or raw. By default what the bits say."`
+	Source       string `json:"source,omitzero" doc:"Where the image comes from: an http(s) URL, an OCI registry (oci://HOST/REPOSITORY:TAG or @sha256:…), OpenStack's image service (glance://CLOUD/NAME-OR-ID, glance+https://HOST/NAME-OR-ID), a file URL, a path, or a name of the catalogue such as debian:12 (debian:12@aarch64; vmplan image list --catalogue). .xz, .gz, .zst and .bz2 are unpacked."`
+	Checksum     string `json:"checksum,omitzero" doc:"Checksum of the downloaded file: sha256:HEX, sha512:HEX, or the URL of a file of checksums."`
+	Format       string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 or raw. By default detected."`
 	Pool         Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool that holds the base volume."`
-	From         Addr   `json:"from,omitzero" schema:"local,ref=image|vm|volume" doc:"Instead of source: the image, the vm (its first disk) or the volume that the bits are copied from. A vm is shut down for that, and started again."`
-	Build        *Build `json:"build,omitzero" schema:"local" doc:"With from: what is done to the copy before it becomes the image, in a guest that boots from it. Its system must have cloud-init."`
-	Seal         *Seal  `json:"seal,omitzero" schema:"local" doc:"With from: removes what made the copy one particular machine: machine id, ssh host keys, cloud-init's state, logs, shell history, DHCP leases, random seed, udev's names of network cards, cached packages; and gives back free space."`
-	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of VMs made from it."`
-	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of VMs made from it."`
-	OS           string `json:"os,omitzero" schema:"input" doc:"The operating system, such as debian12, ubuntu24.04, win2k22 or freebsd14: chooses the preference where none is named. By default what a name of the catalogue says."`
-	MinMemory    Size   `json:"min_memory,omitzero" schema:"input" doc:"The memory that a VM made from it needs at least, and has when nothing else says more."`
-	MinVCPUs     int    `json:"min_vcpus,omitzero" schema:"input" doc:"The virtual CPUs that a VM made from it needs at least, and has when nothing else says more."`
-	MinDisk      Size   `json:"min_disk,omitzero" schema:"input" doc:"The size that a disk made from it needs at least, and has when it names none. Not less than the image's own."`
+	From         Addr   `json:"from,omitzero" schema:"local,ref=image|vm|volume" doc:"Instead of source: the image, vm (its first disk) or volume to copy. A running vm is shut down for the copy and started again."`
+	Build        *Build `json:"build,omitzero" schema:"local" doc:"With from: changes the copy in a temporary guest before it becomes the image. The copy must have cloud-init."`
+	Seal         *Seal  `json:"seal,omitzero" schema:"local" doc:"With from: removes what identifies a single machine: machine id, ssh host keys, cloud-init's state, logs, shell history, DHCP leases, random seed, network card names, cached packages. Also frees unused space."`
+	Instancetype string `json:"instancetype,omitzero" schema:"input,ref=instancetype" doc:"Default instancetype of vms with this image."`
+	Preference   string `json:"preference,omitzero" schema:"input,ref=preference" doc:"Default preference of vms with this image."`
+	OS           string `json:"os,omitzero" schema:"input" doc:"The operating system, such as debian12, ubuntu24.04, win2k22 or freebsd14: selects the preference if none is set. By default from the catalogue."`
+	MinMemory    Size   `json:"min_memory,omitzero" schema:"input" doc:"Minimum memory of vms with this image, and their default."`
+	MinVCPUs     int    `json:"min_vcpus,omitzero" schema:"input" doc:"Minimum number of virtual CPUs of vms with this image, and their default."`
+	MinDisk      Size   `json:"min_disk,omitzero" schema:"input" doc:"Minimum size of disks with this image, and their default. At least the image's own size."`
 	// FullSource and FullChecksum are the two with a login or a query in them, of which Source and Checksum hold only what can be
 	// shown: see SealLocations.
 	FullSource   Secret `json:"full_source,omitzero" schema:"computed,local" doc:"source with its login and what stands behind its question mark; never recorded in clear."`
@@ -166,14 +166,14 @@ func (*Image) Kind() Kind { return KindImage }
 // Volume is a storage volume: of a block of its own, or a disk that a vm owns (Addr.Part "disk.LABEL").
 type Volume struct {
 	Meta
-	Size          Size   `json:"size,omitzero" doc:"Virtual size. May grow later; shrinking replaces the volume. With an image, at least the image's."`
+	Size          Size   `json:"size,omitzero" doc:"Virtual size. It can grow later; shrinking replaces the volume. With an image, at least the image's size."`
 	Format        string `json:"format,omitzero" schema:"enum=qcow2|raw" doc:"qcow2 (default) or raw."`
-	Pool          Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool it lives in."`
+	Pool          Addr   `json:"pool,omitzero" schema:"local,ref=pool" doc:"The pool it is in."`
 	Image         Addr   `json:"image,omitzero" schema:"local,ref=image" doc:"Start as a copy-on-write overlay of this image."`
-	Clone         Addr   `json:"clone,omitzero" schema:"local,ref=volume|disk" doc:"Start with all that this volume or disk of a vm holds (volume.x, vm.a.disk.root). It is read only when the volume is made; afterwards the two have nothing to do with one another."`
-	CloneMode     string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"full (default): clone copies. overlay: copy-on-write over what is cloned, which must then stay as it is: no running guest may write to it."`
-	OnDelete      string `json:"on_delete,omitzero" schema:"local,enum=delete|retain" doc:"delete (default), or retain: leave the volume on the host when it goes from the files."`
-	OnImageChange string `json:"on_image_change,omitzero" schema:"local,enum=replace|ignore|warn" doc:"When the image changes: replace (default), ignore or warn, as with a vm."`
+	Clone         Addr   `json:"clone,omitzero" schema:"local,ref=volume|disk" doc:"Create as a copy of this volume or disk of a vm (volume.x, vm.a.disk.root). Used only on creation: afterwards the two are independent."`
+	CloneMode     string `json:"clone_mode,omitzero" schema:"input,enum=full|overlay" doc:"full (default): copy the source. overlay: create a copy-on-write overlay. Then no running guest may write to the source."`
+	OnDelete      string `json:"on_delete,omitzero" schema:"local,enum=delete|retain" doc:"delete (default), or retain: keep the volume on the host when its block is removed."`
+	OnImageChange string `json:"on_image_change,omitzero" schema:"local,enum=replace|ignore|warn" doc:"When the image changes: replace (default), ignore or warn, as in a vm."`
 	// PoolName and File place the volume on the host.
 	PoolName string `json:"pool_name,omitzero" schema:"computed" doc:"The pool's name on the host."`
 	File     string `json:"file,omitzero" schema:"computed" doc:"The volume's name in the pool."`

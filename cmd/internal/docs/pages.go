@@ -17,14 +17,14 @@ type intro struct{ text, example string }
 
 var intros = map[resource.Kind]intro{
 	resource.KindHost: {
-		"A connection to a hypervisor, where everything else lives. With one host block nothing needs to name it; with several, resources say `host = host.NAME`, or one host says `default = true`.",
+		"A connection to a hypervisor. With several host blocks, set `host = host.NAME` in the other blocks, or `default = true` in one host.",
 		`host "lab" {
   uri = "qemu:///system"
 }
 `,
 	},
 	resource.KindPool: {
-		"A storage pool of the host. Without any pool block, disks go to the pool `default`: the host's own if it has one, else one that is made at /var/lib/libvirt/images.",
+		"A storage pool of the host. Without any pool block, disks go to the pool `default`. If the host has none, vmplan creates it at /var/lib/libvirt/images.",
 		`pool "fast" {
   path    = "/srv/vm"
   default = true
@@ -32,7 +32,7 @@ var intros = map[resource.Kind]intro{
 `,
 	},
 	resource.KindNetwork: {
-		"A virtual network. With `managed = false` it exists already: it may be referred to, and is never changed or deleted.",
+		"A virtual network. With `managed = false`, refers to an existing network that vmplan never changes or deletes.",
 		`network "lan" {
   mode   = "nat"
   cidr   = "10.17.3.0/24"
@@ -41,7 +41,7 @@ var intros = map[resource.Kind]intro{
 `,
 	},
 	resource.KindImage: {
-		"A golden image: read-only bits in a pool, and the defaults of the vms made from it. Disks of vms are copy-on-write overlays of it.",
+		"A disk image: a read-only base volume in a pool, and defaults for the vms that use it. The disks of vms are copy-on-write overlays of it.",
 		`image "debian" {
   source       = "https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-genericcloud-amd64.qcow2"
   checksum     = "https://cloud.debian.org/images/cloud/bookworm/latest/SHA512SUMS"
@@ -58,7 +58,7 @@ image "web" {
 `,
 	},
 	resource.KindVolume: {
-		"A storage volume that outlives the vms that use it. A disk that belongs to one vm alone is simply written in the vm.",
+		"A storage volume that is independent of the vms that use it. If a disk belongs to one vm, declare it inside the vm instead.",
 		`volume "db" {
   size      = "50GiB"
   on_delete = "retain"
@@ -66,7 +66,7 @@ image "web" {
 `,
 	},
 	resource.KindVM: {
-		"A virtual machine. It owns the disks that are declared inside it and its cloud-init seed; volumes, networks and images it only uses. Its size and devices come from its own attributes, else from its instancetype and preference, else from its image's, else they are what the image needs at least.",
+		"A virtual machine. It owns the disks declared inside it and its cloud-init seed. It only uses volumes, networks and images. Sizes and devices come from its own attributes, then its instancetype and preference, then the image's instancetype and preference, then the image's minimum.",
 		`vm "web" {
   image  = image.debian
   memory = "4GiB"
@@ -94,7 +94,7 @@ image "web" {
 `,
 	},
 	"instancetype": {
-		"The size of vms, by name. A vm or an image says `instancetype = instancetype.NAME`; what the vm sets itself goes first.",
+		"The size of vms, by name. Set `instancetype = instancetype.NAME` in a vm or an image. The vm's own attributes take precedence.",
 		`instancetype "huge" {
   vcpus  = 16
   memory = "64GiB"
@@ -102,7 +102,7 @@ image "web" {
 `,
 	},
 	"preference": {
-		"The virtual hardware of vms, by name. A vm or an image says `preference = preference.NAME`; what the vm sets itself goes first. An image's `os` chooses one too: that of the same name, else the one for its kind of system (linux, bsd, windows, legacy). Without any, `preference.linux` holds.",
+		"The virtual hardware of vms, by name. Set `preference = preference.NAME` in a vm or an image. The vm's own attributes take precedence. An image's `os` also selects one: the preference of the same name, else the one for its kind of system (linux, bsd, windows, legacy). The default is `preference.linux`.",
 		`preference "modern" {
   machine   = "q35"
   firmware  = "uefi"
@@ -117,23 +117,23 @@ image "web" {
 const impacts = `
 ## Impact
 
-What a change does on a libvirt host, which each plan says before it is done:
+The plan shows what each change does on a libvirt host:
 
 | impact | |
 | --- | --- |
-| record | only what vmplan itself remembers changes |
+| record | only vmplan's own record changes |
 | live | done now, the guest keeps running |
-| next-boot | written now, and taken up when the guest next starts; every plan shows it as pending until then |
+| next-boot | written now, takes effect when the guest next starts; plans show it as pending until then |
 | restart | the guest is shut down, changed and started again |
-| replace | deleted and created anew; the plan names what is lost |
+| replace | deleted and created again; the plan names what is lost |
 
-` + "`update = \"stage\"`" + ` on a vm turns restart into next-boot. ` + "`vmplan explain vm.NAME.FIELD`" + ` tells the call that a change is made with.
+` + "`update = \"stage\"`" + ` on a vm turns restart into next-boot. ` + "`vmplan explain vm.NAME.FIELD`" + ` shows the call that makes a change.
 `
 
 // render gives all pages by file name.
 func render() (map[string]string, error) {
 	pages := map[string]string{"functions.md": functionsPage()}
-	index := "# Reference\n\nWritten by `make docs`.\n\n"
+	index := "# Reference\n\nGenerated by `make docs`.\n\n"
 	for _, b := range config.BlockTypes() {
 		in, ok := intros[b.Kind]
 		if !ok {
@@ -144,7 +144,7 @@ func render() (map[string]string, error) {
 		first, _, _ := strings.Cut(in.text, ". ")
 		index += fmt.Sprintf("- [%s](%s): %s.\n", b.Kind, name, strings.TrimSuffix(first, "."))
 	}
-	index += "\nBlocks that make no object:\n\n"
+	index += "\nBlocks that create no object:\n\n"
 	for _, name := range config.PlainBlocks() {
 		p, ok := plains[name]
 		if !ok {
@@ -155,19 +155,19 @@ func render() (map[string]string, error) {
 		index += fmt.Sprintf("- [%s](%s.md): %s.\n", name, name, strings.TrimSuffix(first, "."))
 	}
 	index += "\n"
-	pages["README.md"] = index + "- [functions](functions.md): what expressions can call.\n" + impacts
+	pages["README.md"] = index + "- [functions](functions.md): functions for expressions.\n" + impacts
 	schema, err := resourcesSchema()
 	pages["../schema/resources.json"] = schema
 	return pages, err
 }
 
 // instanceText says what a vm block takes beside its attributes.
-const instanceText = "`appliance = appliance.NAME` makes the vm from an appliance, whose parameters `with = { NAME = VALUE }` gives: see [appliance](appliance.md).\n"
+const instanceText = "`appliance = appliance.NAME` creates the vm from an appliance; `with = { NAME = VALUE }` sets its parameters. See [appliance](appliance.md).\n"
 
 func blockPage(b config.BlockType, in intro) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "# %s\n\n%s\n\n```hcl\n%s```\n\n", b.Kind, in.text, in.example)
-	w.WriteString("`count` or `for_each` makes several; then `count.index`, `each.key` and `each.value` can be used inside.\n")
+	w.WriteString("Use `count` or `for_each` to create several; `count.index`, `each.key` and `each.value` are available inside.\n")
 	if b.Kind == resource.KindVM {
 		w.WriteString("\n" + instanceText)
 	}
@@ -180,8 +180,8 @@ func blockPage(b config.BlockType, in intro) string {
 
 func functionsPage() string {
 	var w strings.Builder
-	w.WriteString("# Functions\n\nNames and meanings are Terraform's. Paths are relative to the folder of the module that calls. ")
-	w.WriteString("A result is sensitive when an argument is.\n")
+	w.WriteString("# Functions\n\nThe functions work as in Terraform. Paths are relative to the folder of the calling module. ")
+	w.WriteString("A result is sensitive if an argument is.\n")
 	for _, g := range function.Groups(".") {
 		fmt.Fprintf(&w, "\n## %s\n\n| function | |\n| --- | --- |\n", g.Title)
 		for _, name := range slices.Sorted(maps.Keys(g.Functions)) {
@@ -196,7 +196,7 @@ func functionsPage() string {
 			fmt.Fprintf(&w, "| `%s(%s)` | %s |\n", name, strings.Join(params, ", "), cell(f.Description()))
 		}
 	}
-	w.WriteString("\n## Left out\n\nThe same files must always give the same plan, so these are errors:\n\n| function | instead |\n| --- | --- |\n")
+	w.WriteString("\n## Left out\n\nThe same files must always give the same plan, so these functions are errors:\n\n| function | instead |\n| --- | --- |\n")
 	for _, name := range slices.Sorted(maps.Keys(function.Refused)) {
 		fmt.Fprintf(&w, "| `%s` | %s |\n", name, cell(function.Refused[name]))
 	}

@@ -24,7 +24,7 @@ type plainRow struct{ name, typ, text string }
 var plains = map[string]plain{
 	"vmplan": {
 		intro: intro{
-			"What holds for the project as a whole. It is read before anything is evaluated, so its values are plain texts.",
+			"Settings for the whole project. Values must be literal strings, because the block is read before anything is evaluated.",
 			`vmplan {
   required_version = ">= 0.1"
   state "local" {
@@ -34,15 +34,15 @@ var plains = map[string]plain{
 `,
 		},
 		sections: []plainSection{
-			{rows: []plainRow{{"required_version", "text", "Versions of vmplan that may be used, such as \">= 0.1, < 2\". Checked by every command."}}},
-			{"state \"local\"", "Where the state is kept. Without this block: in vmplan.vmstate beside the files. Modules have no state of their own.", []plainRow{
+			{rows: []plainRow{{"required_version", "text", "Allowed versions of vmplan, such as \">= 0.1, < 2\". Checked by every command."}}},
+			{"state \"local\"", "Where the state is stored. The default is vmplan.vmstate in the project's folder. Modules have no state of their own.", []plainRow{
 				{"path", "text", "The file, relative to the project's folder."},
 			}},
 		},
 	},
 	"variable": {
 		intro: intro{
-			"A value that is given from outside, as `var.NAME`. In rising precedence: its default, the environment (`VMPLAN_VAR_NAME`), vmplan.vmvars.hcl, vmplan.vmvars.json, other *.vmvars.hcl in the order of their names, `--var-file`, `--var`. A module's variables are given by the block that calls it.",
+			"An input value, used as `var.NAME`. Its value comes from, in rising precedence: its default, the environment (`VMPLAN_VAR_NAME`), vmplan.vmvars.hcl, vmplan.vmvars.json, other *.vmvars.hcl in the order of their names, `--var-file`, `--var`. A module's variables are set in the module block.",
 			`variable "memory" {
   type        = string
   default     = "2GiB"
@@ -57,12 +57,12 @@ var plains = map[string]plain{
 		},
 		sections: []plainSection{
 			{rows: parameterRows},
-			{"validation", "A condition that the value must meet. There may be several.", ruleRows},
+			{"validation", "A condition that the value must meet. The block can be repeated.", ruleRows},
 		},
 	},
 	"locals": {
 		intro: intro{
-			"Names for values, as `local.NAME`. Each attribute is one; there may be several of these blocks.",
+			"Names for values, used as `local.NAME`. Each attribute is one. The block can be repeated.",
 			`locals {
   fleet = toset(["a", "b"])
   owner = "ops"
@@ -72,7 +72,7 @@ var plains = map[string]plain{
 	},
 	"output": {
 		intro: intro{
-			"A value that is shown after an apply and by `vmplan output`, or that a module gives to its caller as `module.NAME.OUTPUT`. It may use what only a running guest can tell, such as an address by DHCP.",
+			"A value that is shown after an apply and by `vmplan output`, or that a module gives to its caller as `module.NAME.OUTPUT`. It can use values that only a running guest knows, such as an address from DHCP.",
 			`output "address" {
   value       = vm.web.address
   description = "Where the site is."
@@ -82,12 +82,12 @@ var plains = map[string]plain{
 		sections: []plainSection{{rows: []plainRow{
 			{"value", "any", "**Required.** The value."},
 			{"description", "text", "What it is."},
-			{"sensitive", "bool", "Whether it is hidden unless asked for by name. Needed when it is made from a sensitive value. Default false."},
+			{"sensitive", "bool", "Whether it is hidden unless requested by name. Required if it contains a sensitive value. Default false."},
 		}}},
 	},
 	"module": {
 		intro: intro{
-			"A folder of files that are used as one, with inputs and outputs. It sees nothing of its caller but its inputs. Its objects have addresses such as `module.NAME.vm.web`, and are called NAME-web on their host. Hosts, state, removed and import blocks are the project's own. `count` or `for_each` makes several.",
+			"A reusable folder of files with inputs and outputs. It sees only its inputs. Its objects have addresses such as `module.NAME.vm.web`, and are called NAME-web on their host. Host, state, removed and import blocks are allowed only in the project's own files. Use `count` or `for_each` to create several.",
 			`module "shop" {
   source   = "./shop"
   for_each = toset(["de", "fr"])
@@ -109,13 +109,13 @@ vm "till" {
 `,
 		sections: []plainSection{{rows: []plainRow{
 			{"source", "text", "**Required.** The folder, beginning with ./ or ../, relative to the file."},
-			{"depends_on", "list of references", "Objects and modules that must be in place before anything in this one."},
-			{"NAME", "any", "The value of the module's variable NAME. An object is handed over by its reference: `network = network.lan`."},
+			{"depends_on", "list of references", "Objects and modules that must be created before anything in this one."},
+			{"NAME", "any", "The value of the module's variable NAME. Pass an object by reference: `network = network.lan`."},
 		}}},
 	},
 	"appliance": {
 		intro: intro{
-			"An image and everything a vm made from it needs, as one parametrised object: the vm's settings, and networks, volumes, locals and outputs of its own. It makes nothing until a vm block is made from it, which says `appliance = appliance.NAME` and gives the parameters in `with`.\n\n" +
+			"An image and everything a vm made from it needs, as one parametrised object: the vm's settings, and networks, volumes, locals and outputs of its own. It creates nothing by itself. A vm block with `appliance = appliance.NAME` creates an instance, and sets the parameters in `with`.\n\n" +
 				"What the instance's block sets goes before what the appliance sets: attributes and blocks replace those of the same name one by one, and what is set to null falls back. A disk for the image is put before those that are volumes. Each instance has its own of everything: the volume `static` of `vm.shop_de` is `vm.shop_de.volume.static`, is called `shop_de-static` on the host (`name` on the instance changes the first part), and goes with the instance. What is marked `shared = true`, and all images, instancetypes and preferences in it, exists once, as `appliance.shop.volume.static` (`shop-static`), and goes with the appliance's block.\n\n" +
 				"An appliance sees its own names first, then those around it: `network.lan`, `var.NAME`, `local.NAME`. Its parameters are `parameter.NAME`, and the vm without a name is `vm`: `vm.address`. What is shared cannot use parameters.\n\n" +
 				"With several vms each has a name, and may have count or for_each. Then what the instance's block sets holds for each of them, and `vm \"NAME\" { … }` in it for one. They are `vm.shop_de.vm.NAME`, in addresses and in expressions. A vm may be made from another appliance.\n\n" +
@@ -166,7 +166,7 @@ vm "shop_de" {
 			{rows: []plainRow{
 				{"image", "reference to an image", "The image of the vms in it that name none."},
 			}},
-			{"parameter \"NAME\"", "What an instance must or may give. Attributes and validation are those of [variable](variable.md).", parameterRows},
+			{"parameter \"NAME\"", "An input of each instance. Takes the attributes and validation blocks of [variable](variable.md).", parameterRows},
 			{"vm, vm \"NAME\"", "What is said of every instance's vm. Takes what [vm](vm.md) takes; count, for_each and with of a vm without a name are said by the instance.", []plainRow{
 				{"…", "", "See [vm](vm.md)."},
 			}},
@@ -180,7 +180,7 @@ vm "shop_de" {
 	},
 	"check": {
 		intro: intro{
-			"Conditions that are checked in every plan. One that is not met is a warning. What only a running guest can tell is not checked.\n\nConditions of one object stand in its own lifecycle block, as `precondition` or `postcondition`, where `self` is the object itself; one that is not met is an error. Both are checked before the plan, because all that a plan shows is known then.",
+			"Conditions that are checked in every plan. If one is not met, the plan shows a warning. Values that only a running guest knows are not checked.\n\nConditions of one object stand in its own lifecycle block, as `precondition` or `postcondition`, where `self` is the object itself. If one is not met, the plan is refused. Both are checked before the plan, because all values are known then.",
 			`check "names" {
   assert {
     condition     = length(vm.web.name) < 16
@@ -189,11 +189,11 @@ vm "shop_de" {
 }
 `,
 		},
-		sections: []plainSection{{"assert, precondition, postcondition", "There may be several.", ruleRows}},
+		sections: []plainSection{{"assert, precondition, postcondition", "The block can be repeated.", ruleRows}},
 	},
 	"moved": {
 		intro: intro{
-			"Says that an object has another address now: it is the same one, and keeps its name on the host, its identity, addresses and disks. A plan says \"moved from\", and does nothing else for it. Once every state has been applied, the block may go.\n\nBoth addresses name an object (`vm.web`), one of several (`vm.web[\"a\"]`), or a module. Without keys on either side, all instances move and keep their keys. In a module, addresses are relative to it. Where `count` is put around a block or taken away, the single object and the one with index 0 are one, without a moved block.",
+			"Gives an object another address. It keeps its name on the host, its identity, addresses and disks. A plan says \"moved from\", and does nothing else for it. Once it is applied everywhere, you can remove the block.\n\nBoth addresses name an object (`vm.web`), one of several (`vm.web[\"a\"]`), or a module. Without keys on either side, all instances move and keep their keys. In a module, addresses are relative to it. Where `count` is put around a block or taken away, the single object and the one with index 0 are one, without a moved block.",
 			`moved {
   from = vm.server
   to   = vm.web
@@ -207,7 +207,7 @@ vm "shop_de" {
 	},
 	"removed": {
 		intro: intro{
-			"Says what happens to objects whose blocks have gone. Only in the project's own files.",
+			"Decides what happens to objects whose blocks were removed. Allowed only in the project's own files.",
 			`removed {
   from = vm.legacy
 }
@@ -215,12 +215,12 @@ vm "shop_de" {
 		},
 		sections: []plainSection{{rows: []plainRow{
 			{"from", "address", "**Required.** An object, one of several, or a module. No longer declared."},
-			{"cascade", "bool", "false (default): it is left as it is, a running vm goes on running, and vmplan forgets it; a vm is taken back when its block returns. true: it is deleted with what it owns, whatever its on_delete said; of its disks, those with on_delete = retain stay unless from names one itself."},
+			{"cascade", "bool", "false (default): leave the object unchanged and forget it; a running vm keeps running. A vm is adopted again when its block returns. true: delete it with what it owns, whatever its on_delete says. Its disks with on_delete = retain stay, unless from names one of them."},
 		}}},
 	},
 	"import": {
 		intro: intro{
-			"Says that an object exists on its host already: the next apply takes it over, and the plan shows what would change in it. Its name need not be set: it is the one it has. Once applied, the block may go. Only in the project's own files.",
+			"Adopts an object that already exists on its host with the next apply. The plan shows what would change in it. You need not set its name. Once it is applied, you can remove the block. Allowed only in the project's own files.",
 			`import {
   to = network.lan
   id = "default"
@@ -236,15 +236,15 @@ vm "shop_de" {
 
 var parameterRows = []plainRow{
 	{"type", "type", "`string`, `number`, `bool`, `list(T)`, `set(T)`, `map(T)`, `tuple([T, …])`, `object({ NAME = T, OTHER = optional(T, DEFAULT) })` or `any`. Default any."},
-	{"default", "any", "The value when none is given. Without it one must be given."},
+	{"default", "any", "The value if none is given. Without a default, a value is required."},
 	{"description", "text", "What it is for."},
-	{"sensitive", "bool", "Whether the value, and all that is made from it, is never shown nor written in clear. Default false."},
-	{"nullable", "bool", "Whether null may be given. Default true."},
+	{"sensitive", "bool", "Whether the value, and everything derived from it, is never shown or written in clear text. Default false."},
+	{"nullable", "bool", "Whether null is allowed. Default true."},
 }
 
 var ruleRows = []plainRow{
-	{"condition", "bool", "**Required.** What must be true."},
-	{"error_message", "text", "**Required.** What to say when it is not."},
+	{"condition", "bool", "**Required.** The condition that must be true."},
+	{"error_message", "text", "**Required.** The message if it is not."},
 }
 
 func plainPage(name string, p plain) string {
