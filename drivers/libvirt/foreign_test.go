@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -340,5 +341,48 @@ func TestANICThatLostItsAliasIsKnownByItsMAC(t *testing.T) {
 	before, after = see()
 	if diff := resource.Diff(before, after); len(diff) > 0 || len(before.NICs) != 1 {
 		t.Errorf("afterwards the differences are %+v, the NICs %+v", diff, before.NICs)
+	}
+}
+
+// The same while the guest runs: the NIC is moved back, in the guest and in its definition.
+func TestARunningNICThatLostItsAliasIsMovedBack(t *testing.T) {
+	l := newLab(t, "")
+	l.create()
+	other := normal(t, l.d, &resource.Network{Meta: labMeta(resource.KindNetwork, "other"), CIDR: "10.96.0.0/24"})
+	do(t, l.d, drivers.NewCreate(other, nil))
+	do(t, l.d, drivers.NewStart(l.vm))
+	do(t, l.d, drivers.NewWaitReady(l.vm))
+	dom, err := l.call(t).domain(l.vm)
+	check(t, err)
+	defer freeDomain(dom)
+	both := libvirt.DOMAIN_DEVICE_MODIFY_LIVE | libvirt.DOMAIN_DEVICE_MODIFY_CONFIG
+	nic := "<interface type='network'><mac address='52:54:00:93:00:01'/><source network='%s'/><model type='virtio'/></interface>"
+	check(t, dom.DetachDeviceFlags(fmt.Sprintf(nic, "lan"), both))
+	for deadline := time.Now().Add(time.Minute); ; check(t, pause(t.Context(), powerPoll)) {
+		now, err := runningVM(dom)
+		check(t, err)
+		if len(now.NICs) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the guest does not release its NIC")
+		}
+	}
+	check(t, dom.AttachDeviceFlags(fmt.Sprintf(nic, "other"), both))
+
+	object := l.observe().Objects["vm/web"]
+	for side, r := range map[string]resource.Resource{"definition": object.Resource, "guest": object.Running} {
+		before, after := resource.Overlay(l.vm, l.vm, r)
+		if diff := resource.Diff(before, after); len(diff) != 1 || diff[0].Path != "nic.lan.source" {
+			t.Errorf("%s: the differences are %+v", side, diff)
+		}
+	}
+	before, after := resource.Overlay(l.vm, l.vm, object.Resource)
+	do(t, l.d, drivers.NewUpdate(before, after, true))
+	l.noDiff("moved back")
+	running, err := runningVM(dom)
+	check(t, err)
+	if len(running.NICs) != 1 || running.NICs[0].Source != "lan" {
+		t.Errorf("the guest has %+v", running.NICs)
 	}
 }

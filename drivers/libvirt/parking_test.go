@@ -9,14 +9,14 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// A run was killed while the guest's NIC was aside. Nobody is shown the network there; it goes when the last NIC leaves it, or
+// A run was killed while the guest's NIC was parked. The parking network is shown to nobody; it goes when the last NIC leaves it, or
 // when its network is next changed, which brings the NIC back if the guest still runs.
-func TestTheNetworkAsideGoesWithItsLastGuest(t *testing.T) {
+func TestTheParkingNetworkGoesWithItsLastGuest(t *testing.T) {
 	l := newLab(t, "")
 	l.create()
 	c := l.call(t)
 	name := parkingName(l.lan.UUID)
-	aside := func() bool {
+	parked := func() bool {
 		net, err := c.conn.LookupNetworkByName(name)
 		if err == nil {
 			freeNetwork(net)
@@ -44,12 +44,12 @@ func TestTheNetworkAsideGoesWithItsLastGuest(t *testing.T) {
 	o, err := l.d.Observe(t.Context(), drivers.Selection{Lineage: "lab", Want: l.all(), All: true})
 	check(t, err)
 	if o.Objects["network/"+name] != nil {
-		t.Error("the network aside is shown")
+		t.Error("the parking network is shown")
 	}
 	before, after := resource.Overlay(l.vm, l.vm, o.Objects["vm/web"].Running)
 	do(t, l.d, drivers.NewUpdate(before, after, true))
-	if aside() {
-		t.Error("the network aside is there after its last NIC left")
+	if parked() {
+		t.Error("the parking network is there after its last NIC left")
 	}
 	if nics, err := c.nicsOn("lan"); err != nil || len(nics) != 1 {
 		t.Errorf("%d NICs are back on the network, %v", len(nics), err)
@@ -59,14 +59,14 @@ func TestTheNetworkAsideGoesWithItsLastGuest(t *testing.T) {
 	killed()
 	do(t, l.d, drivers.NewStop(l.vm, true))
 	do(t, l.d, drivers.NewUpdate(l.lan, l.lan, true))
-	if aside() {
-		t.Error("the network aside is there after its guest went off and its network was changed")
+	if parked() {
+		t.Error("the parking network is there after its guest went off and its network was changed")
 	}
 
 	killed()
 	do(t, l.d, drivers.NewUpdate(l.lan, l.lan, true))
-	if nics, err := c.nicsOn("lan"); err != nil || len(nics) != 1 || aside() {
-		t.Errorf("after its network was changed %d NICs are back on it, %v; the network aside is there: %t", len(nics), err, aside())
+	if nics, err := c.nicsOn("lan"); err != nil || len(nics) != 1 || parked() {
+		t.Errorf("after its network was changed %d NICs are back on it, %v; the parking network is there: %t", len(nics), err, parked())
 	}
 	do(t, l.d, drivers.NewStop(l.vm, true))
 	l.destroy()
