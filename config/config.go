@@ -5,8 +5,9 @@
 //
 // The way through: Open reads and parses (parse.go), merges overrides (override.go) and sorts the blocks of every module
 // (module.go); Load evaluates on demand (eval.go, reference.go), decodes blocks by the struct tags of package resource
-// (compile.go, decode.go), then completes what only the whole project can tell: host and pool (place.go), the parts of a vm
-// (disks.go, seed.go), addresses (address.go); and last checks the result (validate.go).
+// (compile.go, decode.go) and completes each object (package complete); then it completes what only the whole project can
+// tell: host and pool (place.go, and location.go for what is recorded), the parts of a vm (disks.go, seed.go), addresses
+// (address.go); and last checks the result (validate.go).
 //
 // It must not know hosts, state files or plans: what is recorded comes in as Prior. hcl and cty types do not leave it,
 // except for Diagnostics and the parsed files behind snippets.

@@ -178,8 +178,11 @@ func (p *placement) implicitPoolAddr(host string) resource.Addr {
 		}
 	}
 	for _, a := range []resource.Addr{plain, keyed} { // a pool that the host had has no record, but what lies in it does
+		if p.byID[a.String()] != nil {
+			continue
+		}
 		for r := range p.prior.Objects {
-			if p.byID[a.String()] == nil && p.locationOf(r) == (location{host, a, plain.Name}) {
+			if p.locationOf(r) == (location{host, a, plain.Name}) {
 				return a
 			}
 		}
