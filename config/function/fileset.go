@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -21,9 +20,9 @@ func (d dir) fileSet(args []cty.Value) (cty.Value, error) {
 	if err != nil {
 		return cty.NilVal, err
 	}
-	match, err := compileGlob(filepath.ToSlash(filepath.Clean(args[1].AsString())))
-	if err != nil {
-		return cty.NilVal, function.NewArgErrorf(1, "bad pattern %q: %w", args[1].AsString(), err)
+	pattern := filepath.ToSlash(filepath.Clean(args[1].AsString()))
+	if !doublestar.ValidatePattern(pattern) {
+		return cty.NilVal, function.NewArgErrorf(1, "bad pattern %q: a [ or { is not closed, or it ends in a \\", args[1].AsString())
 	}
 	var found []cty.Value
 	visits := 0
@@ -35,7 +34,7 @@ func (d dir) fileSet(args []cty.Value) (cty.Value, error) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		if err != nil || !match.MatchString(filepath.ToSlash(rel)) {
+		if err != nil || !doublestar.MatchUnvalidated(pattern, filepath.ToSlash(rel)) {
 			return err
 		}
 		// A link counts as what it leads to.
@@ -53,55 +52,4 @@ func (d dir) fileSet(args []cty.Value) (cty.Value, error) {
 		return cty.SetValEmpty(cty.String), nil
 	}
 	return cty.SetVal(found), nil
-}
-
-// compileGlob turns a pattern into a regular expression on paths with slashes.
-func compileGlob(pattern string) (*regexp.Regexp, error) {
-	var b strings.Builder
-	b.WriteString(`^`)
-	depth := 0
-	for p := pattern; p != ""; {
-		n := 1
-		switch {
-		case strings.HasPrefix(p, "**/"):
-			b.WriteString(`(?:[^/]+/)*`)
-			n = 3
-		case p == "**":
-			b.WriteString(`.*`)
-			n = 2
-		case p[0] == '*':
-			b.WriteString(`[^/]*`)
-		case p[0] == '?':
-			b.WriteString(`[^/]`)
-		case p[0] == '{':
-			depth++
-			b.WriteString(`(?:`)
-		case p[0] == '}' && depth > 0:
-			depth--
-			b.WriteString(`)`)
-		case p[0] == ',' && depth > 0:
-			b.WriteString(`|`)
-		case p[0] == '\\' && len(p) > 1:
-			b.WriteString(regexp.QuoteMeta(p[1:2]))
-			n = 2
-		case p[0] == '[':
-			end := strings.IndexByte(p, ']')
-			if end < 2 {
-				return nil, errors.New("a [ has no ]")
-			}
-			set := strings.ReplaceAll(p[1:end], `\`, `\\`)
-			if strings.HasPrefix(set, "!") {
-				set = "^" + set[1:]
-			}
-			b.WriteString("[" + set + "]")
-			n = end + 1
-		default:
-			b.WriteString(regexp.QuoteMeta(p[:1]))
-		}
-		p = p[n:]
-	}
-	if depth > 0 {
-		return nil, errors.New("a { has no }")
-	}
-	return regexp.Compile(b.String() + `$`)
 }

@@ -165,7 +165,7 @@ func TestMistakesSayWhatToDo(t *testing.T) {
 		`base64decode("/w==")`:                               "UTF-8",
 		`replace("a", "/(/", "")`:                            "bad regular expression",
 		`range(5000)`:                                        "1024",
-		`fileset(".", "{a")`:                                 "has no }",
+		`fileset(".", "{a")`:                                 "is not closed",
 	} {
 		_, err := eval(t, dir, call)
 		if err == nil || !strings.Contains(err.Error(), want) {
