@@ -50,7 +50,7 @@ var rooms = map[string]struct{ own, third string }{
 	"planner":                    {"config/resource drivers state", ""},
 	"planner/apply":              {"config/resource drivers planner state", "golang.org/x/sync"},
 	"planner/engine": {
-		"config config/atomicfile config/catalogue config/resource drivers drivers/ovf drivers/qemuimg planner planner/apply state", "github.com/google/uuid golang.org/x/sync",
+		"config config/atomicfile config/catalogue config/resource drivers drivers/guest drivers/ovf drivers/qemuimg planner planner/apply state", "github.com/google/uuid golang.org/x/sync",
 	},
 	"planner/engine/standard": {"config drivers drivers/sim drivers/source drivers/source/ planner/engine state state/local", ""},
 	"examples/embed":          {"planner planner/engine planner/engine/standard", ""},

@@ -33,6 +33,11 @@ func (p *Project) Apply(ctx context.Context, plan *Plan, o ApplyOptions) (apply.
 	case p.unlock == nil:
 		return apply.Summary{}, errors.New("apply: the project was opened without a lock")
 	}
+	if plan.files {
+		if err := p.forgetHostKeys(plan.Plan); err != nil {
+			return apply.Summary{}, err
+		}
+	}
 	summary, err := apply.Run(ctx, plan.Plan, p.state, apply.Env{
 		Drivers: p.drivers, Backend: p.backend, Parallelism: o.Parallelism, Grace: o.Grace, Events: p.step,
 	})

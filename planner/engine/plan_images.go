@@ -47,8 +47,8 @@ func (p *Project) checkImages(ctx context.Context, plan *Plan) {
 	plan.Findings = append(append(plan.Findings, findings...), p.otherArch(plan.Plan)...)
 }
 
-// Asking bounds how many servers are asked at once about their images.
-const Asking = 8
+// asking bounds how many servers are asked at once about their images.
+const asking = 8
 
 // downloads asks the image store how much the plan's image imports have to fetch. A file that is not there is a mistake, and
 // that a server does not answer as it should is worth a warning: it may by the time of apply.
@@ -127,7 +127,7 @@ func (p *Project) newer(ctx context.Context, plan *planner.Plan, said []planner.
 	}
 	found := make([]*planner.Finding, len(images))
 	var group errgroup.Group
-	group.SetLimit(Asking)
+	group.SetLimit(asking)
 	for i, img := range images {
 		group.Go(func() error {
 			found[i] = p.newerThan(ctx, img, needed[img.Addr] != nil)

@@ -272,9 +272,6 @@ func (a *App) approve(ctx context.Context, savable bool) error {
 
 // carryOut applies the plan and prints the outputs.
 func (s *session) carryOut(ctx context.Context, p *engine.Plan, o applyOptions) error {
-	if err := s.forgetHostKeys(p.Plan); err != nil {
-		return err
-	}
 	if err := s.execute(ctx, p, o.parallelism, o.json); err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -15,7 +13,6 @@ import (
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
 	"vmplan.dev/vmplan/drivers/guest"
-	"vmplan.dev/vmplan/planner"
 )
 
 type sshOptions struct {
@@ -68,7 +65,7 @@ func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOp
 		return err
 	}
 	defer s.Close()
-	host, err := s.guestAddress(ctx, vm, o.nic)
+	host, err := s.GuestAddress(ctx, vm, o.nic)
 	if err != nil {
 		return err
 	}
@@ -89,25 +86,6 @@ func (a *App) runSSH(ctx context.Context, addr string, command []string, o sshOp
 	return err
 }
 
-// forgetHostKeys drops the host keys of the guests that the plan makes anew or deletes. A new disk or seed brings new keys
-// too: cloud-init makes them for each new instance.
-func (s *session) forgetHostKeys(p *planner.Plan) error {
-	var uuids []string
-	for _, step := range p.Steps {
-		if verb := step.Op.Verb(); verb != "create" && verb != "delete" {
-			continue
-		}
-		vm, ok := step.Op.Target().(*resource.VM)
-		if rec := s.State().Records[step.Addr.Owner()]; !ok && rec != nil {
-			vm, ok = rec.Object.(*resource.VM)
-		}
-		if ok {
-			uuids = append(uuids, vm.UUID)
-		}
-	}
-	return guest.ForgetHostKeys(guest.KnownHostsFile(s.Dir()), uuids...)
-}
-
 // oneVM opens the project and finds the one vm that addr names.
 func (a *App) oneVM(ctx context.Context, addr string) (*session, *resource.VM, error) {
 	s, err := a.openRecorded(ctx, ".", projectOptions{}, lockOptions{})
@@ -125,46 +103,6 @@ func (a *App) oneVM(ctx context.Context, addr string) (*session, *resource.VM, e
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	return s, vms[0], nil
-}
-
-// guestAddress is a fixed address of the vm, or else one the host knows of.
-func (s *session) guestAddress(ctx context.Context, vm *resource.VM, nic string) (string, error) {
-	if err := checkNIC(vm, nic); err != nil {
-		return "", err
-	}
-	for _, n := range vm.NICs {
-		if n.Address != "" && (nic == "" || nic == n.Label) {
-			return n.Address, nil
-		}
-	}
-	if _, err := s.Observe(ctx, planner.Options{}); err != nil {
-		return "", err
-	}
-	live := s.Live(vm)
-	if live == nil || live.Power != drivers.PowerOn {
-		return "", fmt.Errorf("%s is not running: start it with vmplan start %s", vm.Addr, vm.Addr)
-	}
-	for _, n := range vm.NICs {
-		if found := live.Addresses[n.Label]; len(found) > 0 && (nic == "" || nic == n.Label) {
-			return found[0], nil
-		}
-	}
-	return "", fmt.Errorf("%s: the host knows no address of it yet: wait for the guest to boot, or give the nic a fixed address", vm.Addr)
-}
-
-// checkNIC tells why a vm cannot be reached by the NIC called label, or by any when it is empty.
-func checkNIC(vm *resource.VM, label string) error {
-	var labels []string
-	for _, n := range vm.NICs {
-		labels = append(labels, n.Label)
-	}
-	switch {
-	case len(labels) == 0:
-		return fmt.Errorf("%s has no nic to reach it by", vm.Addr)
-	case label != "" && !slices.Contains(labels, label):
-		return fmt.Errorf("%s has no nic %q: it has %s", vm.Addr, label, strings.Join(labels, ", "))
-	}
-	return nil
 }
 
 // consoleCommand connects the terminal to a guest's serial console.

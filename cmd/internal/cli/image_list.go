@@ -6,11 +6,9 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
 	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/planner"
 	"vmplan.dev/vmplan/planner/engine"
 )
 
@@ -49,42 +47,31 @@ With --catalogue, lists the names that a source can have, such as debian:12: the
 }
 
 func (a *App) runImageList(ctx context.Context, o imageListOptions) error {
-	s, in, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
+	s, _, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	uses := planner.ImageUses(in)
-	out := make([]view.Image, len(uses))
-	var group errgroup.Group
-	group.SetLimit(engine.Asking)
-	for i := range uses {
-		group.Go(func() error {
-			out[i] = s.listed(ctx, &uses[i])
-			return nil
-		})
+	list := s.ListImages(ctx)
+	out := make([]view.Image, len(list))
+	for i := range list {
+		out[i] = listed(&list[i])
 	}
-	_ = group.Wait() // none of them fails
 	return a.printer().Images(out, o.json)
 }
 
 // listed is an image as it is listed.
-func (s *session) listed(ctx context.Context, u *planner.ImageUse) view.Image {
-	img := u.Image
+func listed(i *engine.Image) view.Image {
+	img := i.ImageUse.Image
 	out := view.Image{
-		Addr: img.Addr, Host: u.Host, Source: resource.Redact(img.Source), Volume: resource.VolumeID(img), Digest: img.Digest,
-		Present: u.Live != nil, Wanted: u.Wanted, Users: append([]string{}, u.Users...),
+		Addr: img.Addr, Host: i.Host, Source: resource.Redact(img.Source), Volume: resource.VolumeID(img), Digest: img.Digest,
+		Present: i.Live != nil, Wanted: i.Wanted, Users: append([]string{}, i.Users...), Newer: i.Newer,
 	}
-	if u.Live != nil {
-		out.Path, out.Taken = u.Live.Path, u.Live.Taken
+	if i.Live != nil {
+		out.Path, out.Taken = i.Live.Path, i.Live.Taken
 	}
-	if pin, ok := s.Files().Lock().Of(img); ok && u.Wanted {
-		out.Locked, out.Revision = pin.Digest, pin.Revision
-		locked := *img
-		locked.Pin = &pin
-		if newer, err := s.Images().Newer(ctx, &locked); err == nil {
-			out.Newer = &newer
-		}
+	if i.Locked != nil {
+		out.Locked, out.Revision = i.Locked.Digest, i.Locked.Revision
 	}
 	return out
 }
