@@ -35,12 +35,11 @@ func run() int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	app := &cli.App{
-		Version:  version,
-		Parts:    parts,
-		Absent:   absent,
-		Registry: standard.Registries,
-		Streams:  view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
-		Environ:  os.Environ(),
+		Version: version,
+		Parts:   parts,
+		Absent:  absent,
+		Streams: view.Terminal(os.Stdin, os.Stdout, os.Stderr, os.Environ()),
+		Environ: os.Environ(),
 	}
 	go interrupts(app.Interrupted, stop)
 	return app.Run(ctx, os.Args[1:])

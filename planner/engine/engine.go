@@ -53,6 +53,7 @@ type Parts struct {
 	Drivers  drivers.Registry
 	Backends map[string]func(config.StateSettings) (state.Backend, error) // by type of the state block
 	Images   func(ImageSettings) (ImageStore, error)
+	Registry Registry              // where images and appliances are pushed to
 	Schemes  []string              // of the URLs that images can come from
 	Defaults resource.HostDefaults // of hosts that no driver is for, and where no host is known
 	Example  string                // URI of a host, for messages

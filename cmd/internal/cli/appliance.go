@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vmplan.dev/vmplan/config"
-	"vmplan.dev/vmplan/config/resource"
-	"vmplan.dev/vmplan/drivers"
 )
 
 // applianceCommand holds the commands about appliances.
@@ -80,7 +77,7 @@ func (a *App) runAppliancePush(ctx context.Context, name, ref string, o projectO
 		a.printer().Note(fmt.Sprintf("%s: with the disk of %s", name, packed.Disks[disk]))
 	}
 	show := a.printer().Transfer(name)
-	at, err := s.pushParcel(ctx, packed, location(ref), show.Report)
+	at, err := s.PushAppliance(ctx, packed, location(ref), show.Report)
 	show.Close()
 	if err != nil {
 		return fmt.Errorf("%s: push to %s: %w", name, ref, err)
@@ -96,34 +93,4 @@ func applianceName(text string) (string, error) {
 		return "", fmt.Errorf("ADDR %s: write appliance.NAME", text)
 	}
 	return label, nil
-}
-
-func (s *session) pushParcel(ctx context.Context, packed *config.Parcel, location string, report func(drivers.Progress)) (at string, err error) {
-	p := drivers.Parcel{Files: packed.Files, Disks: map[string]drivers.Bits{}}
-	for name, addr := range packed.Disks {
-		bits, release, err := s.diskOf(ctx, addr, report)
-		if err != nil {
-			return "", err
-		}
-		defer func() { err = errors.Join(err, release()) }()
-		p.Disks[name] = bits
-	}
-	return s.app.Registry.PushAppliance(ctx, location, p, report)
-}
-
-// diskOf gives the bits of an image: of what was applied, or what its source has when it never was.
-func (s *session) diskOf(ctx context.Context, addr resource.Addr, report func(drivers.Progress)) (drivers.Bits, func() error, error) {
-	if s.State().Records[addr] != nil {
-		r, err := s.recordedDisk(addr)
-		if err != nil {
-			return drivers.Bits{}, nil, err
-		}
-		return s.bitsOf(ctx, r, report)
-	}
-	img, ok := s.Config().Set.Get(addr).(*resource.Image)
-	if !ok || img.Source == "" {
-		return drivers.Bits{}, nil, fmt.Errorf("%s has no bits yet: create it with vmplan apply", addr)
-	}
-	bits, err := s.Images().Fetch(ctx, img, report)
-	return bits, func() error { return nil }, err
 }

@@ -32,10 +32,9 @@ const (
 type App struct {
 	Version string
 	engine.Parts
-	Absent   map[string]string // why a build lacks the driver for a scheme
-	Registry Registry
-	Streams  view.Streams
-	Environ  []string
+	Absent  map[string]string // why a build lacks the driver for a scheme
+	Streams view.Streams
+	Environ []string
 
 	trust    trustOptions
 	warnings warnings

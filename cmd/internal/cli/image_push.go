@@ -10,20 +10,7 @@ import (
 
 	"vmplan.dev/vmplan/config/resource"
 	"vmplan.dev/vmplan/drivers"
-	"vmplan.dev/vmplan/state"
 )
-
-// Registry puts images and appliances where others get them from.
-type Registry interface {
-	// PushImage puts a disk under location (a tag's), free of where it comes from: the same disk is the same image. What is
-	// there already is not sent again, and a push that fails leaves the tag as it was. It gives the location of just that image.
-	PushImage(ctx context.Context, location string, disk drivers.Bits, report func(drivers.Progress)) (string, error)
-	// PushAppliance is PushImage for a parcel, with all its disks.
-	PushAppliance(ctx context.Context, location string, p drivers.Parcel, report func(drivers.Progress)) (string, error)
-	// PullAppliance reads a parcel, which may come from anybody: the names of its files are safe to write, what is in them is
-	// not looked at. Of its disks it gives where they are.
-	PullAppliance(ctx context.Context, location string) (drivers.Parcel, error)
-}
 
 func (a *App) imagePushCommand() *cobra.Command {
 	return &cobra.Command{
@@ -54,7 +41,7 @@ func (a *App) runImagePush(ctx context.Context, name, ref string) (err error) {
 		return err
 	}
 	defer s.Close()
-	r, err := s.recordedDisk(addr)
+	r, err := s.RecordedDisk(addr)
 	if err != nil {
 		return err
 	}
@@ -62,7 +49,7 @@ func (a *App) runImagePush(ctx context.Context, name, ref string) (err error) {
 		return err
 	}
 	show := a.printer().Transfer(addr.String())
-	at, err := s.pushDisk(ctx, r, location(ref), show.Report)
+	at, err := s.PushImage(ctx, r, location(ref), show.Report)
 	show.Close()
 	if err != nil {
 		err = fmt.Errorf("%s: push to %s: %w", addr, ref, err)
@@ -81,51 +68,4 @@ func location(ref string) string {
 		return ref
 	}
 	return "oci://" + ref
-}
-
-// recordedDisk finds the image or volume that is recorded under addr.
-func (s *session) recordedDisk(addr resource.Addr) (resource.Resource, error) {
-	rec := s.State().Records[addr]
-	switch {
-	case rec == nil:
-		return nil, fmt.Errorf("%s is not in the state: see vmplan state list, or create it with vmplan apply", addr)
-	case rec.Status != state.StatusReady:
-		return nil, fmt.Errorf("%s is not complete: another apply goes on with it", addr)
-	case resource.VolumeID(rec.Object) == "" || rec.Object.Kind() != resource.KindImage && rec.Object.Kind() != resource.KindVolume:
-		return nil, fmt.Errorf("%s is no image and no volume; a vm's disks are %s.disk.NAME", addr, addr.Owner())
-	}
-	return rec.Object, nil
-}
-
-func (s *session) pushDisk(ctx context.Context, r resource.Resource, location string, report func(drivers.Progress)) (string, error) {
-	bits, release, err := s.bitsOf(ctx, r, report)
-	if err != nil {
-		return "", err
-	}
-	at, err := s.app.Registry.PushImage(ctx, location, bits, report)
-	return at, errors.Join(err, release())
-}
-
-// bitsOf gives a file with what an image or a volume holds: the cache's, or one read off the host, that release removes.
-func (s *session) bitsOf(ctx context.Context, r resource.Resource, report func(drivers.Progress)) (bits drivers.Bits, release func() error, err error) {
-	if img, ok := r.(*resource.Image); ok {
-		if bits, ok := s.Images().Held(img.Digest); ok {
-			return bits, func() error { return nil }, nil
-		}
-	}
-	host := r.Base().Host
-	reader, err := s.Able(host, drivers.AbilityReadVolumes)
-	if err != nil {
-		return bits, nil, err
-	}
-	f, release, err := s.Images().Scratch()
-	if err != nil {
-		return bits, nil, err
-	}
-	content, err := reader.ReadVolume(ctx, resource.VolumeID(r), f, report)
-	info, statErr := f.Stat()
-	if err := errors.Join(err, statErr, f.Close()); err != nil {
-		return bits, nil, errors.Join(fmt.Errorf("host.%s: %w", host, err), release())
-	}
-	return drivers.Bits{Path: f.Name(), Format: content.Format, Size: info.Size(), VirtualSize: content.VirtualSize}, release, nil
 }

@@ -34,14 +34,15 @@ func Parts() engine.Parts {
 			"local": func(s config.StateSettings) (state.Backend, error) { return local.Open(s.Path) },
 		},
 		Images:   images,
+		Registry: registries,
 		Schemes:  slices.Sorted(maps.Keys(sources("."))),
 		Defaults: sim.Defaults().HostDefaults,
 		Example:  "qemu:///system",
 	}
 }
 
-// Registries are where images and appliances are got from and pushed to.
-var Registries = oci.New(oci.Options{})
+// registries are where images and appliances are got from and pushed to.
+var registries = oci.New(oci.Options{})
 
 // sources is the list of where bits can come from, by scheme. dir is the project's folder.
 func sources(dir string) source.Registry {
@@ -49,7 +50,7 @@ func sources(dir string) source.Registry {
 	all := source.Registry{
 		"file": file.New(),
 		"http": web, "https": web,
-		oci.Scheme: Registries, oci.SchemePlain: Registries,
+		oci.Scheme: registries, oci.SchemePlain: registries,
 	}
 	clouds := glance.New(glance.Options{Dir: dir})
 	for _, scheme := range glance.Schemes {
