@@ -79,7 +79,7 @@ const (
 	ImpactLive                   // done now, the guest keeps running
 	ImpactNextBoot               // written now, takes effect when the guest next starts
 	ImpactRestart                // the guest is shut down, changed and started again
-	ImpactReplace                // deleted and created anew
+	ImpactReplace                // deleted and created again
 	ImpactDestroy                // deleted
 )
 

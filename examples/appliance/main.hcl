@@ -1,4 +1,4 @@
-# An appliance is everything a small system is made of, as one block; each vm block that names it makes one more of it.
+# An appliance describes a small system as one block. Each vm block that names it creates an instance.
 
 host "lab" {
   uri = var.uri
@@ -18,26 +18,26 @@ appliance "shop" {
 
   parameter "number" {
     type        = number
-    description = "A number of its own for each instance, for its private network."
+    description = "A unique number for each instance, for its private network."
   }
 
   parameter "motto" {
     type        = string
     default     = "open all day"
-    description = "What the shop says."
+    description = "The shop's motto."
   }
 
   locals {
     range = cidrsubnet("10.72.0.0/16", 8, parameter.number)
   }
 
-  # All instances read this one. It goes with the appliance.
+  # Shared by all instances, read-only. Deleted with the appliance.
   volume "goods" {
     size   = "64MiB"
     shared = true
   }
 
-  # Each instance has one of these, called after it, and gone with it.
+  # One for each instance, named after it and deleted with it.
   network "back" {
     mode = "isolated"
     cidr = local.range
@@ -103,7 +103,7 @@ vm "south" {
   appliance = appliance.shop
   with      = { number = 2, motto = "fresh fish" }
 
-  # What stands here goes before what the appliance says: in both vms, or in one.
+  # These values override the appliance's, in both vms or in one.
   title = "The shop in the south"
 
   vm "till" {

@@ -1,4 +1,4 @@
-# Disks besides the first. In the guest they are /dev/disk/by-id/virtio-LABEL, whatever their order.
+# Additional disks. In the guest they are /dev/disk/by-id/virtio-LABEL, whatever their order.
 
 host "lab" {
   uri = var.uri
@@ -13,8 +13,8 @@ image "debian" {
   checksum = var.image_checksum
 }
 
-# A volume with a block of its own lives on when the vm is replaced. With on_delete = "retain" it would even stay on the
-# host when this block is deleted.
+# A volume with its own block stays when the vm is replaced. With on_delete = "retain" it also stays on the host
+# when this block is removed.
 volume "data" {
   size = "2GiB"
 }
@@ -31,7 +31,7 @@ vm "db" {
     volume = volume.data
   }
 
-  # This one belongs to the vm and goes with it.
+  # This disk belongs to the vm and is deleted with it.
   disk "scratch" {
     size   = "1GiB"
     format = "raw"

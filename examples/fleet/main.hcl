@@ -1,4 +1,4 @@
-# As many equal vms as there are names: adding one to the list adds a vm, taking one away deletes just that.
+# One vm for each name: adding a name adds a vm, removing one deletes only that vm.
 
 variable "names" {
   type    = set(string)
@@ -18,7 +18,7 @@ instancetype "small" {
   memory = "512MiB"
 }
 
-# All vms made from the image share its bits and take its instancetype.
+# All vms with this image share its base volume and use its instancetype.
 image "debian" {
   source       = var.image
   checksum     = var.image_checksum

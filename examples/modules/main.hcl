@@ -1,4 +1,4 @@
-# A module is a folder with files like these, used as often as one likes.
+# A module is a reusable folder of files like these.
 
 host "lab" {
   uri = var.uri

@@ -1,4 +1,4 @@
-# One vm on a network of its own, ready to log in.
+# One vm on its own network, ready to log in.
 #
 #   vmplan apply --var ssh_key="$(cat ~/.ssh/id_ed25519.pub)"
 #   vmplan ssh vm.web --user debian
@@ -12,7 +12,7 @@ network "lan" {
   cidr = "10.71.1.0/24"
 }
 
-# The bits are downloaded once, checked and kept read-only on the host. The vm's disk grows on top of them.
+# Downloaded once and checked. The vm's disk is an overlay of it.
 image "debian" {
   source   = var.image
   checksum = var.image_checksum
@@ -35,7 +35,7 @@ vm "web" {
     ssh_authorized_keys = [var.ssh_key]
   }
 
-  # apply is done when ssh answers.
+  # apply waits until ssh answers.
   ready {
     ssh {}
     timeout = "5m"

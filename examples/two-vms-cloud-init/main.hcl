@@ -1,4 +1,4 @@
-# Two vms that know each other: the second is told the address of the first, so it is made after it.
+# Two vms: the second is given the address of the first, so it is created after it.
 
 host "lab" {
   uri = var.uri
@@ -20,7 +20,7 @@ vm "db" {
 
   disk "root" {}
 
-  # The next free address of the network: known before apply, and never moved.
+  # The next free address. It is chosen before the plan and never changes.
   nic "lan" {
     network = network.lan
     address = "auto"

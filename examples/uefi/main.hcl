@@ -1,4 +1,4 @@
-# A vm with UEFI firmware. Its variables (NVRAM) belong to it and go with it.
+# A vm with UEFI firmware. Its firmware variables (NVRAM) are deleted with it.
 
 host "lab" {
   uri = var.uri

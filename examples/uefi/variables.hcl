@@ -1,6 +1,6 @@
 variable "uri" {
   type        = string
-  description = "The host: qemu:///system is this machine, qemu+ssh://root@lab/system another."
+  description = "The host's URI, such as qemu:///system for this machine or qemu+ssh://root@lab/system for another."
   default     = "qemu:///system"
 }
 
@@ -12,11 +12,11 @@ variable "image" {
 
 variable "image_checksum" {
   type        = string
-  description = "What the image must have: sha256:HEX, sha512:HEX, or the URL of a file of sums."
+  description = "The image's checksum: sha256:HEX, sha512:HEX, or the URL of a file of checksums."
   default     = "https://cloud.debian.org/images/cloud/bookworm/latest/SHA512SUMS"
 }
 
 variable "ssh_key" {
   type        = string
-  description = "The public key that may log in, such as the line in ~/.ssh/id_ed25519.pub."
+  description = "The public key for logging in, such as the line in ~/.ssh/id_ed25519.pub."
 }

@@ -1,22 +1,22 @@
 # A project is a folder of .hcl files. Try:
 #
-#   vmplan plan      what would be done, and what it means for running guests
-#   vmplan apply     do it (asks first)
-#   vmplan destroy   delete it again
+#   vmplan plan      show what would change
+#   vmplan apply     make the changes (asks first)
+#   vmplan destroy   delete everything again
 #
-# Everything that can be written is in docs/reference.
+# Log in with: vmplan ssh vm.web --user debian
 
 variable "ssh_key" {
   type        = string
-  description = "The public key that may log in: --var ssh_key=\"$(cat ~/.ssh/id_ed25519.pub)\"."
+  description = "The public key for logging in: --var ssh_key=\"$(cat ~/.ssh/id_ed25519.pub)\"."
 
   validation {
     condition     = var.ssh_key != ""
-    error_message = "It is empty, so that nobody could log in. To make a key: ssh-keygen -t ed25519"
+    error_message = "It is empty, so nobody could log in. Create a key with: ssh-keygen -t ed25519"
   }
 }
 
-# Where the guests run. qemu+ssh://root@lab/system reaches another machine.
+# Where the guests run. For another machine: qemu+ssh://root@lab/system
 host "local" {
   uri = "qemu:///system"
 }
@@ -26,7 +26,7 @@ network "lab" {
   cidr = "10.17.3.0/24"
 }
 
-# A golden image: downloaded once, checked, kept read-only under the disks of the guests.
+# Downloaded once and checked. The disks of the guests are overlays of it.
 image "debian" {
   source   = "https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-genericcloud-amd64.qcow2"
   checksum = "https://cloud.debian.org/images/cloud/bookworm/latest/SHA512SUMS"
@@ -50,7 +50,7 @@ vm "web" {
     ssh_authorized_keys = [var.ssh_key]
   }
 
-  # apply returns when ssh answers.
+  # apply waits until ssh answers.
   ready {
     ssh {}
     timeout = "5m"

@@ -99,7 +99,7 @@ func (v *PlanView) legend() string {
 	for _, s := range [][2]string{
 		{"+", "create"},
 		{"~", "change"},
-		{"-/+", "delete and create anew"},
+		{"-/+", "delete and create again"},
 		{"-", "delete"},
 		{">", "start or stop"},
 		{"<=", "take back"},

@@ -6,7 +6,7 @@ variable "cidr" {
 
 variable "image" {
   type        = any
-  description = "The image block the vm is made from."
+  description = "The image of the vm."
 }
 
 variable "ssh_key" {
