@@ -21,7 +21,7 @@ var rooms = map[string]struct{ own, third string }{
 	"config/atomicfile":        {"", ""},
 	"config/catalogue":         {"", ""},
 	"config":                   {"config/atomicfile config/resource config/function config/catalogue config/internal/complete", "github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/google/uuid github.com/Masterminds/semver/v3 github.com/agext/levenshtein"},
-	"config/internal/complete": {"config/resource", "github.com/google/uuid"},
+	"config/internal/complete": {"config/resource", "github.com/google/uuid go.yaml.in/yaml/v3"},
 	"config/function":          {"config/resource", "github.com/bmatcuk/doublestar/v4 github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/zclconf/go-cty-yaml github.com/google/uuid golang.org/x/text"},
 	"drivers":                  {"config/resource", ""},
 	"drivers/guest":            {"config/atomicfile config/resource", "github.com/kdomanski/iso9660 golang.org/x/crypto"},

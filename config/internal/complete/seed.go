@@ -1,8 +1,6 @@
 package complete
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -63,19 +61,12 @@ func (w SeedWriter) Write(vm *resource.VM, s *resource.Seed) string {
 
 // cloudConfig is what vmplan itself tells cloud-init. Keys open the image's default user, and root.
 func (w SeedWriter) cloudConfig(vm *resource.VM) string {
-	var b strings.Builder
-	b.WriteString("#cloud-config\n")
-	fmt.Fprintf(&b, "hostname: %s\n", quote(Hostname(vm)))
-	if fqdn := w.fqdn(vm); fqdn != "" {
-		fmt.Fprintf(&b, "fqdn: %s\n", quote(fqdn))
+	c := cloudConfig{Hostname: yamlText(Hostname(vm)), FQDN: yamlText(w.fqdn(vm))}
+	for _, key := range vm.CloudInit.SSHAuthorizedKeys {
+		c.DisableRoot = new(bool)
+		c.Keys = append(c.Keys, yamlText(strings.TrimSpace(key)))
 	}
-	if keys := vm.CloudInit.SSHAuthorizedKeys; len(keys) > 0 {
-		b.WriteString("disable_root: false\nssh_authorized_keys:\n")
-		for _, k := range keys {
-			fmt.Fprintf(&b, "  - %s\n", quote(strings.TrimSpace(k)))
-		}
-	}
-	return b.String()
+	return "#cloud-config\n" + writeYAML(c)
 }
 
 // fqdn is the full name of the guest: as given, or with the domain of its first network that has one.
@@ -91,21 +82,23 @@ func (w SeedWriter) fqdn(vm *resource.VM) string {
 	return ""
 }
 
-// metaData writes the meta-data: what the user adds replaces a line of ours with the same name.
+// metaData writes the meta-data: what the user adds replaces ours of the same key.
 func metaData(vm *resource.VM, extra, instance string) string {
-	var b strings.Builder
-	line := func(key, value string) {
-		if !strings.Contains("\n"+extra, "\n"+key+":") {
-			fmt.Fprintf(&b, "%s: %s\n", key, value)
-		}
+	d := instanceData{InstanceID: instance, Hostname: Hostname(vm), Keys: yamlTexts(vm.CloudInit.SSHAuthorizedKeys...)}
+	theirs := yamlKeys(extra)
+	if theirs["instance-id"] {
+		d.InstanceID = ""
 	}
-	line("instance-id", instance)
-	line("local-hostname", Hostname(vm))
-	if keys := vm.CloudInit.SSHAuthorizedKeys; len(keys) > 0 {
-		line("public-keys", quote(keys))
+	if theirs["local-hostname"] {
+		d.Hostname = ""
 	}
-	b.WriteString(extra)
-	return b.String()
+	if theirs["public-keys"] {
+		d.Keys = nil
+	}
+	if d.InstanceID == "" && d.Hostname == "" && len(d.Keys) == 0 {
+		return extra
+	}
+	return writeYAML(d) + extra
 }
 
 // networkConfig names the interfaces after the nics and, where no DHCP server gives the address, sets it. Matching by MAC
@@ -114,45 +107,16 @@ func (w SeedWriter) networkConfig(vm *resource.VM) string {
 	if len(vm.NICs) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("version: 2\nethernets:\n")
+	d := networkData{Version: 2}
 	for i := range vm.NICs {
 		n := &vm.NICs[i]
-		fmt.Fprintf(&b, "  %s:\n    match:\n      macaddress: %s\n    set-name: %s\n", quote(n.Label), quote(n.MAC), quote(n.Label))
-		net := w.Network(n.Network)
-		if net == nil || n.Address == "" || Reserves(net) {
-			b.WriteString("    dhcp4: true\n")
-			continue
+		e := ethernet{label: n.Label, Match: ethernetMatch{yamlText(n.MAC)}, SetName: yamlText(n.Label), DHCP4: true}
+		if net := w.Network(n.Network); net != nil && n.Address != "" && !Reserves(net) {
+			if prefix, err := netip.ParsePrefix(net.CIDR); err == nil {
+				e.static(n.Address, net.Mode, prefix)
+			}
 		}
-		prefix, err := netip.ParsePrefix(net.CIDR)
-		if err != nil {
-			b.WriteString("    dhcp4: true\n")
-			continue
-		}
-		gateway, _ := HostRange(prefix)
-		b.WriteString(static(n.Address, net.Mode, prefix, gateway))
+		d.Ethernets = append(d.Ethernets, e)
 	}
-	return b.String()
-}
-
-// static writes an address that the guest sets itself. The first address of the range is taken to be the gateway and to
-// answer DNS: it is the host's own where vmplan makes the network, and by custom elsewhere. An isolated network leads
-// nowhere.
-func static(address, mode string, prefix netip.Prefix, gateway netip.Addr) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "    dhcp4: false\n    addresses:\n      - %s\n", quote(fmt.Sprintf("%s/%d", address, prefix.Bits())))
-	if mode != "isolated" {
-		fmt.Fprintf(&b, "    routes:\n      - to: \"0.0.0.0/0\"\n        via: %s\n", quote(gateway.String()))
-	}
-	fmt.Fprintf(&b, "    nameservers:\n      addresses:\n        - %s\n", quote(gateway.String()))
-	return b.String()
-}
-
-// quote writes a text or list as JSON, which every YAML reader takes.
-func quote(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic("complete: a text cannot be quoted: " + err.Error())
-	}
-	return string(text)
+	return writeYAML(d)
 }
