@@ -42,7 +42,7 @@ type Driver interface {
 
 	// ReadVolume writes what the volume ("pool/file") holds to w, as one file that stands alone: a raw volume comes raw, any
 	// other as qcow2, flattened over its backing chain and without the snapshots in it. Where w can seek, it is a new file,
-	// and holes are left in it. What a running guest may write to, or what stands on such a disk, is ErrInUse: it would be
+	// and holes are left in it. A disk that a running guest may write to, or an overlay of one, is ErrInUse: it would be
 	// torn; and so is, at the end, what was written to meanwhile by a guest that is off again. Images and other bases under
 	// running guests can be read, for nobody writes to them. What ReadVolume makes on the host for this is removed again;
 	// after a kill, by the next call in that pool. It needs AbilityReadVolumes.
@@ -125,7 +125,7 @@ type Result struct {
 // The errors that callers tell apart, with errors.Is.
 var (
 	ErrNotFound    = errors.New("not found")
-	ErrConflict    = errors.New("conflicts with what is there")
+	ErrConflict    = errors.New("conflicts with an existing object")
 	ErrInUse       = errors.New("in use")
 	ErrUnsupported = errors.New("not supported by this host")
 	ErrUnavailable = errors.New("host cannot be reached")

@@ -58,7 +58,7 @@ type Update struct {
 
 // Delete removes the object: undefines a vm (off by then; with NVRAM, managed save and snapshot metadata) but none of its
 // volumes; stops and undefines a network or pool (a pool's folder is removed when it is empty); deletes a volume's bits.
-// What others stand on is ErrInUse and stays: a volume that a vm or another volume uses, a network that a running guest is on.
+// An object that others use is ErrInUse and stays: a volume that a vm or another volume uses, a network that a running guest is on.
 // A vm, network or pool of that name which is not this very object (another UUID) is ErrConflict and stays, for all operations.
 type Delete struct {
 	target
@@ -118,9 +118,9 @@ type DropSnapshot struct {
 	Name string `json:"name"`
 }
 
-// Flatten takes everything that a volume stands on into it, so that it stands on nothing: while a guest runs with it, too.
+// Flatten copies the contents of a volume's backing files into it, so that it has none. A guest that uses it may run.
 // Cut short, it leaves the volume as good as it was, and the same again goes on. A volume with snapshots in it is ErrInUse,
-// for they stand on the same base.
+// because they use the same backing file.
 type Flatten struct{ target }
 
 // Record changes only vmplan's record of the object: no driver is called.
@@ -147,7 +147,7 @@ func (*Restore) Verb() string      { return "restore" }
 func (*DropSnapshot) Verb() string { return "drop" }
 func (*Flatten) Verb() string      { return "flatten" }
 
-// NewCreate is the Op that makes r, and marks it with m; nil where a kind bears no mark.
+// NewCreate is the Op that makes r, and marks it with m; nil for kinds without a mark.
 func NewCreate(r resource.Resource, m *Mark) *Create { return &Create{target{r}, m} }
 
 // NewCopy is the Op that copies what img is made from.
@@ -194,7 +194,7 @@ func NewDropSnapshot(vm *resource.VM, name string) *DropSnapshot {
 	return &DropSnapshot{target{vm}, owned{}, name}
 }
 
-// NewFlatten is the Op that lets v stand on nothing.
+// NewFlatten is the Op that removes the backing files of v.
 func NewFlatten(v *resource.Volume) *Flatten { return &Flatten{target{v}} }
 
 // NewRecord is the Op that writes r into the state and touches no host.

@@ -95,7 +95,7 @@ type Backend interface {
 	Read(ctx context.Context) (*Snapshot, error)
 
 	// Write replaces the state with s as serial s.Serial+1, which it sets in s, and drops the journal. It is durable and
-	// all-or-nothing when it returns. When what is there is not of s's lineage and serial, it is ErrStale and nothing changes.
+	// all-or-nothing when it returns. If the current state has another lineage or serial than s, it is ErrStale and nothing changes.
 	// The caller holds the lock.
 	Write(ctx context.Context, s *Snapshot) error
 

@@ -78,7 +78,7 @@ func TestASnapshotBringsBackWhatAGuestHad(t *testing.T) {
 	p.contains(p.vmplan(0, "snapshot", "restore", "vm.web", "live", "--auto-approve"), "vm.web: restored")
 	p.noted("vm.web", "newer")
 	if now := p.inside("vm.web", "cat /proc/sys/kernel/random/boot_id"); now != boot {
-		t.Errorf("with the memory of the snapshot the guest has booted anew: %s, not %s", now, boot)
+		t.Errorf("with the memory of the snapshot the guest has rebooted: %s, not %s", now, boot)
 	}
 
 	p.vmplan(0, "stop", "vm.web")
@@ -94,7 +94,7 @@ func TestASnapshotBringsBackWhatAGuestHad(t *testing.T) {
 }
 
 // TestACloneIsAGuestOfItsOwn: it has what the other wrote, and its own name and address; then the other may go, and so may the
-// image below a disk that was cut loose while its guest ran.
+// image below a disk that was flattened while its guest ran.
 func TestACloneIsAGuestOfItsOwn(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, fstest.MapFS{"main.hcl": {Data: []byte(copiesProject)}})

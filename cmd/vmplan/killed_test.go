@@ -127,7 +127,7 @@ vm "copy" {
 }
 `
 
-// And what makes vm, disk, network and image anew.
+// And what replaces vm, disk, network and image.
 const killedReplace = `
 -- other.img --
 other bits

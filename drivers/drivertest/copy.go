@@ -84,7 +84,7 @@ var copyScenarios = []scenario{
 			s.t.Errorf("%d bytes were read of %s", len(bits), v.Size)
 		}
 	}},
-	{"a volume that is not there, or that stands on what a running guest writes to, is not read", func(s *suite) {
+	{"a missing volume, or an overlay of a disk that a running guest writes to, is not read", func(s *suite) {
 		if s.lacks(drivers.AbilityReadVolumes) {
 			return
 		}

@@ -136,7 +136,7 @@ var markScenarios = []scenario{
 		s.do(drivers.NewSetMark(s.normal(v), *s.mark(v)))
 		s.asPromised(v)
 	}},
-	{"objects that bear our mark are observed unasked, others' are not", func(s *suite) {
+	{"objects with the project's mark are observed unasked, others are not", func(s *suite) {
 		mine, theirs, nobodys, lan := s.vm("mine"), s.vm("theirs"), s.vm("nobodys"), s.network("lan")
 		foreign := s.mark(theirs)
 		foreign.Lineage = "another"

@@ -75,7 +75,7 @@ var snapshotScenarios = []scenario{
 		s.do(drivers.NewDropSnapshot(n, "running"))
 	}},
 	{"the disks of a running guest are snapshot without its memory", liveSnapshot},
-	{"a volume is cut loose, with a guest on it and without", flattens},
+	{"a volume is flattened, with a guest on it and without", flattens},
 }
 
 func liveSnapshot(s *suite) {

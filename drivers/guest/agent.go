@@ -20,7 +20,7 @@ func WaitAgent(ctx context.Context, agent Agent) error {
 // WaitCloudInit waits until cloud-init has finished, or ctx ends. An error that cloud-init reports is returned at once.
 func WaitCloudInit(ctx context.Context, agent Agent) error {
 	// One command that waits in the guest, however long it takes: it takes a guest that boots many seconds to start one, and
-	// those that are asked anew each time would pile up there.
+	// repeated requests would pile up there.
 	return poll(ctx, "cloud-init", func(context.Context) error {
 		run, err := agent.Exec(ctx, []string{"cloud-init", "status", "--wait", "--format", "json"})
 		if err != nil {

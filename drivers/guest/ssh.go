@@ -17,7 +17,7 @@ import (
 //
 // Host keys are kept in a known_hosts file of the project, under an alias made from the vm's UUID. So a guest is known by
 // what it is, not by an address that another guest had last week, and the user's own known_hosts stays as it is. The first
-// key seen is accepted; another one later is refused, until ForgetHostKeys is called for a vm that was made anew.
+// key seen is accepted; another one later is refused, until ForgetHostKeys is called for a vm that was replaced.
 type SSH struct {
 	UUID       string   // of the vm
 	Host       string   // address of the guest

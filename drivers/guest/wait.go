@@ -54,7 +54,7 @@ func greet(ctx context.Context, dial Dialer, addr string) error {
 	return errors.New("connected, but what answers is no ssh server")
 }
 
-// permanentError is a failure that waiting cannot mend.
+// permanentError is a failure that waiting does not fix.
 type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }

@@ -218,7 +218,7 @@ func (a *Appliance) add(it item) error {
 func (e *envelope) disks(a *Appliance, attached []string) error {
 	for _, d := range e.Disks {
 		if d.Parent != "" {
-			return fmt.Errorf("disk %q stands on another one, which is not supported", d.ID)
+			return fmt.Errorf("disk %q has a parent disk, which is not supported", d.ID)
 		}
 		size, err := quantity(d.Capacity, d.Units, 1)
 		if err != nil {

@@ -60,7 +60,7 @@ func TestDescriptorsThatAreRefused(t *testing.T) {
 		`<Envelope><References><File id="f" href="/etc/shadow"/></References><DiskSection><Disk diskId="d" fileRef="f" capacity="1"/></DiskSection>` + one + `</Envelope>`:     "only files beside the descriptor",
 		`<Envelope><References><File id="f" href="x" chunkSize="9"/></References><DiskSection><Disk diskId="d" fileRef="f" capacity="1"/></DiskSection>` + one + `</Envelope>`: "cut into chunks",
 		`<Envelope><DiskSection><Disk diskId="d" fileRef="f" capacity="1"/></DiskSection>` + one + `</Envelope>`:                                                               `is in the file "f", which is not listed`,
-		`<Envelope><DiskSection><Disk diskId="d" capacity="1" parentRef="e"/></DiskSection>` + one + `</Envelope>`:                                                             "stands on another one",
+		`<Envelope><DiskSection><Disk diskId="d" capacity="1" parentRef="e"/></DiskSection>` + one + `</Envelope>`:                                                             "has a parent disk",
 		`<Envelope><DiskSection><Disk diskId="d" capacity="-1"/></DiskSection>` + one + `</Envelope>`:                                                                          `its size is none: "-1"`,
 		`<Envelope><DiskSection><Disk diskId="d" capacity="9" capacityAllocationUnits="byte * 2^63"/></DiskSection>` + one + `</Envelope>`:                                     "in units of",
 		`<Envelope><DiskSection><Disk diskId="d" capacity="9000000000000" capacityAllocationUnits="GigaBytes"/></DiskSection>` + one + `</Envelope>`:                           "its size is none",

@@ -11,7 +11,7 @@ import (
 	"vmplan.dev/vmplan/drivers"
 )
 
-// ReadVolume implements drivers.Driver. A volume holds its Content, or that of what it stands on; the rest is zeros.
+// ReadVolume implements drivers.Driver. A volume has its Content, or that of its backing file; the rest is zeros.
 func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report func(drivers.Progress)) (drivers.Content, error) {
 	var vol *Volume
 	var text string
@@ -37,7 +37,7 @@ func (d *driver) ReadVolume(ctx context.Context, id string, w io.Writer, report 
 	return drivers.Content{Format: vol.Format, VirtualSize: vol.Size}, nil
 }
 
-// chain lists a volume and all that it stands on, by id.
+// chain lists a volume and its backing files, by id.
 func (d *Data) chain(id string) []string {
 	var out []string
 	for v := d.Volumes[id]; v != nil && !slices.Contains(out, id); v = d.Volumes[id] { // a hand-written file may have a ring
@@ -61,7 +61,7 @@ func (d *Data) content(id string) string {
 	return ""
 }
 
-// atRest gives a volume that no running guest may write to, nor to what it stands on.
+// atRest gives a volume, if no running guest may write to it or to its backing files.
 func (d *Data) atRest(id string) (*Volume, error) {
 	v := d.volume(id)
 	if v == nil {

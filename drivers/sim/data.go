@@ -123,7 +123,7 @@ func (vm *VM) usesNetwork(name string) bool {
 	return false
 }
 
-// on tells whether there is a guest, be it paused.
+// on tells whether there is a guest, running or paused.
 func (vm *VM) on() bool { return vm.Power != drivers.PowerOff }
 
 // use is what the volume takes of its pool.

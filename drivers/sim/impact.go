@@ -10,7 +10,7 @@ import (
 // Impact implements drivers.Rules.
 //
 // A network is changed in place in autostart, reservations and names alone. Everything else of it replaces it: the host would have
-// to take it down, which cuts its guests off until they are started anew, and a plan that says replace says so.
+// to take it down, which disconnects its guests until they are restarted; a plan that says replace shows that.
 func (rules) Impact(before, after resource.Resource) []drivers.FieldImpact {
 	var out []drivers.FieldImpact
 	for _, c := range resource.Diff(before, after) {

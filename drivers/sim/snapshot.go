@@ -105,7 +105,7 @@ func (t *tx) dropSnapshot(vm, name string) error {
 	return nil
 }
 
-// flatten takes what the volume stands on into it.
+// flatten copies the volume's backing files into it.
 func (t *tx) flatten(id string) error {
 	have := t.volume(id)
 	if have == nil {
@@ -117,7 +117,7 @@ func (t *tx) flatten(id string) error {
 	for name, vm := range t.VMs {
 		for _, snap := range vm.Snapshots {
 			if _, ok := snap.Disks[id]; ok {
-				return fmt.Errorf("%w by snapshot %s of vm %s, which stands on the base too", drivers.ErrInUse, snap.Name, name)
+				return fmt.Errorf("%w by snapshot %s of vm %s, which uses the base too", drivers.ErrInUse, snap.Name, name)
 			}
 		}
 	}

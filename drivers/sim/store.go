@@ -143,7 +143,7 @@ func (s *store) locked(fn func(log *os.File) error) error {
 	return fn(log)
 }
 
-// lockFile opens and locks the file until it is closed. Whoever had the lock may have removed the file: then there is
+// lockFile opens and locks the file until it is closed. The previous holder may have removed the file: then there is
 // another by now.
 func lockFile(path string) (*os.File, error) {
 	for {

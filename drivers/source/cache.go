@@ -215,7 +215,7 @@ func (e *entry) newest(match func(version) bool) *version {
 }
 
 // intact tells whether the version's bits are what was recorded, and keeps them. Size and time of the file are enough; when
-// they differ, or the machine was started anew since, the digest decides.
+// they differ, or the machine was restarted since, the digest decides.
 func (e *entry) intact(v *version) bool {
 	info, err := e.look(v)
 	if err != nil || info.Size() != v.Size {

@@ -224,7 +224,7 @@ func (d *download) reset(info Info) error {
 
 // newSums computes what will be asked of the file that the part is of.
 func (d *download) newSums(about partInfo) *sums {
-	digest, _ := Info{Digest: about.Digest}.digest() // one that is none has been refused
+	digest, _ := Info{Digest: about.Digest}.digest() // an invalid one was refused before
 	return newSums(d.f.want, digest)
 }
 

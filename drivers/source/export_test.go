@@ -13,7 +13,7 @@ func (s *Store) Hurry() { s.limits.firstWait, s.limits.mostWait = time.Milliseco
 // LimitBombs sets from where on an unpacked file counts as a bomb.
 func (s *Store) LimitBombs(size, ratio int64) { s.limits.bombSize, s.limits.bombRatio = size, ratio }
 
-// End lets go of what the store uses, as the end of its process does.
+// End releases what the store uses, as the end of its process does.
 func (s *Store) End() {
 	s.inUse.mu.Lock()
 	defer s.inUse.mu.Unlock()

@@ -140,7 +140,7 @@ func TestVMDKDisksThatNameFilesOfThisMachineAreRefused(t *testing.T) {
 	w.run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "a.raw", "parent.vmdk")
 	w.run("qemu-img", "create", "-q", "-f", "vmdk", "-b", "parent.vmdk", "-F", "vmdk", "child.vmdk")
 	for name, want := range map[string]string{
-		"flat.vmdk": "data in other files", "split.vmdk": "data in other files", "child.vmdk": "stands on a parent",
+		"flat.vmdk": "data in other files", "split.vmdk": "data in other files", "child.vmdk": "has a parent",
 	} {
 		w.mustRefuse(name, want)
 	}
@@ -154,14 +154,14 @@ func TestVMDKDisksThatNameFilesOfThisMachineAreRefused(t *testing.T) {
 			swap(b, `SPARSE "parent.vmdk"`, `FLAT "/etc/shadow" 0`)
 		},
 		"data in other files": func(b []byte) { swap(b, `SPARSE "parent.vmdk"`, `FLAT "/etc/shadow" 0`) },
-		"stands on a parent":  func(b []byte) { swap(b, "CID=", "parentFileNameHint=\"/etc/shadow\"\nCID=") },
+		"has a parent":        func(b []byte) { swap(b, "CID=", "parentFileNameHint=\"/etc/shadow\"\nCID=") },
 		"its descriptor lies outside": func(b []byte) {
 			binary.LittleEndian.PutUint64(b[28:], 1<<40)
 		},
 		"more than any disk": func(b []byte) { binary.LittleEndian.PutUint64(b[12:], 1<<60) },
 		"is of type vmfs":    func(b []byte) { swap(b, `createType="monolithicSparse"`, `createType="vmfs"`) },
 		// The header says that the descriptor is elsewhere; QEMU looks in the usual place all the same.
-		"stands on a parent, which": func(b []byte) {
+		"has a parent, which": func(b []byte) {
 			copy(b[0x8000:], b[0x200:0x200+0x2800])
 			binary.LittleEndian.PutUint64(b[28:], 0x8000/512)
 			swap(b, "CID=", "parentFileNameHint=\"/etc/shadow\"\nCID=")

@@ -41,7 +41,7 @@ func (s *Store) lockUse(name string, lock func(*flock.Flock) error) (*flock.Floc
 		l.Close()
 		if err := errors.Join(err, namedErr); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
-		} // else it was removed, or made anew, before it was locked
+		} // else it was removed or replaced before it was locked
 	}
 }
 

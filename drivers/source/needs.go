@@ -115,7 +115,7 @@ func (s *Store) neededBy() (map[string][]string, error) {
 			err = json.Unmarshal(text, &n)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("image cache: %s: %w; remove it, and its project's next apply writes it anew", file, err)
+			return nil, fmt.Errorf("image cache: %s: %w; remove it: the project's next apply writes it again", file, err)
 		}
 		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -22,7 +22,7 @@ import (
 )
 
 // Source reads files by location, which begins with a scheme (https://…) that the source is registered for, or has none (a
-// path). All methods may be called from several goroutines at once. A failure that may mend itself is marked with Retry.
+// path). All methods may be called from several goroutines at once. A temporary failure is marked with Retry.
 type Source interface {
 	// Stat says what can be told without reading the file.
 	Stat(ctx context.Context, location string) (Info, error)
@@ -100,7 +100,7 @@ func (reg Registry) find(location string) (Source, error) {
 	return nil, fmt.Errorf("no source for scheme %q, there are: %s", scheme, strings.Join(known, ", "))
 }
 
-// retryError marks a failure that may mend itself.
+// retryError marks a temporary failure.
 type retryError struct {
 	error
 	after time.Duration

@@ -74,10 +74,10 @@ func parseVMDK(f io.ReaderAt, size int64) (resource.Size, error) {
 // checkDescriptor refuses a descriptor of anything but the one file that it is in.
 func checkDescriptor(text string) error {
 	if strings.Contains(text, "parentFileNameHint") {
-		return errors.New("the vmdk image stands on a parent, which would be read from this machine; flatten it: qemu-img convert -O qcow2 OLD NEW")
+		return errors.New("the vmdk image has a parent, which would be read from this machine; flatten it: qemu-img convert -O qcow2 OLD NEW")
 	}
 	if m := vmdkParentCID.FindStringSubmatch(text); m != nil && !strings.EqualFold(m[1], "ffffffff") {
-		return errors.New("the vmdk image stands on a parent, and is not whole without it")
+		return errors.New("the vmdk image has a parent, and is incomplete without it")
 	}
 	if m := vmdkCreateType.FindStringSubmatch(text); m != nil && m[1] != "monolithicSparse" && m[1] != "streamOptimized" {
 		return fmt.Errorf("the vmdk image is of type %s, with its data in other files, which would be read from this machine; make it one file: qemu-img convert -O qcow2 OLD NEW", m[1])

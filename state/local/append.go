@@ -12,7 +12,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// batch is entries that become durable together. Whoever begins one writes it; those who find it unwritten join it.
+// batch is a group of entries that become durable together. The goroutine that begins one writes it; others join it until then.
 type batch struct {
 	of      *state.Snapshot
 	entries []state.Entry
@@ -62,7 +62,7 @@ func (b *Backend) Append(ctx context.Context, s *state.Snapshot, entries ...stat
 	return own.err
 }
 
-// writeBatch makes the entries durable. After a failure the journal is opened anew, which cuts off what was half written.
+// writeBatch makes the entries durable. After a failure the journal is opened again, which truncates incomplete entries.
 func (b *Backend) writeBatch(own *batch) error {
 	line, err := state.JournalLine(own.entries)
 	if err != nil {

@@ -99,7 +99,7 @@ func changeForever(b *local.Backend) error {
 	}
 }
 
-// The promise that everything else stands on: whatever was acknowledged survives a kill at any moment, and the state reads.
+// The promise that everything else depends on: acknowledged writes survive a kill at any moment, and the state can be read.
 func TestKilledAtAnyMomentTheStateHoldsAllThatWasAcknowledged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lab.vmstate")
 	seed := rand.Uint64()

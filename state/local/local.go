@@ -138,7 +138,7 @@ func (b *Backend) write(s *state.Snapshot) error {
 		return err
 	}
 	for _, path := range []string{b.path, b.journalPath(), b.path + ".backup"} {
-		atomicfile.RemoveLeftovers(path) // whoever holds the lock is alone
+		atomicfile.RemoveLeftovers(path) // the holder of the lock is the only writer
 	}
 	if err := keepBackup(b.path, b.path+".backup"); err != nil {
 		return fmt.Errorf("keep a backup of the state: %w", err)

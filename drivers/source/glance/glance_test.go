@@ -235,7 +235,7 @@ func TestWhatCannotBeHadIsSaidWhenPlanning(t *testing.T) {
 		}
 		_, err := sources[c.dir].Stat(t.Context(), c.location)
 		if !errors.Is(err, drivers.ErrUnusable) {
-			t.Errorf("%s: not told as something to mend: %v", c.location, err)
+			t.Errorf("%s: not reported as a mistake to fix: %v", c.location, err)
 			continue
 		}
 		for _, want := range c.want {
