@@ -24,7 +24,7 @@ var rooms = map[string]struct{ own, third string }{
 	"config/internal/complete": {"config/resource", "github.com/google/uuid go.yaml.in/yaml/v3"},
 	"config/function":          {"config/resource", "github.com/bmatcuk/doublestar/v4 github.com/hashicorp/hcl/v2 github.com/zclconf/go-cty github.com/zclconf/go-cty-yaml github.com/google/uuid golang.org/x/text"},
 	"drivers":                  {"config/resource", ""},
-	"drivers/guest":            {"config/atomicfile config/resource", "github.com/kdomanski/iso9660 golang.org/x/crypto"},
+	"drivers/guest":            {"config/atomicfile config/resource", "github.com/kdomanski/iso9660"},
 	"drivers/libvirt":          {"config/atomicfile config/resource drivers drivers/guest drivers/libvirt/impact drivers/libvirt/internal/definition drivers/libvirt/internal/symbols drivers/libvirt/internal/xmltree", "libvirt.org/go/libvirt libvirt.org/go/libvirtxml golang.org/x/sync golang.org/x/sys"},
 	"drivers/sim":              {"config/atomicfile config/resource drivers", "github.com/google/uuid github.com/gofrs/flock"},
 	"drivers/drivertest":       {"config/resource drivers", "github.com/google/uuid pgregory.net/rapid"},

@@ -44,14 +44,9 @@ type Host struct {
 type Option func(*options)
 
 type options struct {
-	sharedNetwork bool
-	certificates  string
-	programs      string
+	certificates string
+	programs     string
 }
-
-// SharedNetwork leaves the host in the network of the machine, where its bridges and guests are reachable from the test
-// itself, and may collide with those of others.
-func SharedNetwork() Option { return func(o *options) { o.sharedNetwork = true } }
 
 // Listening has the daemon listen on 127.0.0.1 of the host's network: by TCP for everybody, and by TLS for those whose
 // certificate is of the authority in the folder, which has cacert.pem, servercert.pem and serverkey.pem.
@@ -170,11 +165,8 @@ func (o options) listen() string {
 
 // start runs the host's first process.
 func (h *Host) start(o options, caps string) error {
-	args := []string{"--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation", "private"}
-	if !o.sharedNetwork {
-		args = append(args, "--net")
-	}
-	cmd := exec.Command("unshare", append(args, "sh", "-c", hostScript, "host", h.Dir, caps, o.listen())...)
+	cmd := exec.Command("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation", "private",
+		"sh", "-c", hostScript, "host", h.Dir, caps, o.listen())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if o.programs != "" {
 		cmd.Env = append(os.Environ(), "PATH="+o.programs+string(os.PathListSeparator)+os.Getenv("PATH"))
