@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func TestLibvirtIsLoadedForLibvirtHostsOnly(t *testing.T) {
 func TestLibvirtPrintsNoErrorsItself(t *testing.T) {
 	w := newWorkdir(t, "-- main.hcl --\nhost \"lab\" { uri = \"qemu:///system?socket=/nowhere/sock\" }\nnetwork \"lan\" { cidr = \"10.73.1.0/24\" }\n")
 	out, err := w.command("plan").CombinedOutput()
-	if _, failed := err.(*exec.ExitError); !failed || !strings.Contains(string(out), "Failed to connect socket") {
+	if failed := new(exec.ExitError); !errors.As(err, &failed) || !strings.Contains(string(out), "Failed to connect socket") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if strings.Contains(string(out), "libvirt: ") {

@@ -47,7 +47,7 @@ With --catalogue, lists the names that a source can have, such as debian:12: the
 }
 
 func (a *App) runImageList(ctx context.Context, o imageListOptions) error {
-	s, _, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
+	s, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (a *App) runImagePrune(ctx context.Context, o imagePruneOptions) error {
 	if o.remove {
 		o.lock.operation = "image prune"
 	}
-	s, _, err := a.openWhole(ctx, o.projectOptions, o.lock)
+	s, err := a.openWhole(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (a *App) runImport(ctx context.Context, o importOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, _, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
+	s, err := a.openWhole(ctx, o.projectOptions, lockOptions{})
 	if err != nil {
 		return err
 	}

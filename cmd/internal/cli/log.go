@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"vmplan.dev/vmplan/cmd/internal/view"
-	"vmplan.dev/vmplan/planner/apply"
 )
 
 // warnings is the log when nobody asked to see it: its warnings are kept, and printed at the end, when no progress display is
@@ -51,17 +50,4 @@ func (w *warnings) show(p *view.Printer) {
 		p.Warn(said.summary, said.detail)
 	}
 	w.list = nil
-}
-
-// logged is show, with every event but progress in the log too.
-func logged(show func(apply.Event)) func(apply.Event) {
-	names := map[apply.EventKind]string{
-		apply.EventStarted: "step started", apply.EventDone: "step done", apply.EventFailed: "step failed", apply.EventSkipped: "step skipped",
-	}
-	return func(e apply.Event) {
-		if name, ok := names[e.Kind]; ok {
-			slog.Debug(name, "step", e.Step, "took", e.Elapsed, "error", e.Err)
-		}
-		show(e)
-	}
 }

@@ -59,7 +59,7 @@ func (a *App) runOrphans(ctx context.Context, args []string, o orphansOptions) e
 	if err != nil {
 		return err
 	}
-	s, _, err := a.openWhole(ctx, o.projectOptions, o.lock)
+	s, err := a.openWhole(ctx, o.projectOptions, o.lock)
 	if err != nil {
 		return err
 	}

@@ -161,16 +161,15 @@ func (a *App) openLive(ctx context.Context, o projectOptions, lock lockOptions) 
 }
 
 // openWhole is openLive, and looks at all that the hosts have.
-func (a *App) openWhole(ctx context.Context, o projectOptions, lock lockOptions) (*session, planner.Input, error) {
+func (a *App) openWhole(ctx context.Context, o projectOptions, lock lockOptions) (*session, error) {
 	s, err := a.openLoaded(ctx, o, lock)
 	if err != nil {
-		return nil, planner.Input{}, err
+		return nil, err
 	}
-	in, err := s.SurveyWhole(ctx)
-	if err != nil {
-		return nil, in, errors.Join(err, s.Close())
+	if _, err := s.SurveyWhole(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	return s, in, nil
+	return s, nil
 }
 
 // surveyed ends the opening of a session with a look at the hosts. The session is closed on errors.

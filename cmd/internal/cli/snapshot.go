@@ -73,12 +73,12 @@ func (a *App) runSnapshotCreate(ctx context.Context, arg, name string, o snapsho
 	if !goodSnapshotName.MatchString(name) {
 		return fmt.Errorf("%q cannot be the name of a snapshot: it takes up to 100 letters, digits, and - _ . behind the first", name)
 	}
-	s, in, addr, err := a.openAside(ctx, arg, o.lock)
+	s, addr, err := a.openAside(ctx, arg, o.lock)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if o.memory && !s.runs(in, addr) {
+	if o.memory && !s.runs(addr) {
 		return fmt.Errorf("%s does not run, so there is no memory to keep: leave --memory out", addr)
 	}
 	p, err := s.TakeSnapshot(addr, name, !o.diskOnly)
@@ -107,21 +107,21 @@ func (s *session) tellSnapshot(ctx context.Context, addr resource.Addr, name str
 }
 
 // openAside opens the project for a command about one object, beside what the files say, and looks at the hosts.
-func (a *App) openAside(ctx context.Context, arg string, lock lockOptions) (*session, planner.Input, resource.Addr, error) {
+func (a *App) openAside(ctx context.Context, arg string, lock lockOptions) (*session, resource.Addr, error) {
 	addr, err := parseVMAddr(arg)
 	if err != nil {
-		return nil, planner.Input{}, addr, err
+		return nil, addr, err
 	}
 	s, err := a.openRecorded(ctx, ".", projectOptions{}, lock)
 	if err != nil {
-		return nil, planner.Input{}, addr, err
+		return nil, addr, err
 	}
-	s, in, err := s.surveyed(ctx)
-	return s, in, addr, err
+	s, _, err = s.surveyed(ctx)
+	return s, addr, err
 }
 
 // liveOf is what the hosts have of the recorded object at addr; nil when there is nothing.
-func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
+func (s *session) liveOf(addr resource.Addr) *drivers.Object {
 	rec := s.State().Records[addr]
 	if rec == nil {
 		return nil
@@ -129,13 +129,13 @@ func (s *session) liveOf(in planner.Input, addr resource.Addr) *drivers.Object {
 	return s.Live(rec.Object)
 }
 
-func (s *session) runs(in planner.Input, addr resource.Addr) bool {
-	live := s.liveOf(in, addr)
+func (s *session) runs(addr resource.Addr) bool {
+	live := s.liveOf(addr)
 	return live != nil && live.Power != drivers.PowerOff
 }
 
 func (s *session) snapshots(in planner.Input, addr resource.Addr) []drivers.SnapshotInfo {
-	if live := s.liveOf(in, addr); live != nil {
+	if live := s.liveOf(addr); live != nil {
 		return live.Snapshots
 	}
 	return nil
@@ -200,7 +200,7 @@ func (a *App) snapshotDeleteCommand() *cobra.Command {
 		Example: `  vmplan snapshot delete vm.web before-upgrade`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, _, addr, err := a.openAside(c.Context(), args[0], lock)
+			s, addr, err := a.openAside(c.Context(), args[0], lock)
 			if err != nil {
 				return err
 			}

@@ -125,6 +125,7 @@ func HostRange(p netip.Prefix) (first, last netip.Addr) {
 	return p.Addr().Next(), Broadcast(p).Prev()
 }
 
+// Broadcast gives the last address of an IPv4 network.
 func Broadcast(p netip.Prefix) netip.Addr {
 	b := p.Addr().As4()
 	for i := p.Bits(); i < 32; i++ {
