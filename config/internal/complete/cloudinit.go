@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -103,18 +105,28 @@ func yamlTexts(list ...string) []yamlText {
 	return out
 }
 
+// yamlWriter is an encoder and what it wrote. A new encoder takes more memory than all the seeds that one writes.
+type yamlWriter struct {
+	text bytes.Buffer
+	enc  *yaml.Encoder
+}
+
+var yamlWriters = sync.Pool{New: func() any {
+	w := &yamlWriter{}
+	w.enc = yaml.NewEncoder(&w.text)
+	w.enc.SetIndent(2)
+	return w
+}}
+
 // writeYAML writes plain data, which cannot fail.
 func writeYAML(v any) string {
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(v); err != nil {
+	w := yamlWriters.Get().(*yamlWriter)
+	defer yamlWriters.Put(w)
+	w.text.Reset()
+	if err := w.enc.Encode(v); err != nil {
 		panic("complete: cloud-init data cannot be written as YAML: " + err.Error())
 	}
-	if err := enc.Close(); err != nil {
-		panic("complete: cloud-init data cannot be written as YAML: " + err.Error())
-	}
-	return b.String()
+	return strings.TrimPrefix(w.text.String(), "---\n") // before every document but the first
 }
 
 // yamlKeys are the keys of a YAML mapping; none of what is no mapping.
