@@ -145,7 +145,7 @@ func decodeFile(data []byte) (*fileV1, error) {
 	}
 	switch v := version.V; {
 	case v == nil:
-		return nil, fmt.Errorf("%w: it is no state of vmplan: it says no \"vmplan_state\"", ErrCorrupt)
+		return nil, fmt.Errorf("%w: it is not a state file of vmplan: it says no \"vmplan_state\"", ErrCorrupt)
 	case *v > formatVersion:
 		return nil, fmt.Errorf("%w: it is of format %d, and this one reads up to %d", ErrNewer, *v, formatVersion)
 	case *v < 1:

@@ -139,7 +139,7 @@ func decodeJournalHead(line []byte) (*journalHead, error) {
 		return nil, fmt.Errorf("%w: its journal is of format %d, and this one reads up to %d", ErrNewer, head.Version, journalVersion)
 	}
 	if err := resource.DecodeStrict(line, &head); err != nil || head.Version < 1 || head.Lineage == "" {
-		return nil, fmt.Errorf("%w: the head of its journal is not one", ErrCorrupt)
+		return nil, fmt.Errorf("%w: the head of its journal is invalid", ErrCorrupt)
 	}
 	return &head, nil
 }

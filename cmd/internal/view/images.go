@@ -117,7 +117,7 @@ func (p *Printer) Prunables(list []Prunable, deletes, asJSON bool) error {
 		return p.JSON(append([]Prunable{}, list...))
 	}
 	if len(list) == 0 {
-		p.Note("Nothing to delete: all bases and all that the cache holds are used.")
+		p.Note("Nothing to delete: all base volumes and cached images are in use.")
 		return nil
 	}
 	var rows [][]string

@@ -102,7 +102,7 @@ func (v *PlanView) legend() string {
 		{"-/+", "delete and create again"},
 		{"-", "delete"},
 		{">", "start or stop"},
-		{"<=", "take back"},
+		{"<=", "adopt"},
 		{"=>", "leave on the host"},
 		{"x", "only forget"},
 	} {
@@ -119,7 +119,7 @@ func (v *PlanView) legend() string {
 // The titles of what is so already.
 const (
 	driftTitle   = "Changed outside of vmplan"
-	pendingTitle = "Pending restart: what running guests take up when they next start"
+	pendingTitle = "Pending restart: what takes effect when guests next start"
 )
 
 func (v *PlanView) writeDrift(b *strings.Builder) {

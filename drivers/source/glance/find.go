@@ -35,7 +35,7 @@ func (svc *service) image(ctx context.Context, idOrName string) (*images.Image, 
 	}
 	found, err := images.ExtractImages(page)
 	if err != nil {
-		return nil, fmt.Errorf("look image up: the service's answer is none: %w", err)
+		return nil, fmt.Errorf("look image up: the service's answer is invalid: %w", err)
 	}
 	found = slices.DeleteFunc(found, func(img images.Image) bool { return img.Name != idOrName })
 	if active := slices.DeleteFunc(slices.Clone(found), func(img images.Image) bool { return img.Status != images.ImageStatusActive }); len(active) > 0 {
@@ -67,7 +67,7 @@ func refused(what string, err error) error {
 		status := fmt.Errorf("%s: the server answers %d %s", what, code.Actual, http.StatusText(code.Actual))
 		switch {
 		case code.Actual == http.StatusUnauthorized:
-			return fmt.Errorf("%w: %w: user, password or project are not right, or the login has ended", drivers.ErrUnusable, status)
+			return fmt.Errorf("%w: %w: wrong user, password or project, or the login has expired", drivers.ErrUnusable, status)
 		case code.Actual == http.StatusForbidden:
 			return fmt.Errorf("%w: %w: this login may not do that", drivers.ErrUnusable, status)
 		case code.Actual >= 500 || code.Actual == http.StatusTooManyRequests || code.Actual == http.StatusRequestTimeout:

@@ -55,7 +55,7 @@ func (s *Source) connect(ctx context.Context, at location) (*service, error) {
 	transport := plainTransport(security)
 	provider, err := openstack.NewClient(auth.IdentityEndpoint)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cloud %q has no auth_url that is one", drivers.ErrUnusable, at.cloud)
+		return nil, fmt.Errorf("%w: cloud %q has no valid auth_url", drivers.ErrUnusable, at.cloud)
 	}
 	provider.HTTPClient = http.Client{Transport: transport, CheckRedirect: keepLogin}
 	auth.AllowReauth = true // tokens expire, also in the middle of a download

@@ -106,7 +106,7 @@ func (s *Source) PullAppliance(ctx context.Context, location string) (drivers.Pa
 	}
 	var index specs.Index
 	if err := json.Unmarshal(text, &index); err != nil || index.ArtifactType != applianceType || len(index.Manifests) > maxManifests {
-		return p, errors.New("it is no appliance; to get an image: vmplan image pull")
+		return p, errors.New("it is not an appliance; to pull an image: vmplan image pull")
 	}
 	p.Location = ref.at(at.Digest.String())
 	for _, d := range index.Manifests {

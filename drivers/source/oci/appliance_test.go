@@ -123,7 +123,7 @@ func TestAnApplianceThatWouldDoHarmIsRefused(t *testing.T) {
 		})
 	}
 	reg.Artifact(t, "x", "disk", map[string][]byte{"disk.raw": bits(1000, "")})
-	if _, err := newUser(t).source().PullAppliance(t.Context(), "oci://"+reg.Host+"/x:disk"); err == nil || !strings.Contains(err.Error(), "it is no appliance") {
+	if _, err := newUser(t).source().PullAppliance(t.Context(), "oci://"+reg.Host+"/x:disk"); err == nil || !strings.Contains(err.Error(), "it is not an appliance") {
 		t.Errorf("an image is taken for an appliance: %v", err)
 	}
 }

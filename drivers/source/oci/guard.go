@@ -126,7 +126,7 @@ func (g *guard) allow(ctx context.Context, host string, to netip.Addr) error {
 		own = max(own, source.ReachOf(addr))
 	}
 	if got := source.ReachOf(to); got > own || got == source.LinkLocal && own != source.LinkLocal {
-		return fmt.Errorf("%w: the registry %s sends us to %s, %s, which is none of its business", errRefused, g.registry, host, got)
+		return fmt.Errorf("%w: the registry %s sends us to %s, %s, which it has no reason to use", errRefused, g.registry, host, got)
 	}
 	return nil
 }
