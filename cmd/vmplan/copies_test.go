@@ -168,7 +168,7 @@ vm "web" {
 	p.contains(said, "vm.web: could not be restored")
 	for _, args := range [][]string{{"plan"}, {"apply", "--auto-approve"}, {"start", "vm.web"}} {
 		_, said := p.output(1, args...)
-		p.contains(said, "one of its disks may hold what was, and another what is", "vmplan snapshot restore 'vm.web' off")
+		p.contains(said, "some of its disks may be restored, and others not", "vmplan snapshot restore 'vm.web' off")
 	}
 	inside("-c")
 	p.contains(p.vmplan(0, "snapshot", "restore", "vm.web", "off", "--auto-approve"), "vm.web: restored")
