@@ -97,8 +97,26 @@ func Decode(r io.Reader) (*Plan, error) {
 	return p, nil
 }
 
-// check refuses steps that do nothing: whoever shows a plan asks each what it does.
+// The actions and power changes that a plan can have; drift may have none.
+var (
+	actions = []Action{
+		"", ActionNone, ActionCreate, ActionUpdate, ActionReplace, ActionDelete, ActionStart, ActionStop, ActionAdopt, ActionRelease,
+		ActionRestore, ActionFlatten, ActionForget,
+	}
+	powers = []string{"", "start", "stop", "restart"}
+)
+
+// check refuses what no saved plan has, so that showing it says what applying it does: an error, which would be all that is
+// shown; actions that there are not; and steps that do nothing.
 func (p *Plan) check() error {
+	if p.Refused() {
+		return errors.New("it was refused when it was made")
+	}
+	for _, c := range slices.Concat(p.Changes, p.Drift, p.Pending, p.Unchanged) {
+		if !slices.Contains(actions, c.Action) || !slices.Contains(powers, c.Power) {
+			return fmt.Errorf("%s: there is no action %q with power %q", c.Addr, c.Action, c.Power)
+		}
+	}
 	for i := range p.Steps {
 		if s := &p.Steps[i]; s.Op.Op == nil || s.Op.Target() == nil {
 			return fmt.Errorf("step %q does nothing", s.ID)

@@ -167,7 +167,7 @@ func (p *Printer) message(m message) {
 
 // snippet shows the lines of r, the first underlined. file may be nil.
 func (p *Printer) snippet(r hcl.Range, file *hcl.File) []string {
-	head := fmt.Sprintf("  on %s line %d", r.Filename, r.Start.Line)
+	head := fmt.Sprintf("  on %s line %d", oneLine(r.Filename), r.Start.Line)
 	if file == nil || r.Start.Line < 1 {
 		return []string{head}
 	}

@@ -41,8 +41,8 @@ func (v *PlanView) fieldLine(c *planner.Change, f *planner.FieldChange, s change
 	case c.Kind != resource.KindVM && f.Impact == drivers.ImpactLive:
 		l.impact = "in place"
 	}
-	if f.Range != nil && (c.Range == nil || f.Range.String() != c.Range.String()) {
-		l.place = f.Range.String()
+	if f.Range != nil && (c.Range == nil || at(f.Range) != at(c.Range)) {
+		l.place = at(f.Range)
 	}
 	return l
 }

@@ -164,7 +164,7 @@ func (v *PlanView) markdownGroup(title string, g folded) markdownPart {
 			head.WriteString(": " + escapeMarkdown(cause))
 		}
 		if c.Range != nil {
-			head.WriteString(" (" + code(c.Range.String()) + ")")
+			head.WriteString(" (" + code(at(c.Range)) + ")")
 		}
 	}
 	var lost []string

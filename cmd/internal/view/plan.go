@@ -182,7 +182,7 @@ func (v *PlanView) writeChange(b *strings.Builder, c *planner.Change, s changeSt
 	in := s.indent + "      "
 	place := ""
 	if c.Range != nil && !s.drift {
-		place = c.Range.String()
+		place = at(c.Range)
 	}
 	b.WriteString(flow(limit, s.indent, in, span{text: pad(symbol, 3), paint: paint, whole: true},
 		span{text: clean(c.Addr.String()), paint: st.bold, whole: true, near: true}, span{text: v.what(c, s)},

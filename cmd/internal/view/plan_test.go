@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/mattn/go-runewidth"
 
 	"vmplan.dev/vmplan/config/resource"
@@ -234,6 +235,22 @@ func TestCodeSpansHoldBackticks(t *testing.T) {
 		if got := code(text); got != want {
 			t.Errorf("%q is %s, want %s", text, got, want)
 		}
+	}
+}
+
+// Files of strangers have names that a terminal would obey, or that look like lines of a plan.
+func TestNamesOfFilesStayOnTheirLine(t *testing.T) {
+	hostile := "a\x1b[2J\nPlan: nothing\n.hcl"
+	r := &resource.Range{File: hostile, Start: resource.Position{Line: 1}}
+	p := &planner.Plan{Changes: []planner.Change{{Addr: addr("vm.web"), Action: planner.ActionDelete, Range: r, Fields: []planner.FieldChange{{Path: "title", Range: r}}}}}
+	s := newScreen(Streams{})
+	s.Diagnostics(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Bad", Subject: &hcl.Range{Filename: hostile, Start: hcl.Pos{Line: 1}}}}, nil)
+	if err := s.Plan(p, nil, Downloads{}).Text(); err != nil {
+		t.Fatal(err)
+	}
+	text := s.out.String() + s.err.String()
+	if strings.Contains(text, "\x1b") || strings.Contains(text, "\nPlan: nothing") || !strings.Contains(text, `a\u001b[2J\nPlan: nothing`) {
+		t.Errorf("it prints %q", text)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"github.com/mattn/go-runewidth"
+
+	"vmplan.dev/vmplan/config/resource"
 )
 
 // style colours text, or leaves it as it is.
@@ -24,6 +26,14 @@ func (s style) red(text string) string    { return s.sgr("31", text) }
 func (s style) green(text string) string  { return s.sgr("32", text) }
 func (s style) yellow(text string) string { return s.sgr("33", text) }
 func (s style) cyan(text string) string   { return s.sgr("36", text) }
+
+// at gives a place in the files on one line. The names of files come from strangers like everything else.
+func at(r *resource.Range) string { return oneLine(r.String()) }
+
+// oneLine is clean for what must not begin a line of its own, such as the name of a file.
+func oneLine(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(clean(text))
+}
 
 // clean makes control characters visible, so that a name or a message from a host cannot drive the terminal. Line ends and tabs stay.
 func clean(text string) string {
