@@ -8,8 +8,8 @@ import (
 )
 
 // restartUsers decides about the vms that use what is replaced or deleted. Hosts do not delete a volume that a vm's definition
-// has, nor a network that a guest is connected to: a volume that is replaced under the same name takes the vm with it, a
-// network only has the guest off meanwhile. So does a deleted volume that the guest would use until its next start.
+// has, nor a network that a guest is connected to: a volume that is deleted before the new one is made takes the vm with it,
+// a network only has the guest off meanwhile. So does a deleted volume that the guest would use until its next start.
 func (p *planner) restartUsers(o *object) {
 	deletesFirst := o.action == ActionReplace && !o.createBeforeDelete
 	if !deletesFirst && (o.action != ActionDelete || o.kind != resource.KindVolume) {
@@ -21,7 +21,7 @@ func (p *planner) restartUsers(o *object) {
 		}
 		still := uses(u.after, o.location.key)
 		switch {
-		case still && o.action == ActionReplace && o.stored():
+		case o.action == ActionReplace && o.stored() && (still || uses(u.before, o.location.key)):
 			p.replaceWith(u, o)
 		case u.restartReason != "" || !u.isOn():
 		case !still && o.action == ActionDelete && p.stagesChanges(u) && u.keepsUntilStop(o.location.key):
