@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -82,22 +83,27 @@ func TestARescueNeedsWhatItIsToSave(t *testing.T) {
 func TestAnInterruptLetsRescuesRun(t *testing.T) {
 	for _, c := range []struct {
 		fails   bool
+		grace   time.Duration // after which the update is cancelled
 		done    string
 		skipped int
 	}{
 		{fails: true, done: "snapshot vm.web, restore vm.web", skipped: 2}, // the start and the drop
+		{fails: true, grace: time.Minute / 100, done: "snapshot vm.web, restore vm.web", skipped: 2},
 		{fails: false, done: "snapshot vm.web, update vm.web", skipped: 2},
 	} {
 		w := newWorld(t)
 		steps, _ := risky(w)
 		steps = steps[:5] // without what cannot be done after the restore
-		w.log = nil
+		w.log, w.env.Grace = nil, c.grace
 		ctx, interrupt := context.WithCancel(t.Context())
-		w.hook = func(_ context.Context, id string) error {
+		w.hook = func(ctx context.Context, id string) error {
 			if id != "update vm.web" {
-				return nil
+				return ctx.Err()
 			}
 			interrupt()
+			if c.grace > 0 {
+				<-ctx.Done()
+			}
 			if c.fails {
 				return errors.New("a cable was pulled")
 			}

@@ -86,7 +86,18 @@ func (r *runner) do(n *node) (result drivers.Result, err error) {
 			err = fmt.Errorf("this is a bug in vmplan: the driver panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.env.Drivers[n.step.Host].Do(r.work, n.step.Op.Op, r.reporter(n))
+	ctx, cancel := r.contextOf(n)
+	defer cancel()
+	return r.env.Drivers[n.step.Host].Do(ctx, n.step.Op.Op, r.reporter(n))
+}
+
+// contextOf is what ends a step: the grace time after an interrupt. A step that rescues others may begin only then, because they
+// were ended by that; it has a grace time of its own.
+func (r *runner) contextOf(n *node) (context.Context, context.CancelFunc) {
+	if len(n.step.Rescue) == 0 || r.work.Err() == nil {
+		return context.WithCancel(r.work)
+	}
+	return context.WithTimeout(context.WithoutCancel(r.work), r.env.Grace)
 }
 
 // reporter passes progress on, thinned out.

@@ -40,7 +40,7 @@ func (p *Project) RestoreSnapshot(ctx context.Context, addr resource.Addr, name 
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(ctx, plan, false), nil
+	return p.complete(ctx, plan, false)
 }
 
 // Flatten plans to make a volume that was seen, or the disks of a vm, independent of their backing volumes.
@@ -49,7 +49,7 @@ func (p *Project) Flatten(ctx context.Context, addr resource.Addr) (*Plan, error
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(ctx, plan, false), nil
+	return p.complete(ctx, plan, false)
 }
 
 // PruneImages plans the deletion of recorded images that nothing uses. Hosts must have been observed whole.

@@ -258,3 +258,25 @@ func (l *looking) Close() error {
 	*l.open--
 	return l.Driver.Close()
 }
+
+// Files with mistakes say nothing of what is wanted: what they declared is not planned to be deleted.
+func TestFilesWithMistakesPlanNothing(t *testing.T) {
+	dir := folder(t, lab)
+	settle(t, dir)
+	write(t, dir, "host \"lab\" { uri = \"sim:lab.json\" }\n")
+	if err := os.WriteFile(filepath.Join(dir, "vm.hcl"), []byte("vm \"web\" {\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := engine.Open(t.Context(), dir, engine.Options{Parts: standard.Parts(), Version: "1.0", Recorded: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, p)
+	plan, err := p.Plan(t.Context(), planner.Options{})
+	if wrong := new(engine.Mistakes); !errors.As(err, &wrong) {
+		t.Errorf("it plans %v, %v", plan, err)
+	}
+	if plan, err := p.Plan(t.Context(), planner.Options{Destroy: true}); err != nil || plan.Empty() {
+		t.Errorf("what is recorded cannot be destroyed: %v, %v", plan, err)
+	}
+}

@@ -21,7 +21,7 @@ func (p *Project) Plan(ctx context.Context, opts planner.Options) (*Plan, error)
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(ctx, draft, true), nil
+	return p.complete(ctx, draft, true)
 }
 
 // Draft is Plan without what the sources of images tell: to look at, and not to be applied.
@@ -49,17 +49,21 @@ func (p *Project) Settle(ctx context.Context, opts planner.Options) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(ctx, draft, true), nil
+	return p.complete(ctx, draft, true)
 }
 
 // complete adds to a plan what the planner does not know: images, and places in the files.
-func (p *Project) complete(ctx context.Context, draft *planner.Plan, files bool) *Plan {
+// It fails when ctx ends, since a plan without what the sources of images say would say less than apply does.
+func (p *Project) complete(ctx context.Context, draft *planner.Plan, files bool) (*Plan, error) {
 	plan := &Plan{Plan: draft, files: files}
 	p.checkImages(ctx, plan)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if p.config != nil {
 		plan.Locate(p.config.Sources.Locate)
 	}
-	return plan
+	return plan, nil
 }
 
 // PlanAgain makes a saved plan once more, of the files, the state and the hosts as they are now. The error is *Stale when these
