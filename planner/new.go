@@ -28,7 +28,7 @@ func New(in Input) (*Plan, error) {
 	p.each((*planner).emit)                // steps.go, steps_update.go, protect.go, build_image.go, copy_downtime.go
 	p.emitHosts()                          // hosts.go
 	p.checkAbilities()                     // abilities.go
-	p.link()                               // order.go
+	p.link()                               // link.go
 	p.order()
 	p.summarise() // summarise.go
 	return p.plan, nil
