@@ -143,7 +143,7 @@ func TestWhatIsNotUnderstoodIsRefusedAndKept(t *testing.T) {
 		"a changed digit":  {strings.Replace(text, `"memory":1048576`, `"memory":1048577`, 1), state.ErrCorrupt, "checksum"},
 		"an unknown field": {strings.Replace(text, `"lineage"`, `"liineage"`, 1), state.ErrCorrupt, "liineage"},
 		"not JSON":         {"hello", state.ErrCorrupt, "line 1, column"},
-		"other JSON":       {`{"version": 4}`, state.ErrCorrupt, "no state of vmplan"},
+		"other JSON":       {`{"version": 4}`, state.ErrCorrupt, "not a state file of vmplan"},
 		"newer":            {`{"vmplan_state": 2, "what": "ever"}`, state.ErrNewer, "format 2"},
 	} {
 		t.Run(name, func(t *testing.T) {

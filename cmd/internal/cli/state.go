@@ -68,7 +68,8 @@ func (a *App) stateRmCommand() *cobra.Command {
 		Use:   "rm ADDR…",
 		Short: "Remove objects from the state without deleting them",
 		Long: `Removes the given objects, and what they own, from the state. They stay on their hosts unchanged, but vmplan no longer knows that it created
-them. Before you can manage such an object again, remove its block from the files or the object from the host.`,
+them. If the block of an object is still in the files, the next plan adopts it again: to give an
+object up for good, remove its block, or use a removed block.`,
 		Example: `  vmplan state rm vm.web`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
