@@ -47,7 +47,7 @@ vm "a" {
 }
 `
 
-// The state lies beside the files, or where they say.
+// The state is kept next to the files, or where they say.
 func TestStatePlace(t *testing.T) {
 	write(t, map[string]string{"main.hcl": twoVMs, "sub/main.hcl": "vmplan {\n  state \"local\" {\n    path = \"x/lab.vmstate\"\n  }\n}\n"})
 	cwd, err := os.Getwd()

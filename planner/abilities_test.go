@@ -64,7 +64,7 @@ func TestPlansAreRefusedWhereAHostCannotDoAStep(t *testing.T) {
 	}
 }
 
-// TestActionsAreRefusedWhereAHostCannotDoThem: what is asked for beside the files is held to the same.
+// TestActionsAreRefusedWhereAHostCannotDoThem: actions that users ask for directly are refused alike.
 func TestActionsAreRefusedWhereAHostCannotDoThem(t *testing.T) {
 	w := newWorld(t)
 	w.converge(project(t), planner.Options{})

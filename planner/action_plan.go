@@ -8,7 +8,7 @@ import (
 	"vmplan.dev/vmplan/state"
 )
 
-// actionPlan is a plan of what somebody asks for beside the files: a power action, a snapshot, a flattened disk, the deletion of
+// actionPlan is a plan of what a user asks for directly: a power action, a snapshot, a flattened disk, the deletion of
 // orphans and unused images. Its steps run one after the other for each block, and blocks do not wait for each other.
 type actionPlan struct {
 	graph

@@ -184,7 +184,7 @@ func randomOrder(r *rand.Rand, p *planner.Plan) []int {
 	return order
 }
 
-// settle applies the lab until there is nothing to do, which must be after one apply. Seeds that a guest let go of because the
+// settle applies the lab until there is nothing to do, which must be after one apply. Seeds that a guest detached because the
 // plan restarted it, and what was refused, are told apart.
 func (w *world) settle(set *resource.Set, opts planner.Options) bool {
 	w.t.Helper()

@@ -13,7 +13,7 @@ import (
 // records: in.Desired was loaded with them, and the hosts observed for both.
 //
 // A vm or network is taken by its mark, or by the UUID that this project gave it; the disks that a taken vm owns by being
-// attached to it under their label. Volumes, images and pools bear no mark: they are taken when they are exactly where the
+// attached to it under their label. Volumes, images and pools carry no mark: they are taken when they are exactly where the
 // files want them and something taken depends on them, images also for their names.
 func Rebuild(in Input) *Rebuilt {
 	b := &rebuild{in: in, out: &Rebuilt{Records: map[resource.Addr]*state.Record{}}, taken: map[location]bool{}, skipped: map[location]bool{}}

@@ -63,7 +63,7 @@ func TestAProjectsNamesCountMore(t *testing.T) {
 	}
 	var unknown *UnknownError
 	if _, err := c.Find("debian:99"); !errors.As(err, &unknown) {
-		t.Errorf("of a name that is none it says %v", err)
+		t.Errorf("an unknown name gives %v", err)
 	}
 }
 

@@ -181,7 +181,7 @@ type Volume struct {
 	Backing string `json:"backing,omitzero" schema:"computed" doc:"The volume this is an overlay of."`
 	// CopyOf is the VolumeID of the volume that this one begins as a copy of, all that it stands on included. It is read
 	// only when the volume is made: no host remembers it. With a recorded Backing of none it may also be what this was an
-	// overlay of before it was cut loose.
+	// overlay of before it was flattened.
 	CopyOf string `json:"copy_of,omitzero" schema:"computed,local" doc:"The volume this began as a full copy of."`
 }
 

@@ -7,7 +7,7 @@ import (
 	"vmplan.dev/vmplan/planner"
 )
 
-// action makes a plan of what is asked for beside the files.
+// action makes a plan of what a user asks for directly.
 func action(plan *planner.Plan, err error) (*Plan, error) {
 	if err != nil {
 		return nil, err
