@@ -8,11 +8,11 @@ import (
 )
 
 // action makes a plan of what a user asks for directly.
-func action(plan *planner.Plan, err error) (*Plan, error) {
+func (p *Project) action(plan *planner.Plan, err error) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Plan: plan}, nil
+	return &Plan{Plan: plan, of: p}, nil
 }
 
 // Power plans what act does to the recorded vms that the addresses select. Hosts are not looked at.
@@ -21,17 +21,17 @@ func (p *Project) Power(addrs []resource.Addr, act planner.PowerAction) (*Plan, 
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Plan: plan}, p.Connect()
+	return &Plan{Plan: plan, of: p}, p.Connect()
 }
 
 // TakeSnapshot plans a snapshot of a vm that was seen, with its guest's memory if it runs.
 func (p *Project) TakeSnapshot(addr resource.Addr, name string, memory bool) (*Plan, error) {
-	return action(planner.TakeSnapshot(p.seen, addr, name, memory))
+	return p.action(planner.TakeSnapshot(p.seen, addr, name, memory))
 }
 
 // DropSnapshot plans the deletion of a snapshot of a vm that was seen.
 func (p *Project) DropSnapshot(addr resource.Addr, name string) (*Plan, error) {
-	return action(planner.DropSnapshot(p.seen, addr, name))
+	return p.action(planner.DropSnapshot(p.seen, addr, name))
 }
 
 // RestoreSnapshot plans to bring the disks of a vm that was seen back to a snapshot. Settle plans what the files say of it then.
@@ -55,5 +55,5 @@ func (p *Project) Flatten(ctx context.Context, addr resource.Addr) (*Plan, error
 // PruneImages plans the deletion of recorded images that nothing uses. Hosts must have been observed whole.
 func (p *Project) PruneImages() (*Plan, []planner.ImageUse) {
 	uses := planner.ImageUses(p.seen)
-	return &Plan{Plan: planner.PruneImages(p.seen, uses)}, uses
+	return &Plan{Plan: planner.PruneImages(p.seen, uses), of: p}, uses
 }

@@ -21,11 +21,15 @@ type ApplyOptions struct {
 // ErrRefused is the error of Apply for a plan with refusals, or one that goes beyond its limit.
 var ErrRefused = errors.New("the plan is refused")
 
-// Apply carries a plan out; each step's beginning, progress and end is a Step event. Steps that fail are in the summary, and no
+// Apply carries out a plan that p has made, once; each step's beginning, progress and end is a Step event. Steps that fail are in the summary, and no
 // error. When ctx is cancelled, nothing more is begun. The error is about the plan or the state; it is *Broken when all steps were done and
 // the hosts are not what was promised.
 func (p *Project) Apply(ctx context.Context, plan *Plan, o ApplyOptions) (apply.Summary, error) {
 	switch {
+	case plan.of != p:
+		return apply.Summary{}, errors.New("apply: the plan was not made by this project")
+	case plan.Serial != p.state.Serial:
+		return apply.Summary{}, errors.New("apply: the state has changed since the plan was made")
 	case plan.Refused() || len(plan.Beyond()) > 0:
 		return apply.Summary{}, ErrRefused
 	case p.opts.Trust.Untrusted:

@@ -280,3 +280,23 @@ func TestFilesWithMistakesPlanNothing(t *testing.T) {
 		t.Errorf("what is recorded cannot be destroyed: %v, %v", plan, err)
 	}
 }
+
+// A plan that was decoded from a file, or made by another project, is not carried out; nor is one a second time.
+func TestOnlyItsOwnPlansAreApplied(t *testing.T) {
+	dir := folder(t, lab)
+	p := open(t, dir, nil)
+	defer closed(t, p)
+	plan, err := p.Plan(t.Context(), planner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Apply(t.Context(), &engine.Plan{Plan: plan.Plan}, engine.ApplyOptions{}); err == nil || len(vms(t, dir)) > 0 {
+		t.Errorf("it applies a plan of nobody: %v", err)
+	}
+	if _, err := p.Apply(t.Context(), plan, engine.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Apply(t.Context(), plan, engine.ApplyOptions{}); err == nil {
+		t.Error("it applies a plan twice")
+	}
+}

@@ -14,7 +14,7 @@ func (p *Project) Orphans() []planner.Orphan { return planner.Orphans(p.seen) }
 
 // DeleteOrphans plans the deletion of orphans, with what is their own.
 func (p *Project) DeleteOrphans(orphans []planner.Orphan) *Plan {
-	return &Plan{Plan: planner.DeleteOrphans(p.seen, orphans)}
+	return &Plan{Plan: planner.DeleteOrphans(p.seen, orphans), of: p}
 }
 
 // AdoptOrphans records those that the files have a block for, with what they own, as Rebuild does, and gives what was recorded.

@@ -11,7 +11,8 @@ type Plan struct {
 	*planner.Plan
 	Downloads Downloads
 
-	files bool // it makes the hosts what the files say
+	of    *Project // that made it, and alone may apply it
+	files bool     // it makes the hosts what the files say
 }
 
 // Plan loads the files, looks at the hosts and plans what makes them what the files say. Every refusal and warning is a finding of
@@ -55,7 +56,7 @@ func (p *Project) Settle(ctx context.Context, opts planner.Options) (*Plan, erro
 // complete adds to a plan what the planner does not know: images, and places in the files.
 // It fails when ctx ends, since a plan without what the sources of images say would say less than apply does.
 func (p *Project) complete(ctx context.Context, draft *planner.Plan, files bool) (*Plan, error) {
-	plan := &Plan{Plan: draft, files: files}
+	plan := &Plan{Plan: draft, of: p, files: files}
 	p.checkImages(ctx, plan)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -87,5 +88,5 @@ func (p *Project) PlanAgain(ctx context.Context, saved *planner.Plan) (*Plan, er
 	if edited := planner.Differences(saved, again); len(edited) > 0 {
 		return nil, &Stale{Edited: edited}
 	}
-	return &Plan{Plan: again, files: true}, nil
+	return &Plan{Plan: again, of: p, files: true}, nil
 }
