@@ -7,12 +7,8 @@ import (
 	"testing/fstest"
 )
 
-// TestADiskStaysInThePoolItWasMadeIn: the host had a pool before the project, which therefore has no record of its own. Pools
-// that the files declare later do not move the disk, and what was written to it is still there.
-func TestADiskStaysInThePoolItWasMadeIn(t *testing.T) {
-	t.Parallel()
-	p := newProject(t, fstest.MapFS{
-		"main.hcl": {Data: []byte(`variable "uri" {
+// emulatedHost is a private host whose guests need no KVM.
+const emulatedHost = `variable "uri" {
   type = string
 }
 
@@ -20,8 +16,23 @@ host "lab" {
   uri         = var.uri
   domain_type = "qemu"
 }
+`
 
-vm "t3" {
+// qemuIO reads or writes a disk on the host. Reading a pattern that is not there fails the test.
+func (p *example) qemuIO(file, command string) {
+	p.t.Helper()
+	out, err := p.host.Command("qemu-io", "-c", command, file).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("qemu-io %s: %v\n%s", command, err, out)
+	}
+}
+
+// TestADiskStaysInThePoolItWasMadeIn: the host had a pool before the project, which therefore has no record of its own. Pools
+// that the files declare later do not move the disk, and what was written to it is still there.
+func TestADiskStaysInThePoolItWasMadeIn(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, fstest.MapFS{
+		"main.hcl": {Data: []byte(emulatedHost + `vm "t3" {
   running = false
   disk "root" {
     size = "1MiB"
@@ -35,12 +46,7 @@ vm "t3" {
 		p.asked("pool-start", pool)
 	}
 	p.vmplan(0, "apply", "--auto-approve")
-	disk := func(command string) {
-		out, err := p.host.Command("qemu-io", "-c", command, "/var/lib/libvirt/default/t3-root.qcow2").CombinedOutput()
-		if err != nil {
-			t.Fatalf("qemu-io %s: %v\n%s", command, err, out)
-		}
-	}
+	disk := func(command string) { p.qemuIO("/var/lib/libvirt/default/t3-root.qcow2", command) }
 	disk("write -P 7 0 64k")
 	for _, more := range []string{
 		"pool \"ext\" {\n  managed = false\n}\n",
@@ -51,7 +57,7 @@ vm "t3" {
 		p.write("pools.hcl", more)
 		p.vmplan(0, "apply", "--auto-approve")
 		p.vmplan(0, "plan", "--detailed-exitcode")
-		disk("read -P 7 0 64k") // fails unless the pattern is there
+		disk("read -P 7 0 64k")
 	}
 }
 
@@ -60,25 +66,11 @@ vm "t3" {
 func TestAPoolThatWasMadeWithoutABlockIsTakenOver(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, fstest.MapFS{
-		"main.hcl": {Data: []byte(`variable "uri" {
-  type = string
-}
-
-host "lab" {
-  uri         = var.uri
-  domain_type = "qemu"
-}
-
-volume "data" { size = "1MiB" }
+		"main.hcl": {Data: []byte(emulatedHost + `volume "data" { size = "1MiB" }
 `)},
 	})
 	p.vmplan(0, "apply", "--auto-approve")
-	disk := func(command string) {
-		out, err := p.host.Command("qemu-io", "-c", command, "/var/lib/libvirt/images/data.qcow2").CombinedOutput()
-		if err != nil {
-			t.Fatalf("qemu-io %s: %v\n%s", command, err, out)
-		}
-	}
+	disk := func(command string) { p.qemuIO("/var/lib/libvirt/images/data.qcow2", command) }
 	disk("write -P 7 0 64k")
 	for _, declared := range []string{
 		"pool \"default\" {\n  path = \"/var/lib/libvirt/images\"\n}\n",
@@ -88,6 +80,6 @@ volume "data" { size = "1MiB" }
 		p.write("pools.hcl", declared)
 		p.vmplan(0, "apply", "--auto-approve")
 		p.vmplan(0, "plan", "--detailed-exitcode")
-		disk("read -P 7 0 64k") // fails unless the pattern is there
+		disk("read -P 7 0 64k")
 	}
 }

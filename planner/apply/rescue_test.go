@@ -88,7 +88,7 @@ func TestAnInterruptLetsRescuesRun(t *testing.T) {
 		skipped int
 	}{
 		{fails: true, done: "snapshot vm.web, restore vm.web", skipped: 2}, // the start and the drop
-		{fails: true, grace: time.Minute / 100, done: "snapshot vm.web, restore vm.web", skipped: 2},
+		{fails: true, grace: 2 * time.Second, done: "snapshot vm.web, restore vm.web", skipped: 2},
 		{fails: false, done: "snapshot vm.web, update vm.web", skipped: 2},
 	} {
 		w := newWorld(t)
